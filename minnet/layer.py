@@ -1,0 +1,277 @@
+"""What a layer is: Parameter, Buffer and Layer. Read this first.
+
+Everything else in minnet is written against this file, and so are the layers
+of its users: nothing here is reserved for the built-in ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, MappingView, Set
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import ArrayLike, DTypeLike
+
+
+class Parameter:
+    """An array that is trained, and the sum of the gradients that reached it.
+
+    data: the values, made float32.  grad: of the same shape, zero at first.
+    decay: whether an optimizer's weight decay applies; biases say no.
+    Raises TypeError if data are not real numbers.
+    """
+
+    def __init__(self, data: ArrayLike, *, decay: bool = True) -> None:
+        self.data: Array = real_array(data, "Parameter").astype(np.float32)
+        self.grad: Array = np.zeros_like(self.data)
+        self.decay = decay
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class Buffer:
+    """An array that is saved with the model but not trained, a running mean for example.
+
+    data: the values, made float32 if they are floating.
+    Raises TypeError if data are not real numbers.
+    """
+
+    def __init__(self, data: ArrayLike) -> None:
+        array = real_array(data, "Buffer")
+        self.data: Array = array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
+
+    def __repr__(self) -> str:
+        return f"Buffer(shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class BackwardBeforeForward(RuntimeError, AttributeError):
+    """A cache was read that no forward pass has written; an AttributeError too, so that hasattr works."""
+
+
+class _NoCache:
+    """Stands where `cache` will be, at no cost to a layer that has one."""
+
+    def __get__(self, layer: Layer | None, owner: type) -> Any:
+        if layer is None:
+            return self
+        raise BackwardBeforeForward(f"{layer!r}: backward before forward, there is no cache to work from")
+
+
+class Layer:
+    """A function with a hand-written derivative. The whole contract:
+
+    1. Assign every trained array as a `Parameter` in `__init__` (no `super().__init__()` call, no registration).
+    2. `forward(x)` returns `y` and keeps in `self.cache` what backward needs.
+    3. `backward(dy)` **adds** to each `Parameter.grad` and returns `dx`, shaped like `x`.
+    4. Neither writes into an array it was handed.
+    5. Look at `self.training` if the two modes differ.
+
+    Parameters, buffers, random generators and further layers are found in the attributes, and in lists,
+    tuples and dicts there. An integer input has no gradient: its dx is None. `input_gradient` is False
+    while a container runs a backward whose dx nobody will use; a layer may then return None at once.
+    `is_loss`, `takes_scores` and `gives_probabilities` tell a container what may stand in front of what.
+    """
+
+    training: bool = True
+    input_gradient: bool = True
+    is_loss: bool = False
+    takes_scores: bool = False
+    gives_probabilities: bool = False
+    cache: Any = _NoCache()
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        layer = super().__new__(cls)
+        layer._arguments = args, kwargs
+        return layer
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        raise NotImplementedError(f"{self!r}: has no forward")
+
+    def backward(self, *gradients: Any, **options: Any) -> Any:
+        raise NotImplementedError(f"{self!r}: has no backward")
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        try:
+            return self.forward(*inputs, **options)
+        except Exception as error:
+            if not str(error).startswith(f"{self!r}: "):
+                locate(error, self, f"{label(self)}, given {shapes(*inputs)}")
+            raise
+
+    def __repr__(self) -> str:
+        args, kwargs = self._arguments
+        shown = [_literal(value) for value in args]
+        shown += [f"{name}={_literal(v)}" for name, v in kwargs.items() if not isinstance(v, np.random.Generator)]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def members(self) -> Iterable[tuple[Any, Any]]:
+        """The attributes by name, in order of assignment: where parameters and layers are looked for."""
+        return ((name, value) for name, value in vars(self).items() if name not in ("cache", "_arguments"))
+
+    def walk(self, *kinds: type) -> dict[str, Any]:
+        """This layer (named "") and all below it that is of a kind: Parameter, Buffer, Layer, Generator.
+
+        Returns a dict from names such as "0.W" to the objects, each once, in order of assignment.
+        Raises TypeError for a parameter where it can't be found, in a set for example.
+        """
+        return {name: value for name, value in _walk(self, "", set()) if isinstance(value, kinds)}
+
+    def parameters(self) -> list[Parameter]:
+        """The distinct parameters, in order of assignment: what an optimizer takes."""
+        return list(self.walk(Parameter).values())
+
+    def named_parameters(self) -> dict[str, Parameter]:
+        """The distinct parameters by name."""
+        return self.walk(Parameter)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters and buffers, by name."""
+        return {name: state.data.copy() for name, state in self.walk(Parameter, Buffer).items()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Set all parameters and buffers, in place.
+
+        Raises ValueError that lists every missing, unexpected and unfit name; nothing has been changed then.
+        """
+        own = self.walk(Parameter, Buffer)
+        arrays = {name: np.asarray(value) for name, value in state.items()}
+        if problems := misfits({name: target.data for name, target in own.items()}, arrays):
+            raise ValueError(f"{label(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
+        for name, target in own.items():
+            target.data[...] = arrays[name]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch this layer and all below to training mode."""
+        for layer in self.walk(Layer).values():
+            layer.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch this layer and all below to evaluation mode."""
+        return self.train(False)
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Change all parameters and floating buffers to a floating dtype, in place; do it before an optimizer is made."""
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"{label(self)}: expected a floating dtype, got {np.dtype(dtype)}")
+        for parameter in self.parameters():
+            parameter.data = parameter.data.astype(dtype)
+            parameter.grad = parameter.grad.astype(dtype)
+        for buffer in self.walk(Buffer).values():
+            if buffer.data.dtype.kind == "f":
+                buffer.data = buffer.data.astype(dtype)
+        return self
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero."""
+        for parameter in self.parameters():
+            parameter.grad.fill(0)
+
+    def count_correct(self) -> tuple[int, int] | None:
+        """How many predictions of the last forward with a target were right, and of how many; None if nothing is classified."""
+        return None
+
+    def clear_cache(self) -> None:
+        """Forget the last forward pass, here and below; backward then needs a new one."""
+        for layer in self.walk(Layer).values():
+            vars(layer).pop("cache", None)
+
+
+def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: DTypeLike = None) -> Array:
+    """x as a floating array: what a layer calls at the door of its forward.
+
+    features: what the last axis must be.  dtype: what to cast to, usually the dtype of a parameter; without
+    one, floating input keeps its own and other real input becomes float32.
+    Raises TypeError if x is not real, ValueError if it has no axes or does not end in features.
+    """
+    if type(x) is not np.ndarray or x.dtype != dtype:
+        x = real_array(x, repr(layer))
+        if dtype is None:
+            dtype = x.dtype if x.dtype.kind == "f" else np.float32
+        x = x.astype(dtype, copy=False)
+    if x.shape[-1:] != (features,) and (features is not None or x.ndim == 0):
+        advice = "; put a Flatten() before it" if x.ndim > 2 and x[:1].size == features else ""
+        raise ValueError(f"{layer!r}: expected x of shape (..., {features or 'C'}), got {x.shape}{advice}")
+    return x
+
+
+def real_array(data: ArrayLike, owner: str) -> Array:
+    """data as an array of booleans, integers or floats; TypeError, in the owner's name, for anything else."""
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{owner}: expected real numbers, got an array of dtype {array.dtype}")
+    return array
+
+
+def label(layer: Layer) -> str:
+    """The layer in one line: its repr, with dots for the arguments where that has several lines."""
+    text = repr(layer)
+    return text if "\n" not in text else f"{type(layer).__name__}(...)"
+
+
+def shapes(*inputs: Any) -> str:
+    """What was handed to a layer, for the text of an error."""
+    return ", ".join(f"shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__ for x in inputs)
+
+
+def locate(error: Exception, layer: Layer, place: str) -> None:
+    """Put a place in front of an error's message, instead of the bare name of the layer if that stands there."""
+    if len(error.args) == 1 and isinstance(error.args[0], str):
+        error.args = (f"{place}: {error.args[0].removeprefix(f'{layer!r}: ')}",)
+    else:
+        error.add_note(place)
+
+
+def _literal(value: Any) -> str:
+    """An argument as it would be written in a call."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    return getattr(value, "__name__", None) or repr(value)
+
+
+def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:
+    """Every reason why the arrays got can't take the places of the expected ones."""
+    problems = [f"missing {name} {expected[name].shape}" for name in expected if name not in got]
+    problems += [f"unexpected {name} {got[name].shape}" for name in got if name not in expected]
+    for name in expected:
+        if name in got and got[name].shape != expected[name].shape:
+            problems.append(f"{name} has shape {got[name].shape}, expected {expected[name].shape}")
+        elif name in got and got[name].dtype.kind not in "biuf":
+            problems.append(f"{name} holds {got[name].dtype}, expected {expected[name].dtype}")
+    return problems
+
+
+def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """(name, object) for each parameter, buffer, generator and layer in value, the outer before the inner."""
+    members: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, (Parameter, Buffer, Layer, np.random.Generator)):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        yield name, value
+        if isinstance(value, Layer):
+            members = value.members()
+    elif isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, (list, tuple)):
+        members = enumerate(value)
+    elif any(isinstance(item, (Parameter, Buffer, Layer)) for item in _hidden_in(value)):
+        raise TypeError(f"{name} is a {type(value).__name__} with parameters in it, where they are not found; use a list or a dict")
+    for key, member in members:
+        yield from _walk(member, f"{name}.{key}" if name else str(key), seen)
+
+
+def _hidden_in(value: Any) -> Iterable[Any]:
+    """What is in an object that is not looked through."""
+    if isinstance(value, (Set, MappingView, deque)):
+        return value
+    if isinstance(value, np.ndarray):
+        return value.flat if value.dtype == object else ()
+    if isinstance(value, (type, ModuleType)):
+        return ()
+    return getattr(value, "__dict__", {}).values()

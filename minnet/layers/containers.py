@@ -1,0 +1,145 @@
+"""Layers made of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any, overload
+
+from numpy import ndarray as Array
+
+from ..layer import Layer, Parameter, label, locate, shapes
+
+
+class Sequential(Layer):
+    """Layers one after the other. One that ends in a loss is a whole model.
+
+    Forward     y = fₙ(… f₂(f₁(x)))
+    Backward    dx = f₁'(f₂'(… fₙ'(dy)))
+
+    Shapes      the x of each layer is the y of the one before
+
+    layers: any number of layers, or one list of them. An index gives a layer, a slice a Sequential of the same layers.
+    With a loss at the end, `model(x, target)` is the loss and `model(x)` the prediction, and `model.backward()`
+    computes no gradient of the data and returns None, unless called as `backward(input_gradient=True)`.
+    Raises TypeError for what is not a layer; ValueError for a layer object in two places, for a loss that is not
+    last, and for probabilities in front of a loss that takes scores.
+    """
+
+    def __init__(self, *layers: Layer | Iterable[Layer]) -> None:
+        if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
+            layers = tuple(layers[0])
+        self.layers: tuple[Layer, ...] = _in_order(layers)
+        self.is_loss = bool(self.layers) and self.layers[-1].is_loss
+        trained = (i for i, layer in enumerate(self.layers) if layer.walk(Parameter))
+        self._first_trained = next(trained, len(self.layers))
+
+    def __call__(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
+        return self.forward(x, target, sample_weight)
+
+    def forward(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
+        extra = () if target is None else (target,) if sample_weight is None else (target, sample_weight)
+        if extra and not self.is_loss:
+            raise ValueError(f"{label(self)}: was given a target, but does not end in a loss; add one, SoftmaxCrossEntropy() for example")
+        i, last = 0, len(self.layers) - 1
+        try:
+            for i, layer in enumerate(self.layers):
+                x = layer.forward(x) if i < last else layer.forward(x, *extra)
+        except Exception as error:
+            self.clear_cache()
+            self._locate(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
+            raise
+        return x
+
+    def backward(self, dy: Any = None, input_gradient: bool | None = None) -> Any:
+        if dy is None:
+            if not self.is_loss:
+                raise TypeError(f"{label(self)}: backward needs dy, since this does not end in a loss")
+            dy = 1.0
+        if input_gradient is None:
+            input_gradient = self.input_gradient and not self.is_loss
+        first = 0 if input_gradient else self._first_trained
+        i = 0
+        try:
+            for i in range(len(self.layers) - 1, first - 1, -1):
+                dy = _backward(self.layers[i], dy, input_gradient or i > first)
+        except Exception as error:
+            self._locate(error, i, f"in backward given {shapes(dy)}")
+            raise
+        return dy if input_gradient else None
+
+    def count_correct(self) -> tuple[int, int] | None:
+        return self.layers[-1].count_correct() if self.layers else None
+
+    def members(self) -> Iterator[tuple[Any, Any]]:
+        yield from enumerate(self.layers)
+        yield from (member for member in super().members() if member[0] != "layers")
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer:
+        return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+    def __repr__(self) -> str:
+        lines = [f"{i}: {layer!r}".replace("\n", "\n  ") for i, layer in enumerate(self.layers)]
+        count = sum(parameter.data.size for parameter in self.parameters())
+        return "\n  ".join([f"{type(self).__name__}(", *lines]) + f"\n)  {count:,} parameters"
+
+    def _name(self, i: int) -> str:
+        return f"layer {i}, {label(self.layers[i])}"
+
+    def _locate(self, error: Exception, i: int, situation: str) -> None:
+        locate(error, self.layers[i], f"{self._name(i)}, {situation}")
+
+
+def _in_order(layers: tuple[Any, ...]) -> tuple[Layer, ...]:
+    """The layers, once it is sure that they can stand in this order."""
+    places: dict[int, int] = {}
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            advice = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
+            raise TypeError(f"Sequential: layer {i} is {layer!r}, expected a Layer{advice}")
+        for inner in layer.walk(Layer).values():
+            if places.setdefault(id(inner), i) != i:
+                raise ValueError(
+                    f"Sequential: {label(inner)} stands in layer {places[id(inner)]} and again in layer {i}, but has one cache; "
+                    "make a second layer, and share the Parameter to share weights (decoder.W = encoder.W)"
+                )
+        if layer.is_loss and i < len(layers) - 1:
+            raise ValueError(f"Sequential: the loss {label(layer)} is layer {i} of {len(layers)}, a loss can only be the last")
+    for layer, following in pairwise(_leaves(layers)):
+        if layer.gives_probabilities and following.takes_scores:
+            raise ValueError(
+                f"Sequential: {label(layer)} in front of {label(following)}, which contains it; leave it out: "
+                "the loss takes scores, and called without a target the model still gives probabilities"
+            )
+    return layers
+
+
+def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
+    for layer in layers:
+        if isinstance(layer, Sequential):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def _backward(layer: Layer, dy: Any, input_gradient: bool) -> Any:
+    """layer.backward(dy), once the layer knows whether its dx will be used."""
+    if isinstance(layer, Sequential):
+        return layer.backward(dy, input_gradient)
+    if input_gradient:
+        return layer.backward(dy)
+    layer.input_gradient = False
+    try:
+        return layer.backward(dy)
+    finally:
+        del layer.input_gradient

@@ -1,0 +1,49 @@
+"""Layers that multiply by a matrix: where most parameters live and most time goes."""
+
+from __future__ import annotations
+
+from numpy import ndarray as Array
+
+from ..initializers import glorot_uniform, zeros
+from ..layer import Layer, Parameter, real_input
+from ..numerics import column_sum
+from ..random import Rng, generator
+
+
+class Linear(Layer):
+    """Affine map of the last axis.
+
+    Forward     y = x W + b
+    Backward    dx = dy Wᵀ      dW = xᵀ dy      db = Σ dy
+
+    Shapes      x (..., D)   y (..., K)   W (D, K)   b (K,)
+
+    in_features: D.  out_features: K.  bias: whether b is learned.
+    rng: what draws the initial W, glorot_uniform; b starts at zero and is not decayed.
+    Raises ValueError if x does not end in D.
+    Source: Glorot and Bengio 2010, for the initial scale.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None) -> None:
+        self.W = Parameter(glorot_uniform((in_features, out_features), generator(rng)))
+        self.bias = bias
+        if bias:
+            self.b = Parameter(zeros((out_features,)), decay=False)
+
+    def forward(self, x: Array) -> Array:
+        W = self.W.data
+        D, K = W.shape
+        self.cache = x = real_input(self, x, D, W.dtype)
+        y = x.reshape(-1, D).dot(W)
+        if self.bias:
+            y += self.b.data
+        return y.reshape(*x.shape[:-1], K)
+
+    def backward(self, dy: Array) -> Array | None:
+        x, W = self.cache, self.W.data
+        D, K = W.shape
+        dy = dy.reshape(-1, K)
+        self.W.grad += x.reshape(-1, D).T.dot(dy)
+        if self.bias:
+            self.b.grad += column_sum(dy)
+        return dy.dot(W.T).reshape(x.shape) if self.input_gradient else None

@@ -1,0 +1,165 @@
+"""Optimizers: what to do with a gradient. All parameters of one lie in one vector, so an update is a few array operations.
+
+The author of a new one writes `update(w, g, lr)` on that vector; the base class owns the rest: the vector itself,
+the step count, clipping, weight decay and the state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import ArrayLike
+
+from .layer import Parameter, misfits
+
+LearningRate = float | Callable[[int], float]
+
+
+class Optimizer:
+    """The base of optimizers.
+
+    parameters: what `model.parameters()` returns. Their data and gradients move into two vectors here, and the
+    parameters keep views; an array that is assigned to a parameter later is copied in at the next step.
+    lr: the learning rate, or a function of the step, which counts from 0.
+    weight_decay: λ; λ w is added to the gradient of every parameter whose `decay` is true.
+    clip_norm: a gradient whose norm, over all parameters, is larger is scaled down to it; before weight decay.
+    Raises TypeError for what is not a Parameter or a number; ValueError for no parameters, for parameters of
+    several dtypes, and for a number out of range.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Parameter], lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None
+    ) -> None:
+        self.parameters = _distinct(type(self).__name__, parameters)
+        self.lr = lr if callable(lr) else self.number("lr", lr)
+        self.weight_decay = self.number("weight_decay", weight_decay)
+        self.clip_norm = math.inf if clip_norm is None else self.number("clip_norm", clip_norm)
+        self.steps = 0
+        self.moments: dict[str, Array] = {}
+        self._w = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        self._g = np.concatenate([p.grad.reshape(-1) for p in self.parameters])
+        self._views, end = [], 0
+        for p in self.parameters:
+            start, end = end, end + p.data.size
+            self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
+        self._gather()
+
+    def update(self, w: Array, g: Array, lr: float) -> None:
+        """Change w, in place, by the gradient g, which may be overwritten."""
+        raise NotImplementedError(f"{type(self).__name__} has no update")
+
+    def step(self) -> None:
+        """Apply the gradients that have been added up since the last step, and set them to zero."""
+        self._gather()
+        w, g = self._w, self._g
+        lr = self.number("lr", self.lr(self.steps)) if callable(self.lr) else self.lr
+        if self.clip_norm < math.inf and (norm := math.sqrt(g.dot(g))) > self.clip_norm:
+            g *= self.clip_norm / norm
+        if self.weight_decay:
+            self.decay(w, g, lr)
+        self.update(w, g, lr)
+        g.fill(0)
+        self.steps += 1
+
+    def decay(self, w: Array, g: Array, lr: float) -> None:
+        """Apply weight decay; this base adds it to the gradient."""
+        for p, w_p, g_p in self._views:
+            if p.decay:
+                g_p += self.weight_decay * w_p
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero; a step does so too."""
+        self._gather()
+        self._g.fill(0)
+
+    def moment(self, name: str) -> Array:
+        """A new vector of zeros beside w, which is part of the state."""
+        self.moments[name] = np.zeros_like(self._w)
+        return self.moments[name]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of steps taken, and a copy of each moment."""
+        return {"steps": self.steps} | {name: moment.copy() for name, moment in self.moments.items()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Go on where another optimizer of the same kind stopped. Raises ValueError that lists every misfit; nothing has been changed then."""
+        arrays = {name: np.asarray(value) for name, value in state.items()}
+        if problems := misfits({"steps": np.asarray(self.steps)} | self.moments, arrays):
+            raise ValueError(f"{type(self).__name__}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
+        self.steps = int(arrays["steps"])
+        for name, moment in self.moments.items():
+            moment[...] = arrays[name]
+
+    def number(self, name: str, value: float, below: float = math.inf) -> float:
+        """value, once it is known to be a number from 0 to below."""
+        if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+            raise TypeError(f"{type(self).__name__}: expected {name} to be a number, got {value!r}")
+        if not 0 <= value < below:
+            limits = "at least 0 and finite" if below == math.inf else f"at least 0 and below {below:g}"
+            raise ValueError(f"{type(self).__name__}: expected {name} to be {limits}, got {value}")
+        return float(value)
+
+    def _gather(self) -> None:
+        """Bring home what was assigned to a parameter from outside."""
+        for p, w, g in self._views:
+            if p.data is not w or p.grad is not g:
+                if {p.data.shape, p.grad.shape} != {w.shape} or {p.data.dtype, p.grad.dtype} != {w.dtype}:
+                    raise ValueError(
+                        f"{type(self).__name__}: expected a parameter of shape {w.shape} and {w.dtype}, as when the optimizer "
+                        f"was made, got {p.data.shape} and {p.data.dtype}; make a new optimizer after changing a model"
+                    )
+                w[...], g[...] = p.data, p.grad
+                p.data, p.grad = w, g
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum.
+
+    Update      v ← μ v + g      w ← w − lr v      Nesterov: w ← w − lr (g + μ v)
+
+    momentum: μ, from 0 to below 1; without it v is g.  nesterov: whether to look ahead.
+    The rest as in Optimizer. The same as PyTorch's with its default dampening of 0.
+    Source: Polyak 1964; Nesterov's form, Sutskever et al. 2013, with lr outside of v.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: LearningRate,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(parameters, lr, weight_decay, clip_norm)
+        self.momentum = self.number("momentum", momentum, below=1.0)
+        self.nesterov = nesterov
+        if nesterov and not momentum:
+            raise ValueError("SGD: nesterov needs a momentum above 0")
+        if momentum:
+            self.moment("v")
+
+    def update(self, w: Array, g: Array, lr: float) -> None:
+        if self.momentum:
+            v = self.moments["v"]
+            v *= self.momentum
+            v += g
+            g = g + self.momentum * v if self.nesterov else v
+        w -= lr * g
+
+
+def _distinct(owner: str, parameters: Iterable[Parameter]) -> list[Parameter]:
+    """The parameters, each once, once they are known to fit into one vector."""
+    found = list(parameters)
+    for p in found:
+        if not isinstance(p, Parameter):
+            raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {p!r} among them")
+    if not found:
+        raise ValueError(f"{owner}: expected at least one parameter, got none")
+    if len(dtypes := {str(p.data.dtype) for p in found}) > 1:
+        raise ValueError(f"{owner}: expected parameters of one dtype, got {' and '.join(sorted(dtypes))}; use model.astype")
+    return list({id(p): p for p in found}.values())

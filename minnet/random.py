@@ -1,0 +1,35 @@
+"""The random generator: one for the package, or one of your own.
+
+NumPy's global state is neither read nor written.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+Rng = int | np.random.Generator | None
+
+_package = np.random.default_rng()
+
+
+def seed(n: int) -> None:
+    """Restart the package's generator from n, for all who hold it: same seed, same machine, same bytes."""
+    _package.bit_generator.state = np.random.PCG64(_checked(n)).state
+
+
+def generator(rng: Rng = None) -> np.random.Generator:
+    """The package's generator, or a new one made from an int, or the one given.
+
+    Raises TypeError for anything else, ValueError for a negative int.
+    """
+    if rng is None:
+        return _package
+    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(_checked(rng))
+
+
+def _checked(n: int) -> int:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+        raise TypeError(f"expected a seed (an int) or a numpy.random.Generator, got {n!r}")
+    if n < 0:
+        raise ValueError(f"expected a seed of at least 0, got {n}")
+    return int(n)
