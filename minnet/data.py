@@ -67,7 +67,7 @@ class Batches:
     """
 
     def __init__(
-        self, x: ArrayLike, y: ArrayLike, batch_size: int, shuffle: bool = True, *, dtype: DTypeLike = np.float32, rng: Rng = None
+        self, x: ArrayLike, y: ArrayLike, batch_size: int, shuffle: bool = True, *, dtype: DTypeLike | None = np.float32, rng: Rng = None
     ) -> None:
         self.x, self.y = _paired("Batches", x, y)
         if self.x.dtype.kind not in "biuf":

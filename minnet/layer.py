@@ -182,7 +182,7 @@ class Layer:
             vars(layer).pop("cache", None)
 
 
-def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: DTypeLike = None) -> Array:
+def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: DTypeLike | None = None) -> Array:
     """x as a floating array: what a layer calls at the door of its forward.
 
     features: what the last axis must be.  dtype: what to cast to, usually the dtype of a parameter; without
@@ -266,7 +266,7 @@ def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
         yield from _walk(member, f"{name}.{key}" if name else str(key), seen)
 
 
-def _hidden_in(value: Any) -> Iterable[Any]:
+def _hidden_in(value: Any) -> Any:
     """What is in an object that is not looked through."""
     if isinstance(value, (Set, MappingView, deque)):
         return value

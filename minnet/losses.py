@@ -45,7 +45,8 @@ class MeanSquaredError(Loss):
         t = real_array(target, f"{self!r}: target").astype(y.dtype, copy=False)
         if t.shape != y.shape:
             raise ValueError(f"{self!r}: expected a target of shape {y.shape}, like the prediction, got {t.shape}")
-        error, s, total = y - t, 1.0, float(y.size)
+        error, total = y - t, float(y.size)
+        s: Any = 1.0
         if sample_weight is not None:
             weights = _sample_weights(self, sample_weight, y.shape)
             s, total = weights.astype(y.dtype), float(weights.sum())
