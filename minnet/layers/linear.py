@@ -6,7 +6,7 @@ from numpy import ndarray as Array
 
 from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
-from ..numerics import column_sum
+from ..numerics import as_rows, column_sum
 from ..random import Rng, generator
 
 
@@ -34,16 +34,15 @@ class Linear(Layer):
         W = self.W.data
         D, K = W.shape
         self.cache = x = real_input(self, x, D, W.dtype)
-        y = x.reshape(-1, D).dot(W)
+        y = as_rows(x).dot(W)
         if self.bias:
             y += self.b.data
-        return y.reshape(*x.shape[:-1], K)
+        return y.reshape(x.shape[:-1] + (K,))
 
     def backward(self, dy: Array) -> Array | None:
         x, W = self.cache, self.W.data
-        D, K = W.shape
-        dy = dy.reshape(-1, K)
-        self.W.grad += x.reshape(-1, D).T.dot(dy)
+        dy = as_rows(dy)
+        self.W.grad += as_rows(x).T.dot(dy)
         if self.bias:
             self.b.grad += column_sum(dy)
         return dy.dot(W.T).reshape(x.shape) if self.input_gradient else None
