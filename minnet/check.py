@@ -41,7 +41,9 @@ class CheckReport:
         rows = [("mode", "array", "shape", "entries checked", "worst error", "on a kink")]
         for row in self.gradients:
             compared = row.comparison
-            rows.append((row.mode, row.name, str(row.shape), compared.checked, f"{compared.error:.1e}", str(compared.kinks)))
+            rows.append(
+                (row.mode, row.name, str(row.shape), compared.checked, f"{compared.error:.1e}", str(compared.kinks))
+            )
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
         return "\n".join([f"{self.layer}: the gradients are right and the contract holds", *lines])
@@ -88,7 +90,7 @@ def check_layer(layer: Layer, *inputs: ArrayLike, rng: int | np.random.Generator
 
 
 class _Trial:
-    """A layer in one mode, its inputs and an upstream gradient. Passes run on copies, so all start from the same state."""
+    """A layer in one mode, its inputs, an upstream gradient. Passes run on copies, so all start from the same state."""
 
     def __init__(self, layer: Layer, inputs: list[Array], rng: np.random.Generator) -> None:
         self.layer, self.inputs, self.rng = copy.deepcopy(layer), inputs, rng
@@ -101,7 +103,9 @@ class _Trial:
         if np.asarray(y).dtype != np.float64:
             self.fail(f"forward makes {np.asarray(y).dtype} of float64 input")
         self.y = np.array(y)
-        self.dy: Any = rng.normal(size=y.shape) if isinstance(y, Array) else float(rng.choice([-1, 1]) * rng.uniform(0.5, 1.5))
+        self.dy: Any = (
+            rng.normal(size=y.shape) if isinstance(y, Array) else float(rng.choice([-1, 1]) * rng.uniform(0.5, 1.5))
+        )
 
     def copy(self) -> Layer:
         return copy.deepcopy(self.layer)
@@ -114,9 +118,14 @@ class _Trial:
         asks = "input_gradient" in inspect.signature(layer.backward).parameters
         dx = layer.backward(dy, input_gradient=True) if asks else layer.backward(dy)
         if self.x is None and dx is not None:
-            self.fail(f"expected backward to return None, since {self.names[0]} is of integers, got {type(dx).__name__}")
+            self.fail(
+                f"expected backward to return None, since {self.names[0]} is of integers, got {type(dx).__name__}"
+            )
         if self.x and (not isinstance(dx, Array) or dx.shape != self.inputs[0].shape):
-            self.fail(f"expected backward to return the gradient of {self.x} in its shape {self.inputs[0].shape}, got {getattr(dx, 'shape', dx)}")
+            self.fail(
+                f"expected backward to return the gradient of {self.x} in its shape {self.inputs[0].shape}, "
+                f"got {getattr(dx, 'shape', dx)}"
+            )
         gradients = {self.x: np.array(dx)} if self.x else {}
         for name, p in layer.named_parameters().items():
             if p.grad.shape != p.data.shape:
@@ -141,7 +150,9 @@ def _check_passes(trial: _Trial) -> dict[str, Array]:
     handed = [*zip(trial.names, inputs, trial.inputs), ("dy", dy, trial.dy)]
     y = layer(*inputs)
     trial.expect_untouched("forward", handed)
-    trial.expect_same(y, trial.y, "two forwards from the same state differ; keep what is random in a Generator attribute")
+    trial.expect_same(
+        y, trial.y, "two forwards from the same state differ; keep what is random in a Generator attribute"
+    )
     first = trial.backward(layer, dy)
     trial.expect_untouched("backward", [*handed, ("the y that forward had returned", y, trial.y)])
     second = trial.backward(layer, dy)
@@ -161,10 +172,17 @@ def _check_gradients(trial: _Trial, gradients: dict[str, Array]) -> list[Gradien
     arrays = {trial.x: trial.inputs[0]} if trial.x else {}
     arrays |= {name: p.data for name, p in trial.layer.named_parameters().items()}
     rows = [
-        GradientCheck("training" if trial.layer.training else "evaluation", name, array.shape, differences.compare(array, gradients[name]))
+        GradientCheck(
+            "training" if trial.layer.training else "evaluation",
+            name,
+            array.shape,
+            differences.compare(array, gradients[name]),
+        )
         for name, array in arrays.items()
     ]
-    if wrong := [f"wrong gradient of {row.name} {row.comparison.complaint}" for row in rows if row.comparison.complaint]:
+    if wrong := [
+        f"wrong gradient of {row.name} {row.comparison.complaint}" for row in rows if row.comparison.complaint
+    ]:
         trial.fail("; ".join(wrong))
     return rows
 

@@ -35,7 +35,8 @@ def train_test_split(
     """Part the samples at random: x_train, x_test, y_train, y_test.
 
     test_size: the share of the test part, rounded up, or as an int its number of samples.
-    stratify: whether every class, that is every value of a one-dimensional y, has the same share of both parts, to within one sample.
+    stratify: whether every class, that is every value of a one-dimensional y, has the same share of both parts, to
+    within one sample.
     rng: what draws the parts.
     Raises ValueError for x and y of different lengths, for a part that would be empty, and for stratifying by what
     are not labels.
@@ -46,7 +47,10 @@ def train_test_split(
     if isinstance(test_size, bool) or not 0 < size < n:
         raise ValueError(f"train_test_split: expected test_size to leave samples in both parts of {n}, got {test_size}")
     if stratify and (y.ndim != 1 or y.dtype.kind == "f"):
-        raise ValueError(f"train_test_split: expected one label a sample to stratify by, got y of shape {y.shape} and {y.dtype}; pass stratify=False")
+        raise ValueError(
+            f"train_test_split: expected one label a sample to stratify by, got y of shape {y.shape} and {y.dtype}; "
+            "pass stratify=False"
+        )
     order = generator(rng).permutation(n)
     in_test = np.arange(n) < size
     if stratify:
@@ -67,7 +71,14 @@ class Batches:
     """
 
     def __init__(
-        self, x: ArrayLike, y: ArrayLike, batch_size: int, shuffle: bool = True, *, dtype: DTypeLike | None = np.float32, rng: Rng = None
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        batch_size: int,
+        shuffle: bool = True,
+        *,
+        dtype: DTypeLike | None = np.float32,
+        rng: Rng = None,
     ) -> None:
         self.x, self.y = _paired("Batches", x, y)
         if self.x.dtype.kind not in "biuf":

@@ -11,7 +11,9 @@ import numpy as np
 from numpy import ndarray as Array
 
 EPS = float(np.finfo(np.float64).eps)
-STEP = EPS ** (1 / 3)  # relative to the value; balances the truncation error of a central difference against its rounding error
+STEP = EPS ** (
+    1 / 3
+)  # relative to the value; balances the truncation error of a central difference against its rounding error
 TOLERANCE = 1e-6  # of a relative error
 ALL_ENTRIES_UP_TO = 100
 SAMPLED_ENTRIES = 24
@@ -51,16 +53,25 @@ class Differences:
         self.rounding = 16 * EPS * float(abs(dy * self.y).sum()) / STEP
 
     def compare(self, array: Array, gradient: Array) -> Comparison:
-        """Hold the gradient with respect to an array against differences: all entries, or if it is large, a sample and a random direction."""
+        """Hold the gradient with respect to an array against differences.
+
+        All entries are compared, or of a large array a sample of them and a random direction.
+        """
         scale = np.maximum(abs(array), _rms(array) or 1.0)  # the step follows the size of each value
         large = array.size > ALL_ENTRIES_UP_TO
-        entries = np.sort(self.rng.choice(array.size, SAMPLED_ENTRIES, replace=False)) if large else np.arange(array.size)
-        moves: list[tuple[Any, Any]] = [(place, scale[place]) for place in (np.unravel_index(i, array.shape) for i in entries)]
+        entries = (
+            np.sort(self.rng.choice(array.size, SAMPLED_ENTRIES, replace=False)) if large else np.arange(array.size)
+        )
+        moves: list[tuple[Any, Any]] = [
+            (place, scale[place]) for place in (np.unravel_index(i, array.shape) for i in entries)
+        ]
         if large:
             moves.append((..., scale * self.rng.normal(size=array.shape)))
         floor = 1e-2 * _rms(gradient * scale)
         slopes = [self.slope(array, gradient, where, move, floor) for where, move in moves]
-        worst, where, move = max(zip(slopes, *zip(*moves)), key=lambda item: (item[0].wrong, item[0].error), default=(None, None, None))
+        worst, where, move = max(
+            zip(slopes, *zip(*moves)), key=lambda item: (item[0].wrong, item[0].error), default=(None, None, None)
+        )
         return Comparison(
             checked=f"{len(entries)} of {array.size}{' and a direction' if large else ''}",
             error=max((slope.error for slope in slopes), default=0.0),

@@ -20,13 +20,21 @@ def zeros(shape: tuple[int, ...], rng: Rng = None) -> Array:
 
 
 def glorot_uniform(shape: tuple[int, ...], rng: Rng = None) -> Array:
-    """Uniform in ±sqrt(6 / (fan_in + fan_out)). Raises ValueError for fewer than two axes. Source: Glorot and Bengio 2010."""
+    """Uniform in ±sqrt(6 / (fan_in + fan_out)).
+
+    Raises ValueError for fewer than two axes.
+    Source: Glorot and Bengio 2010.
+    """
     limit = math.sqrt(6 / sum(_fans(shape)))
     return generator(rng).uniform(-limit, limit, shape)
 
 
 def he_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
-    """Normal with standard deviation sqrt(2 / fan_in). Raises ValueError for fewer than two axes. Source: He et al. 2015."""
+    """Normal with standard deviation sqrt(2 / fan_in).
+
+    Raises ValueError for fewer than two axes.
+    Source: He et al. 2015.
+    """
     fan_in, _ = _fans(shape)
     return generator(rng).normal(0.0, math.sqrt(2 / fan_in), shape)
 

@@ -156,7 +156,7 @@ class Layer:
         return self.train(False)
 
     def astype(self, dtype: DTypeLike) -> Self:
-        """Change all parameters and floating buffers to a floating dtype, in place; do it before an optimizer is made."""
+        """Change all parameters and floating buffers to a floating dtype, in place, before an optimizer is made."""
         if np.dtype(dtype).kind != "f":
             raise TypeError(f"{label(self)}: expected a floating dtype, got {np.dtype(dtype)}")
         for parameter in self.parameters():
@@ -173,7 +173,7 @@ class Layer:
             parameter.grad.fill(0)
 
     def count_correct(self) -> tuple[int, int] | None:
-        """How many predictions of the last forward with a target were right, and of how many; None if nothing is classified."""
+        """How many of the last batch's predictions were right, and of how many; None where nothing is classified."""
         return None
 
     def clear_cache(self) -> None:
@@ -259,7 +259,9 @@ def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, (list, tuple)):
         members = enumerate(value)
     elif any(isinstance(item, (Parameter, Buffer, Layer)) for item in _hidden_in(value)):
-        raise TypeError(f"{name} is a {type(value).__name__} with parameters in it, where they are not found; use a list or a dict")
+        raise TypeError(
+            f"{name} is a {type(value).__name__} with parameters in it, where they are not found; use a list or a dict"
+        )
     for key, member in members:
         yield from _walk(member, f"{name}.{key}" if name else str(key), seen)
 

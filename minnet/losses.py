@@ -69,7 +69,7 @@ class SoftmaxCrossEntropy(Loss):
     Shapes      scores (..., C)   target (...) integer labels or (..., C) probabilities   sample_weight (N,) or (...)
 
     A = s w q is the sample weight s times the class weight w times the target distribution q, one-hot for a label.
-    Z is Σ s w_label for labels, smoothed or not, and Σ s for probabilities, as in PyTorch; where Z is 0, so is the loss.
+    Z is Σ s w_label for labels, smoothed or not, and Σ s for probabilities, as in PyTorch; if Z is 0, so is the loss.
 
     weight: w (C,), 1 by default.  label_smoothing: ε from 0 to 1, which makes q into (1 − ε) q + ε / C.
     ignore_index: a label, also one outside of 0 … C − 1, at whose positions s is 0.
@@ -81,7 +81,9 @@ class SoftmaxCrossEntropy(Loss):
 
     takes_scores = True
 
-    def __init__(self, weight: ArrayLike | None = None, label_smoothing: float = 0.0, ignore_index: int | None = None) -> None:
+    def __init__(
+        self, weight: ArrayLike | None = None, label_smoothing: float = 0.0, ignore_index: int | None = None
+    ) -> None:
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"SoftmaxCrossEntropy: expected label_smoothing from 0 to 1, got {label_smoothing}")
         self.weight = None if weight is None else _class_weights(weight)
@@ -100,7 +102,9 @@ class SoftmaxCrossEntropy(Loss):
         elif t.shape == scores.shape:
             y, at, a, total = self._from_probabilities(t.reshape(-1, C), s)
         else:
-            raise ValueError(f"{self!r}: expected a target of shape {lead} (labels) or {scores.shape} (probabilities), got {t.shape}")
+            raise ValueError(
+                f"{self!r}: expected a target of shape {lead} (labels) or {scores.shape} (probabilities), got {t.shape}"
+            )
         a = ones(len(y), scores.dtype) if a is None else a.astype(scores.dtype)
         mass = row_sum(a.reshape(-1, C))[:, 0] if at is ALL else a
         rows = as_rows(scores)
@@ -159,7 +163,9 @@ def _labels(loss: Loss, y: Array, classes: int) -> Array:
     if y.size:
         worst = index.view(np.uintp).argmax()  # a negative label is the largest of all when read as unsigned
         if not 0 <= index[worst] < classes:
-            raise ValueError(f"{loss!r}: label {y[worst]} at {worst} is not one of the {classes} classes 0 to {classes - 1}")
+            raise ValueError(
+                f"{loss!r}: label {y[worst]} at {worst} is not one of the {classes} classes 0 to {classes - 1}"
+            )
     return index
 
 
@@ -167,13 +173,17 @@ def _check_probabilities(loss: Loss, q: Array) -> None:
     q = real_array(q, f"{loss!r}: target")
     off = np.flatnonzero(~((q >= 0).all(axis=1) & (abs(q.sum(axis=1) - 1) <= 1e-3)))
     if off.size:
-        raise ValueError(f"{loss!r}: expected a target of probabilities that sum to 1, got {q[off[0]].tolist()} at {off[0]}")
+        raise ValueError(
+            f"{loss!r}: expected a target of probabilities that sum to 1, got {q[off[0]].tolist()} at {off[0]}"
+        )
 
 
 def _class_weights(weight: ArrayLike) -> Array:
     w = real_array(weight, "SoftmaxCrossEntropy: weight").astype(np.float64)
     if not (w.ndim == 1 and np.isfinite(w).all() and (w >= 0).all()):
-        raise ValueError(f"SoftmaxCrossEntropy: expected weight to be a finite number of at least 0 for each class, got {weight!r}")
+        raise ValueError(
+            f"SoftmaxCrossEntropy: expected weight to be a finite number of at least 0 for each class, got {weight!r}"
+        )
     return w
 
 

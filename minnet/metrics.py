@@ -13,6 +13,9 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Shapes      y_true (...) integer labels   y_pred (...) labels, or (..., C) scores or probabilities
 
     Raises TypeError for labels that are not integers, ValueError for shapes that don't fit or no labels at all.
+
+    >>> accuracy([2, 0, 1, 1], [2, 0, 1, 0])
+    0.75
     """
     true, predicted = _labels(y_true, y_pred)
     return float((true == predicted).mean())
@@ -25,6 +28,10 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
                 result (C, C), without given C up to the largest label that occurs
 
     Raises TypeError for labels that are not integers, ValueError for shapes that don't fit, negative or no labels.
+
+    >>> confusion_matrix([0, 1, 1], [0, 1, 0])
+    array([[1, 0],
+           [1, 1]])
     """
     true, predicted = _labels(y_true, y_pred)
     if min(true.min(), predicted.min()) < 0:

@@ -1,4 +1,7 @@
-"""Functions that stay exact where their textbook form overflows, and sums that are quick on short rows; over the last axis, of any rank."""
+"""Functions that stay exact where their textbook form overflows, and reductions that are quick on short rows.
+
+All are over the last axis, whatever the rank.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def row_max(x: Array) -> Array:
     """
     rows = as_rows(x)
     best = rows.argmax(axis=1) + row_starts(*rows.shape)
-    return rows.reshape(-1)[best].reshape(x.shape[:-1] + (1,))
+    return rows.reshape(-1)[best].reshape((*x.shape[:-1], 1))
 
 
 def row_sum(x: Array) -> Array:
@@ -44,7 +47,7 @@ def row_sum(x: Array) -> Array:
 
     As a product with ones: NumPy takes 1.7 µs for the sum of (32, 10), and 0.6 this way.
     """
-    return as_rows(x).dot(ones(x.shape[-1], x.dtype)).reshape(x.shape[:-1] + (1,))
+    return as_rows(x).dot(ones(x.shape[-1], x.dtype)).reshape((*x.shape[:-1], 1))
 
 
 def column_sum(x: Array) -> Array:

@@ -1,7 +1,8 @@
-"""Optimizers: what to do with a gradient. All parameters of one lie in one vector, so an update is a few array operations.
+"""Optimizers: what to do with a gradient.
 
-The author of a new one writes `update(w, g, lr)` on that vector; the base class owns the rest: the vector itself,
-the step count, clipping, weight decay and the state.
+All parameters of an optimizer lie in one vector, so an update is a few array operations. The author of a new one
+writes `update(w, g, lr)` on that vector; the base class owns the rest: the vector itself, the step count, clipping,
+weight decay and the state.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ class Optimizer:
     """
 
     def __init__(
-        self, parameters: Iterable[Parameter], lr: LearningRate, weight_decay: float = 0.0, clip_norm: float | None = None
+        self,
+        parameters: Iterable[Parameter],
+        lr: LearningRate,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
     ) -> None:
         self.parameters = _distinct(type(self).__name__, parameters)
         self.lr = lr if callable(lr) else self.number("lr", lr)
@@ -86,10 +91,15 @@ class Optimizer:
         return {"steps": self.steps} | {name: moment.copy() for name, moment in self.moments.items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Go on where another optimizer of the same kind stopped. Raises ValueError that lists every misfit; nothing has been changed then."""
+        """Go on where another optimizer of the same kind stopped.
+
+        Raises ValueError that lists every missing, unexpected and unfit name; nothing has been changed then.
+        """
         arrays = {name: np.asarray(value) for name, value in state.items()}
         if problems := misfits({"steps": np.asarray(self.steps)} | self.moments, arrays):
-            raise ValueError(f"{type(self).__name__}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
+            raise ValueError(
+                f"{type(self).__name__}: the state does not fit, nothing was loaded: {'; '.join(problems)}"
+            )
         self.steps = int(arrays["steps"])
         for name, moment in self.moments.items():
             moment[...] = arrays[name]
@@ -109,7 +119,7 @@ class Optimizer:
             if p.data is not w or p.grad is not g:
                 if {p.data.shape, p.grad.shape} != {w.shape} or {p.data.dtype, p.grad.dtype} != {w.dtype}:
                     raise ValueError(
-                        f"{type(self).__name__}: expected a parameter of shape {w.shape} and {w.dtype}, as when the optimizer "
+                        f"{type(self).__name__}: expected a parameter of shape {w.shape} and {w.dtype}, as when it "
                         f"was made, got {p.data.shape} and {p.data.dtype}; make a new optimizer after changing a model"
                     )
                 w[...], g[...] = p.data, p.grad
@@ -161,5 +171,7 @@ def _distinct(owner: str, parameters: Iterable[Parameter]) -> list[Parameter]:
     if not found:
         raise ValueError(f"{owner}: expected at least one parameter, got none")
     if len(dtypes := {str(p.data.dtype) for p in found}) > 1:
-        raise ValueError(f"{owner}: expected parameters of one dtype, got {' and '.join(sorted(dtypes))}; use model.astype")
+        raise ValueError(
+            f"{owner}: expected parameters of one dtype, got {' and '.join(sorted(dtypes))}; use model.astype"
+        )
     return list({id(p): p for p in found}.values())

@@ -45,20 +45,21 @@ def fit(
     """Train a model, and show a bar with loss and accuracy where there is a terminal.
 
     model: called as model(x, y) for the loss, a float; a Sequential that ends in a loss, or a layer of your own.
-    optimizer: of the model's parameters.  train, validation: a Batches, or another iterable of (x, y) that can be walked again.
+    optimizer: of the model's parameters.
+    train, validation: a Batches, or another iterable of (x, y) that can be walked again.
     epochs: how often train is walked.  progress: False to show no bar.
     history: what to append to, so that it's there after an interruption too; a new History by default.
 
     Returns the history. Puts every layer back into the mode it found and leaves no cache or gradient behind, also when
     it ends by an exception, such as KeyboardInterrupt.
-    Raises FloatingPointError when the loss of a batch is not finite, before that batch changes a parameter; TypeError and
-    ValueError for arguments that don't fit, before anything is changed.
+    Raises FloatingPointError when the loss of a batch is not finite, before that batch changes a parameter; TypeError
+    and ValueError for arguments that don't fit, before anything is changed.
     """
     _check_arguments(model, optimizer, train, epochs, validation)
     history = History() if history is None else history
     loss = math.nan
     with _mode(model, training=True), tqdm(range(epochs), unit="epoch", disable=None if progress else True) as bar:
-        optimizer.zero_grad()
+        model.zero_grad()
         try:
             for epoch in bar:
                 start = time.perf_counter()
@@ -68,7 +69,7 @@ def fit(
                 history.record(**results, seconds=time.perf_counter() - start)
                 bar.set_postfix({name: f"{value:.4f}" for name, value in results.items()})
         finally:
-            optimizer.zero_grad()
+            model.zero_grad()
     return history
 
 
@@ -128,7 +129,9 @@ class _Tally:
         return {"accuracy": self.right / self.counted} if self.counted else {}
 
 
-def _train_epoch(model: Layer, optimizer: Optimizer, train: Data, epoch: int, last: float) -> tuple[dict[str, float], float]:
+def _train_epoch(
+    model: Layer, optimizer: Optimizer, train: Data, epoch: int, last: float
+) -> tuple[dict[str, float], float]:
     """The mean loss and the accuracy over one walk through train, and the loss of its last batch."""
     total, batches, tally = 0.0, 0, _Tally()
     for x, y in train:
@@ -175,11 +178,17 @@ def _check_arguments(model: Layer, optimizer: Optimizer, train: Data, epochs: in
         raise TypeError(f"fit: expected optimizer to be an Optimizer, got {optimizer!r}")
     own = {id(parameter) for parameter in model.parameters()}
     if not own.issuperset(id(parameter) for parameter in optimizer.parameters):
-        raise ValueError("fit: expected an optimizer of this model's parameters, got one that holds others; make it from model.parameters()")
+        raise ValueError(
+            "fit: expected an optimizer of this model's parameters, got one that holds others; "
+            "make it from model.parameters()"
+        )
     for name, data in (("train", train), ("validation", validation or [])):
         _check_data("fit", name, data)
         if isinstance(data, Iterator):
-            raise TypeError(f"fit: expected {name} to be walked every epoch, got a {type(data).__name__}, which is used up after one; make it a list")
+            raise TypeError(
+                f"fit: expected {name} to be walked every epoch, got a {type(data).__name__}, which is used up "
+                "after one; make it a list"
+            )
     if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)):
         raise TypeError(f"fit: expected epochs to be an int, got {epochs!r}")
     if epochs < 0:
@@ -189,4 +198,7 @@ def _check_arguments(model: Layer, optimizer: Optimizer, train: Data, epochs: in
 def _check_data(owner: str, name: str, data: Data) -> None:
     arrays = isinstance(data, Array) or (isinstance(data, tuple) and any(isinstance(part, Array) for part in data))
     if arrays or not isinstance(data, Iterable):
-        raise TypeError(f"{owner}: expected {name} to be Batches(x, y, batch_size) or another iterable of (x, y), got {type(data).__name__}")
+        raise TypeError(
+            f"{owner}: expected {name} to be Batches(x, y, batch_size) or another iterable of (x, y), "
+            f"got {type(data).__name__}"
+        )

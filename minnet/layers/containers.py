@@ -40,7 +40,9 @@ class Sequential(Layer):
     def forward(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
         extra = () if target is None else (target,) if sample_weight is None else (target, sample_weight)
         if extra and not self.is_loss:
-            raise ValueError(f"{label(self)}: was given a target, but does not end in a loss; add one, SoftmaxCrossEntropy() for example")
+            raise ValueError(
+                f"{label(self)}: was given a target, but does not end in a loss; add SoftmaxCrossEntropy(), for example"
+            )
         i, last = 0, len(self.layers) - 1
         try:
             for i, layer in enumerate(self.layers):
@@ -110,11 +112,13 @@ def _in_order(layers: tuple[Any, ...]) -> tuple[Layer, ...]:
         for inner in layer.walk(Layer).values():
             if places.setdefault(id(inner), i) != i:
                 raise ValueError(
-                    f"Sequential: {label(inner)} stands in layer {places[id(inner)]} and again in layer {i}, but has one cache; "
+                    f"Sequential: {label(inner)} is in layer {places[id(inner)]} and in layer {i}, but has one cache; "
                     "make a second layer, and share the Parameter to share weights (decoder.W = encoder.W)"
                 )
         if layer.is_loss and i < len(layers) - 1:
-            raise ValueError(f"Sequential: the loss {label(layer)} is layer {i} of {len(layers)}, a loss can only be the last")
+            raise ValueError(
+                f"Sequential: the loss {label(layer)} is layer {i} of {len(layers)}, a loss can only be the last"
+            )
     for layer, following in pairwise(_leaves(layers)):
         if layer.gives_probabilities and following.takes_scores:
             raise ValueError(

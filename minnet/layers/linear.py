@@ -37,7 +37,7 @@ class Linear(Layer):
         y = as_rows(x).dot(W)
         if self.bias:
             y += self.b.data
-        return y.reshape(x.shape[:-1] + (K,))
+        return y.reshape((*x.shape[:-1], K))
 
     def backward(self, dy: Array) -> Array | None:
         x, W = self.cache, self.W.data

@@ -1,0 +1,135 @@
+"""What a reader may copy runs: the scripts, the README's code, and the examples in docstrings."""
+
+import doctest
+import importlib
+import importlib.util
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import minnet
+
+ROOT = Path(minnet.__file__).parent.parent
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_runs_on_its_own_and_prints_something(path):
+    done = subprocess.run([sys.executable, "-W", "error", path], capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) > 5
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_has_at_most_sixty_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_the_digits_are_learned_with_every_training_seed():
+    digits = script("digits")
+    assert min(digits.main(seed=seed) for seed in range(20)) >= 0.96
+
+
+def test_the_digits_are_learned_on_random_splits(monkeypatch):
+    digits = script("digits")
+    accuracies = []
+    for split in range(20):
+        monkeypatch.setattr(digits, "SPLIT", split)
+        accuracies.append(digits.main(seed=split))
+    assert np.mean(accuracies) >= 0.965
+
+
+def test_the_digits_example_shows_errors_confusions_and_templates(capsys):
+    script("digits").main()
+    text = capsys.readouterr().out
+    matrix = re.findall(r"^ ?\[+([\d ]+)\]+$", text, flags=re.MULTILINE)
+    assert [len(row.split()) for row in matrix] == [10] * 10
+    assert sum(int(n) for row in matrix for n in row.split()) == 360
+    assert text.count(", taken for ") == 5
+    templates = text.split("The weights")[1].splitlines()[1:]
+    assert sum(len(line) == 5 * 16 + 4 * 3 for line in templates) == 2 * 9
+
+
+def test_a_plot_without_matplotlib_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(SystemExit, match=r"\[plot\]"):
+        script("digits").main(epochs=1, picture=str(tmp_path / "weights.png"))
+
+
+def test_the_derivation_arrives_at_the_known_numbers():
+    found = script("softmax_derivation").main()
+    assert found["p"] == pytest.approx([0.01165623, 0.08612854, 0.63640865, 0.03168492, 0.23412166], abs=1e-8)
+    assert found["loss"] == pytest.approx(0.6253721511650081, abs=1e-14)
+    expected = [[0.01521943, 0.0413707, 0.11245721, -0.16904734], [0.23688282, -0.35608574, 0.0320586, 0.08714432]]
+    assert found["P - Y"] == pytest.approx(np.array(expected), abs=1e-8)
+    assert found["line"] == pytest.approx(found["loops"], abs=1e-12)
+    assert found["layers"] == pytest.approx(found["loops"], abs=1e-12)
+
+
+def test_the_layers_hold_the_known_numbers_too():
+    p = minnet.Softmax()(np.array([1.0, 3, 5, 2, 4]))
+    assert p == pytest.approx([0.01165623, 0.08612854, 0.63640865, 0.03168492, 0.23412166], abs=1e-8)
+    loss = minnet.SoftmaxCrossEntropy()
+    mean = loss(np.array([[1.0, 2, 3, 5], [4, 5, 2, 3]]), np.array([3, 1]))
+    assert 2 * mean == pytest.approx(0.6253721511650081, abs=1e-14)
+    expected = [[0.01521943, 0.0413707, 0.11245721, -0.16904734], [0.23688282, -0.35608574, 0.0320586, 0.08714432]]
+    assert 2 * loss.backward() == pytest.approx(np.array(expected), abs=1e-8)
+
+
+def test_the_custom_layer_example_catches_its_wrong_version():
+    assert script("custom_layer").main().startswith("WrongScale(4): wrong gradient of g at ")
+
+
+def test_the_code_in_the_readme_runs_and_says_what_the_readme_says(capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    output = capsys.readouterr().out
+    assert float(output.splitlines()[0]) > 0.93
+    assert "Scale(4): the gradients are right" in output
+
+    wrong = blocks[1].replace(".sum(axis=0)", ".mean(axis=0)")
+    with pytest.raises(minnet.LayerCheckError) as caught:
+        exec(wrong, names)
+    assert str(caught.value) in README
+
+
+def test_the_readme_gives_two_commands_that_make_their_own_environment():
+    (block,) = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    train, test = block.splitlines()
+    assert train.startswith("python3 -m venv ") and train.endswith(" examples/digits.py")
+    assert test.startswith("python3 -m venv ") and test.endswith(" -m pytest")
+
+
+def test_the_contract_reads_the_same_wherever_it_stands():
+    def sentences(text: str) -> list[str]:
+        return [re.sub(r"[`*#]", "", line).strip() for line in text.splitlines() if re.match(r"[# ]*[1-5]\. ", line)]
+
+    contract = sentences(minnet.Layer.__doc__)
+    assert len(contract) == 5
+    assert sentences(README) == contract
+    assert sentences((ROOT / "examples" / "custom_layer.py").read_text(encoding="utf-8")) == contract
+
+
+def test_examples_in_docstrings_hold():
+    modules = [importlib.import_module(module.name) for module in pkgutil.walk_packages(minnet.__path__, "minnet.")]
+    results = [doctest.testmod(module) for module in modules]
+    assert sum(result.attempted for result in results) > 0
+    assert sum(result.failed for result in results) == 0
