@@ -51,7 +51,7 @@ def main() -> dict[str, np.ndarray | float]:
     model.load_state_dict({"0.W": W})
     apart = abs(model(X, y) + reg * float((W**2).sum()) - loops)
     model.backward()
-    layers = model[0].W.grad + 2 * reg * W
+    layers = model.parameters()[0].grad + 2 * reg * W
     print(f"6. So do Linear and SoftmaxCrossEntropy: loss {apart:.0e}, gradient {abs(layers - dW).max():.0e} apart")
     return {"p": p, "J": J, "loss": loss, "P - Y": P - Y, "loops": dW, "line": line, "layers": layers}
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
+from .layer import whole_number
 from .random import Rng, generator
 
 CHUNK_BYTES = 2**25
@@ -52,9 +53,7 @@ def train_test_split(
             "pass stratify=False"
         )
     order = generator(rng).permutation(n)
-    in_test = np.arange(n) < size
-    if stratify:
-        in_test[np.argsort(_depth_in_class(y[order]), kind="stable")] = np.arange(n) < size
+    in_test = _stratified(y[order], size) if stratify else np.arange(n) < size
     train, test = order[~in_test], order[in_test]
     return x[train], x[test], y[train], y[test]
 
@@ -85,11 +84,9 @@ class Batches:
             raise TypeError(f"Batches: expected x of real numbers, got {self.x.dtype}")
         if self.x.ndim < 2:
             raise ValueError(f"Batches: expected x of shape (N, ...) with a feature axis, got {self.x.shape}")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):
-            raise TypeError(f"Batches: expected batch_size to be an int, got {batch_size!r}")
-        if batch_size < 1:
-            raise ValueError(f"Batches: expected batch_size to be at least 1, got {batch_size}")
-        self.batch_size, self.shuffle, self.dtype, self.rng = int(batch_size), shuffle, dtype, generator(rng)
+        self.batch_size = whole_number("Batches", "batch_size", batch_size, least=1)
+        self.shuffle, self.rng = shuffle, generator(rng)
+        self.dtype = None if dtype is None else np.dtype(dtype)
 
     def __len__(self) -> int:
         """The number of batches."""
@@ -120,13 +117,15 @@ def _paired(owner: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     return x, y
 
 
-def _depth_in_class(y: Array) -> Array:
-    """(k + 1/2) / m for the k-th of the m samples of each class.
+def _stratified(y: Array, size: int) -> Array:
+    """Which rows make a part of this size in which each class has its share, to within one row: the first of each.
 
-    The samples of the smallest depths, however many, have each class in its share to within one sample.
+    Every class gets its share rounded down, and those that lost most by it one row more.
     """
     _, label, count = np.unique(y, return_inverse=True, return_counts=True)
-    by_class = np.argsort(label, kind="stable")
-    k = np.empty(len(y))
-    k[by_class] = np.arange(len(y)) - np.repeat(np.cumsum(count) - count, count)
-    return (k + 0.5) / count[label]
+    share = count * size / len(y)
+    quota = np.floor(share)
+    quota[np.argsort(quota - share, kind="stable")[: size - int(quota.sum())]] += 1
+    rank = np.empty(len(y))
+    rank[np.argsort(label, kind="stable")] = np.arange(len(y)) - np.repeat(np.cumsum(count) - count, count)
+    return rank < quota[label]

@@ -22,7 +22,7 @@ def zeros(shape: tuple[int, ...], rng: Rng = None) -> Array:
 def glorot_uniform(shape: tuple[int, ...], rng: Rng = None) -> Array:
     """Uniform in ±sqrt(6 / (fan_in + fan_out)).
 
-    Raises ValueError for fewer than two axes.
+    Raises ValueError for fewer than two axes or a size below 1.
     Source: Glorot and Bengio 2010.
     """
     limit = math.sqrt(6 / sum(_fans(shape)))
@@ -32,7 +32,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: Rng = None) -> Array:
 def he_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
     """Normal with standard deviation sqrt(2 / fan_in).
 
-    Raises ValueError for fewer than two axes.
+    Raises ValueError for fewer than two axes or a size below 1.
     Source: He et al. 2015.
     """
     fan_in, _ = _fans(shape)
@@ -42,5 +42,7 @@ def he_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     if len(shape) < 2:
         raise ValueError(f"expected a shape of at least two axes, (..., inputs, outputs), got {shape}")
+    if min(shape) < 1:
+        raise ValueError(f"expected a shape (..., inputs, outputs) of sizes of at least 1, got {shape}")
     *positions, inputs, outputs = shape
     return math.prod(positions) * inputs, math.prod(positions) * outputs

@@ -7,7 +7,7 @@ of its users: nothing here is reserved for the built-in ones.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, MappingView, Set
+from collections.abc import Iterable, Iterator, Mapping, MappingView, Sequence, Set
 from types import ModuleType
 from typing import Any, Self
 
@@ -71,8 +71,8 @@ class Layer:
     5. Look at `self.training` if the two modes differ.
 
     Parameters, buffers, random generators and further layers are found in the attributes, and in lists,
-    tuples and dicts there. An integer input has no gradient: its dx is None. `input_gradient` is False
-    while a container runs a backward whose dx nobody will use; a layer may then return None at once.
+    tuples and dicts there. Ids, being no quantities, have no gradient: their dx is None. `input_gradient` is
+    False while a container runs a backward whose dx nobody will use; a layer may then return None at once.
     `is_loss`, `takes_scores` and `gives_probabilities` tell a container what may stand in front of what.
     """
 
@@ -89,6 +89,9 @@ class Layer:
         layer._arguments = args, kwargs
         return layer
 
+    def __init__(self) -> None:
+        pass
+
     def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{self!r}: has no forward")
 
@@ -99,6 +102,7 @@ class Layer:
         try:
             return self.forward(*inputs, **options)
         except Exception as error:
+            self.clear_cache()
             if not str(error).startswith(f"{self!r}: "):
                 locate(error, self, f"{label(self)}, given {shapes(*inputs)}")
             raise
@@ -119,7 +123,11 @@ class Layer:
         Returns a dict from names such as "0.W" to the objects, each once, in order of assignment.
         Raises TypeError for a parameter where it can't be found, in a set for example.
         """
-        return {name: value for name, value in _walk(self, "", set()) if isinstance(value, kinds)}
+        found: dict[str, Any] = {}
+        for name, value in _walk(self, "", set()):
+            if found.setdefault(name, value) is not value:
+                raise ValueError(f"{label(self)}: two of its attributes are named {name}")
+        return {name: value for name, value in found.items() if isinstance(value, kinds)}
 
     def parameters(self) -> list[Parameter]:
         """The distinct parameters, in order of assignment: what an optimizer takes."""
@@ -142,6 +150,7 @@ class Layer:
         arrays = {name: np.asarray(value) for name, value in state.items()}
         if problems := misfits({name: target.data for name, target in own.items()}, arrays):
             raise ValueError(f"{label(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
+        arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
         for name, target in own.items():
             target.data[...] = arrays[name]
 
@@ -176,6 +185,10 @@ class Layer:
         """How many of the last batch's predictions were right, and of how many; None where nothing is classified."""
         return None
 
+    def total_weight(self) -> float | None:
+        """What the loss of the last batch was divided by, the sum of its effective weights; None where unknown."""
+        return None
+
     def clear_cache(self) -> None:
         """Forget the last forward pass, here and below; backward then needs a new one."""
         for layer in self.walk(Layer).values():
@@ -204,6 +217,15 @@ def real_array(data: ArrayLike, owner: str) -> Array:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{owner}: expected real numbers, got an array of dtype {array.dtype}")
     return array
+
+
+def whole_number(owner: str, name: str, value: int, least: int) -> int:
+    """An argument as an int. Raises TypeError for another type, ValueError if it is below least."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{owner}: expected {name} to be an int, got {value!r}")
+    if value < least:
+        raise ValueError(f"{owner}: expected {name} to be at least {least}, got {value}")
+    return int(value)
 
 
 def label(layer: Layer) -> str:
@@ -239,7 +261,7 @@ def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:
     for name in expected:
         if name in got and got[name].shape != expected[name].shape:
             problems.append(f"{name} has shape {got[name].shape}, expected {expected[name].shape}")
-        elif name in got and got[name].dtype.kind not in "biuf":
+        elif name in got and not np.can_cast(got[name].dtype, expected[name].dtype, "same_kind"):
             problems.append(f"{name} holds {got[name].dtype}, expected {expected[name].dtype}")
     return problems
 
@@ -254,11 +276,11 @@ def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
         yield name, value
         if isinstance(value, Layer):
             members = value.members()
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and not _holds_state(list(value), depth=2):
         members = value.items()
     elif isinstance(value, (list, tuple)):
         members = enumerate(value)
-    elif any(isinstance(item, (Parameter, Buffer, Layer)) for item in _hidden_in(value)):
+    elif _holds_state(value, depth=4):
         raise TypeError(
             f"{name} is a {type(value).__name__} with parameters in it, where they are not found; use a list or a dict"
         )
@@ -266,12 +288,20 @@ def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
         yield from _walk(member, f"{name}.{key}" if name else str(key), seen)
 
 
-def _hidden_in(value: Any) -> Any:
-    """What is in an object that is not looked through."""
-    if isinstance(value, (Set, MappingView, deque)):
-        return value
+def _holds_state(value: Any, depth: int) -> bool:
+    """Whether something that is not looked through has parameters, buffers or layers in it, down to a depth."""
+    if isinstance(value, (Parameter, Buffer, Layer)):
+        return True
+    if depth == 0 or value is None or isinstance(value, (bool, int, float, str, bytes, range, type, ModuleType)):
+        return False
+    inner: Any = ()
     if isinstance(value, np.ndarray):
-        return value.flat if value.dtype == object else ()
-    if isinstance(value, (type, ModuleType)):
-        return ()
-    return getattr(value, "__dict__", {}).values()
+        inner = value.flat if value.dtype == object else ()
+    elif isinstance(value, Mapping):
+        inner = [*value.keys(), *value.values()]
+    elif isinstance(value, (Set, Sequence, MappingView, deque)):
+        inner = value
+    else:
+        slots = (getattr(value, name, None) for name in getattr(type(value), "__slots__", ()))
+        inner = [*getattr(value, "__dict__", {}).values(), *slots]
+    return any(_holds_state(item, depth - 1) for item in inner)

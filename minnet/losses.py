@@ -57,7 +57,10 @@ class MeanSquaredError(Loss):
 
     def backward(self, dloss: float = 1.0) -> Array:
         weighted_error, total = self.cache
-        return weighted_error * (2 * dloss / total if total else 0.0)
+        return weighted_error * (2 * float(dloss) / total if total else 0.0)
+
+    def total_weight(self) -> float:
+        return self.cache[1]
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -98,7 +101,7 @@ class SoftmaxCrossEntropy(Loss):
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         s = None if sample_weight is None else _sample_weights(self, sample_weight, lead).reshape(-1)
         if t.shape == lead:
-            y, at, a, total = self._from_labels(t.reshape(-1), C, s)
+            y, at, a, total = self._from_labels(t, C, s)
         elif t.shape == scores.shape:
             y, at, a, total = self._from_probabilities(t.reshape(-1, C), s)
         else:
@@ -108,7 +111,7 @@ class SoftmaxCrossEntropy(Loss):
         a = ones(len(y), scores.dtype) if a is None else a.astype(scores.dtype)
         mass = row_sum(a.reshape(-1, C))[:, 0] if at is ALL else a
         rows = as_rows(scores)
-        z = rows - row_max(rows)
+        z = np.subtract(rows, row_max(rows), order="C")  # so that its flat form, and that of dscores, is a view
         exp_z = np.exp(z)
         sum_exp = row_sum(exp_z)[:, 0]
         self.cache = scores.shape, exp_z, sum_exp, y, at, a, mass, total
@@ -118,7 +121,7 @@ class SoftmaxCrossEntropy(Loss):
     # log p = z − log Σ exp z, so loss · Z = Σ (Σ_c A) log Σ exp z − Σ A z, and ∂ log Σ exp z / ∂z = p.
     def backward(self, dloss: float = 1.0) -> Array:
         shape, exp_z, sum_exp, _, at, a, mass, total = self.cache
-        scale = dloss / total if total else 0.0
+        scale = float(dloss) / total if total else 0.0
         dscores = exp_z * (scale * mass / sum_exp)[:, None]
         dscores.reshape(-1)[at] -= scale * a
         return dscores.reshape(shape)
@@ -129,10 +132,12 @@ class SoftmaxCrossEntropy(Loss):
         counted = len(y) if self.ignore_index is None else np.count_nonzero(y >= 0)
         return int(np.count_nonzero(exp_z.argmax(axis=1) == y)), int(counted)
 
+    def total_weight(self) -> float:
+        return self.cache[-1]
+
     def _from_labels(self, t: Array, C: int, s: Array | None) -> tuple[Array, Any, Any, float]:
         """The labels, −1 where ignored; where A is not zero in the flat scores, and its values there; Z."""
-        kept = None if self.ignore_index is None else t != self.ignore_index
-        y = _labels(self, t if kept is None else np.where(kept, t, 0), C)
+        y, kept = _labels(self, t, C, self.ignore_index)
         if kept is not None:
             s = kept * (1.0 if s is None else s)
         a = s if self.weight is None else self.weight[y] * (1.0 if s is None else s)
@@ -155,18 +160,22 @@ class SoftmaxCrossEntropy(Loss):
         return q.argmax(axis=1), ALL, a.reshape(-1), float(len(q) if s is None else s.sum())
 
 
-def _labels(loss: Loss, y: Array, classes: int) -> Array:
-    """y as indices, once all of them are known to be in 0 … classes − 1."""
-    if y.dtype.kind not in "iu":
-        raise TypeError(f"{loss!r}: expected integer labels, got {y.dtype}")
-    index = y.astype(np.intp, copy=False)
+def _labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tuple[Array, Array | None]:
+    """The labels as flat indices, 0 where ignored, once all are known to be in 0 … classes − 1; and which count."""
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"{loss!r}: expected integer labels, got {labels.dtype}")
+    y, kept = labels.reshape(-1).astype(np.intp, copy=False), None
+    if ignored is not None:
+        kept = labels.reshape(-1) != ignored
+        y = np.where(kept, y, 0)
     if y.size:
-        worst = index.view(np.uintp).argmax()  # a negative label is the largest of all when read as unsigned
-        if not 0 <= index[worst] < classes:
+        worst = y.view(np.uintp).argmax()  # a negative label is the largest of all when read as unsigned
+        if not 0 <= y[worst] < classes:
+            place = tuple(map(int, np.unravel_index(worst, labels.shape)))
             raise ValueError(
-                f"{loss!r}: label {y[worst]} at {worst} is not one of the {classes} classes 0 to {classes - 1}"
+                f"{loss!r}: label {labels[place]} at {place} is not one of the {classes} classes 0 to {classes - 1}"
             )
-    return index
+    return y, kept
 
 
 def _check_probabilities(loss: Loss, q: Array) -> None:

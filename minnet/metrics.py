@@ -17,7 +17,7 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> accuracy([2, 0, 1, 1], [2, 0, 1, 0])
     0.75
     """
-    true, predicted = _labels(y_true, y_pred)
+    true, predicted = _labels("accuracy", y_true, y_pred)
     return float((true == predicted).mean())
 
 
@@ -33,7 +33,7 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     array([[1, 0],
            [1, 1]])
     """
-    true, predicted = _labels(y_true, y_pred)
+    true, predicted = _labels("confusion_matrix", y_true, y_pred)
     if min(true.min(), predicted.min()) < 0:
         raise ValueError(f"confusion_matrix: expected labels of at least 0, got {min(true.min(), predicted.min())}")
     given = np.shape(y_pred)[-1] if np.ndim(y_pred) > np.ndim(y_true) else 0
@@ -41,16 +41,17 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def _labels(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
+def _labels(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
     """Both as flat integer labels."""
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
     if predicted.ndim == true.ndim + 1 and predicted.size:
         predicted = predicted.argmax(axis=-1)
     if true.shape != predicted.shape:
-        raise ValueError(f"expected y_pred of shape {true.shape} or {(*true.shape, 'C')}, got {np.shape(y_pred)}")
+        with_classes = f"({', '.join([*map(str, true.shape), 'C'])})"
+        raise ValueError(f"{metric}: expected y_pred of shape {true.shape} or {with_classes}, got {np.shape(y_pred)}")
     if not true.size:
-        raise ValueError("expected at least one label, got none")
+        raise ValueError(f"{metric}: expected at least one label, got none")
     for name, y in (("y_true", true), ("y_pred", predicted)):
         if y.dtype.kind not in "iu":
-            raise TypeError(f"expected {name} to hold integer labels, got {y.dtype}")
+            raise TypeError(f"{metric}: expected {name} to hold integer labels, got {y.dtype}")
     return true.reshape(-1).astype(np.intp), predicted.reshape(-1).astype(np.intp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from .layer import Layer, label
+from .layer import Layer, label, whole_number
+from .layers.containers import Sequential
 from .optimizers import Optimizer
 
 Data = Iterable[tuple[Array, Array]]
@@ -55,9 +56,16 @@ def fit(
     Raises FloatingPointError when the loss of a batch is not finite, before that batch changes a parameter; TypeError
     and ValueError for arguments that don't fit, before anything is changed.
     """
-    _check_arguments(model, optimizer, train, epochs, validation)
+    _check_model("fit", model)
+    _check_optimizer(model, optimizer)
+    _check_batches("fit", "train", train, again=True)
+    if validation is not None:
+        _check_batches("fit", "validation", validation, again=True)
+    epochs = whole_number("fit", "epochs", epochs, least=0)
     history = History() if history is None else history
-    loss = math.nan
+    if not isinstance(history, History):
+        raise TypeError(f"fit: expected history to be a History, got {history!r}")
+    loss = None
     with _mode(model, training=True), tqdm(range(epochs), unit="epoch", disable=None if progress else True) as bar:
         model.zero_grad()
         try:
@@ -76,20 +84,24 @@ def fit(
 def evaluate(model: Layer, data: Data) -> dict[str, float]:
     """The loss of a model on data in evaluation mode, and its accuracy, from 0 to 1, if it classifies.
 
-    data: a Batches, or another iterable of (x, y). Both figures are means over the samples, whatever the batches.
+    data: a Batches, or another iterable of (x, y). Both figures are means over all samples, each with its effective
+    weight, however they are parted into batches.
     Returns {"loss": …, "accuracy": …}. Leaves modes as they were, and no cache.
     Raises TypeError for data that are not batches, ValueError for none at all.
     """
-    _check_data("evaluate", "data", data)
-    total, rows, tally = 0.0, 0, _Tally()
+    _check_model("evaluate", model)
+    _check_batches("evaluate", "data", data)
+    total, weight, tally, batches = 0.0, 0.0, _Tally(), 0
     with _mode(model, training=False):
         for x, y in data:
-            total += _loss(model, x, y) * len(x)
-            rows += len(x)
+            loss, batches = _loss(model, x, y), batches + 1
+            share = model.total_weight()
+            share = len(x) if share is None else share
+            total, weight = total + share * loss, weight + share
             tally.add(model)
-    if not rows:
-        raise ValueError("evaluate: expected data with at least one sample, got none")
-    return {"loss": total / rows} | tally.accuracy()
+    if not batches:
+        raise ValueError("evaluate: expected data to have at least one batch, got none")
+    return {"loss": total / weight if weight else 0.0} | tally.accuracy()
 
 
 def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
@@ -100,11 +112,11 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     batch_size: how many rows of x at a time. Leaves modes as they were, and no cache.
     Raises ValueError for x without a batch axis or a batch_size below 1.
     """
+    _check_model("predict", model)
+    batch_size = whole_number("predict", "batch_size", batch_size, least=1)
     x = np.asarray(x)
     if x.ndim == 0:
         raise ValueError("predict: expected x of shape (N, ...), got a single number")
-    if batch_size < 1:
-        raise ValueError(f"predict: expected batch_size to be at least 1, got {batch_size}")
     with _mode(model, training=False):
         y = model(x[:batch_size])
         result = np.empty((len(x), *y.shape[1:]), y.dtype)
@@ -130,16 +142,17 @@ class _Tally:
 
 
 def _train_epoch(
-    model: Layer, optimizer: Optimizer, train: Data, epoch: int, last: float
-) -> tuple[dict[str, float], float]:
+    model: Layer, optimizer: Optimizer, train: Data, epoch: int, last: float | None
+) -> tuple[dict[str, float], float | None]:
     """The mean loss and the accuracy over one walk through train, and the loss of its last batch."""
     total, batches, tally = 0.0, 0, _Tally()
     for x, y in train:
         batches += 1
         loss = _loss(model, x, y)
         if not math.isfinite(loss):
+            before = "" if last is None else f", the last finite one was {last:.6g}"
             raise FloatingPointError(
-                f"fit: epoch {epoch}, batch {batches}: the loss is {loss}, the last finite one was {last:.6g}; "
+                f"fit: epoch {epoch}, batch {batches}: the loss is {loss}{before}; "
                 "look for such values in the data, lower the learning rate, or set clip_norm"
             )
         tally.add(model)
@@ -160,20 +173,32 @@ def _loss(model: Layer, x: Array, y: Array) -> float:
 
 @contextmanager
 def _mode(model: Layer, training: bool) -> Iterator[None]:
-    """All layers in one mode; afterwards each in the mode it had, without a cache."""
+    """All layers in one mode; afterwards each in the mode it had, without a cache.
+
+    What overflows on the way is not warned of: it is found in the loss.
+    """
     found = [(layer, layer.training) for layer in model.walk(Layer).values()]
     model.train(training)
     try:
-        yield
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
     finally:
         for layer, mode in found:
             layer.training = mode
         model.clear_cache()
 
 
-def _check_arguments(model: Layer, optimizer: Optimizer, train: Data, epochs: int, validation: Data | None) -> None:
+def _check_model(owner: str, model: Layer) -> None:
     if not isinstance(model, Layer):
-        raise TypeError(f"fit: expected model to be a Layer, got {model!r}")
+        raise TypeError(f"{owner}: expected model to be a Layer, got {model!r}")
+    if owner != "predict" and isinstance(model, Sequential) and not model.is_loss:
+        raise ValueError(
+            f"{owner}: expected a model that ends in a loss, got {label(model[-1]) if model else None} at the end; "
+            "add SoftmaxCrossEntropy(), for example"
+        )
+
+
+def _check_optimizer(model: Layer, optimizer: Optimizer) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"fit: expected optimizer to be an Optimizer, got {optimizer!r}")
     own = {id(parameter) for parameter in model.parameters()}
@@ -182,23 +207,20 @@ def _check_arguments(model: Layer, optimizer: Optimizer, train: Data, epochs: in
             "fit: expected an optimizer of this model's parameters, got one that holds others; "
             "make it from model.parameters()"
         )
-    for name, data in (("train", train), ("validation", validation or [])):
-        _check_data("fit", name, data)
-        if isinstance(data, Iterator):
-            raise TypeError(
-                f"fit: expected {name} to be walked every epoch, got a {type(data).__name__}, which is used up "
-                "after one; make it a list"
-            )
-    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)):
-        raise TypeError(f"fit: expected epochs to be an int, got {epochs!r}")
-    if epochs < 0:
-        raise ValueError(f"fit: expected epochs to be at least 0, got {epochs}")
 
 
-def _check_data(owner: str, name: str, data: Data) -> None:
-    arrays = isinstance(data, Array) or (isinstance(data, tuple) and any(isinstance(part, Array) for part in data))
-    if arrays or not isinstance(data, Iterable):
+def _check_batches(owner: str, name: str, data: Data, again: bool = False) -> None:
+    """That data are batches; and can be walked again, where they must be."""
+    expected = f"{owner}: expected {name} to be Batches(x, y, batch_size) or another iterable of (x, y)"
+    if isinstance(data, Array) or not isinstance(data, Iterable):
+        raise TypeError(f"{expected}, got {type(data).__name__}")
+    if isinstance(data, Sequence):
+        if not data:
+            raise ValueError(f"{expected}, got an empty {type(data).__name__}")
+        if not isinstance(data[0], (list, tuple)):
+            raise TypeError(f"{expected}, got a {type(data).__name__} of {type(data[0]).__name__}")
+    if again and isinstance(data, Iterator):
         raise TypeError(
-            f"{owner}: expected {name} to be Batches(x, y, batch_size) or another iterable of (x, y), "
-            f"got {type(data).__name__}"
+            f"{expected} that can be walked every epoch, got a {type(data).__name__}, which is used up after one; "
+            "make it a list"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, overload
 
@@ -26,18 +26,19 @@ class Sequential(Layer):
     last, and for probabilities in front of a loss that takes scores.
     """
 
-    def __init__(self, *layers: Layer | Iterable[Layer]) -> None:
+    def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
         if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
             layers = tuple(layers[0])
         self.layers: tuple[Layer, ...] = _in_order(layers)
         self.is_loss = bool(self.layers) and self.layers[-1].is_loss
-        trained = (i for i, layer in enumerate(self.layers) if layer.walk(Parameter))
-        self._first_trained = next(trained, len(self.layers))
+        self._trained_from = _first_trained(self.layers)
 
     def __call__(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
         return self.forward(x, target, sample_weight)
 
     def forward(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
+        if target is None and sample_weight is not None:
+            raise ValueError(f"{label(self)}: was given a sample_weight without a target")
         extra = () if target is None else (target,) if sample_weight is None else (target, sample_weight)
         if extra and not self.is_loss:
             raise ValueError(
@@ -60,18 +61,29 @@ class Sequential(Layer):
             dy = 1.0
         if input_gradient is None:
             input_gradient = self.input_gradient and not self.is_loss
-        first = 0 if input_gradient else self._first_trained
-        i = 0
+        # A parameter may have been assigned to one of the layers in front since they were put together.
+        trained = self._trained_from and _first_trained(self.layers[: self._trained_from])
+        i, last = 0, len(self.layers) - 1
+        first = 0 if input_gradient else max(0, min(trained, last))
         try:
-            for i in range(len(self.layers) - 1, first - 1, -1):
-                dy = _backward(self.layers[i], dy, input_gradient or i > first)
+            for i in range(last, first - 1, -1):
+                dx = _backward(self.layers[i], dy, input_gradient or i > first)
+                if dx is None and i > trained:
+                    raise TypeError("expected backward to return dx, got None")
+                dy = dx
+                if dx is None:
+                    break
         except Exception as error:
-            self._locate(error, i, f"in backward given {shapes(dy)}")
+            source = self._name(i + 1) if i < last else "the caller"
+            self._locate(error, i, f"in backward given {shapes(dy)} by {source}")
             raise
         return dy if input_gradient else None
 
     def count_correct(self) -> tuple[int, int] | None:
         return self.layers[-1].count_correct() if self.layers else None
+
+    def total_weight(self) -> float | None:
+        return self.layers[-1].total_weight() if self.layers else None
 
     def members(self) -> Iterator[tuple[Any, Any]]:
         yield from enumerate(self.layers)
@@ -126,6 +138,11 @@ def _in_order(layers: tuple[Any, ...]) -> tuple[Layer, ...]:
                 "the loss takes scores, and called without a target the model still gives probabilities"
             )
     return layers
+
+
+def _first_trained(layers: tuple[Layer, ...]) -> int:
+    """The index of the first layer with a parameter, or how many layers there are."""
+    return next((i for i, layer in enumerate(layers) if layer.walk(Parameter)), len(layers))
 
 
 def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:

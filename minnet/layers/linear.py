@@ -31,18 +31,15 @@ class Linear(Layer):
             self.b = Parameter(zeros((out_features,)), decay=False)
 
     def forward(self, x: Array) -> Array:
-        W = self.W.data
-        D, K = W.shape
-        self.cache = x = real_input(self, x, D, W.dtype)
-        y = as_rows(x).dot(W)
+        self.cache = x = real_input(self, x, len(self.W.data), self.W.data.dtype)
+        y = as_rows(x).dot(self.W.data)
         if self.bias:
             y += self.b.data
-        return y.reshape((*x.shape[:-1], K))
+        return y.reshape(*x.shape[:-1], y.shape[-1])
 
     def backward(self, dy: Array) -> Array | None:
-        x, W = self.cache, self.W.data
-        dy = as_rows(dy)
-        self.W.grad += as_rows(x).T.dot(dy)
+        x, dy = as_rows(self.cache), as_rows(dy)
+        self.W.grad += x.T.dot(dy)
         if self.bias:
             self.b.grad += column_sum(dy)
-        return dy.dot(W.T).reshape(x.shape) if self.input_gradient else None
+        return dy.dot(self.W.data.T).reshape(self.cache.shape) if self.input_gradient else None

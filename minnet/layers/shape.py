@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer
+from ..layer import Layer, real_array
 
 
 class Flatten(Layer):
@@ -22,7 +21,7 @@ class Flatten(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        x = np.asarray(x)
+        x = real_array(x, repr(self))
         if not x.shape:
             raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
         self.cache = x.shape

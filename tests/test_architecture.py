@@ -1,0 +1,290 @@
+"""The rules of the house, read from the source."""
+
+import ast
+import inspect
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import minnet
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "minnet"
+
+# From top to bottom: a file may import what its row names, and that only from rows below it. A layer file imports no
+# other layer file. A new file needs a row.
+FOR_LAYERS = {"layer", "initializers", "numerics", "random"}
+ARROWS = {
+    "training": {"layer", "optimizers", "tqdm"},
+    "check": {"layer", "differences"},
+    "differences": set(),
+    "losses": {"layer", "numerics"},
+    "optimizers": {"layer"},
+    "metrics": set(),
+    "data": {"random"},
+    "layers/containers": FOR_LAYERS,
+    "layers/linear": FOR_LAYERS,
+    "layers/activations": FOR_LAYERS,
+    "layers/shape": FOR_LAYERS,
+    "layer": set(),
+    "initializers": {"random"},
+    "numerics": set(),
+    "random": set(),
+}
+FACADES = {"__init__", "layers/__init__"}  # names and no logic
+
+FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
+
+# What is larger than a class should be, and how large it may be at most.
+LARGE_CLASSES = {"Layer": 120, "Sequential": 90, "Optimizer": 105, "SoftmaxCrossEntropy": 95}
+
+# Tests of no single file.
+TESTS_OF_THE_WHOLE = {"test_architecture.py", "test_contract.py", "test_examples.py"}
+
+TREES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+every_file = pytest.mark.parametrize("file", TREES)
+every_file_with_logic = pytest.mark.parametrize("file", [file for file in TREES if file not in FACADES])
+
+
+def found(file, *kinds):
+    return [node for node in ast.walk(TREES[file]) if isinstance(node, kinds)]
+
+
+def classes():
+    return [(file, node) for file in TREES for node in found(file, ast.ClassDef)]
+
+
+def functions():
+    return [(file, node) for file in TREES for node in found(file, ast.FunctionDef, ast.AsyncFunctionDef)]
+
+
+def imports(file):
+    """What a file imports: (top-level package, "") from outside, (".", file) from minnet."""
+    result = set()
+    for node in found(file, ast.Import):
+        result |= {(alias.name.split(".")[0], "") for alias in node.names}
+    for node in found(file, ast.ImportFrom):
+        if not node.level:
+            result.add((node.module.split(".")[0], ""))
+            continue
+        folder = file.split("/")[: -node.level]
+        modules = [node.module.replace(".", "/")] if node.module else [alias.name for alias in node.names]
+        result |= {(".", "/".join([*folder, module])) for module in modules}
+    return result
+
+
+def span(node):
+    return node.end_lineno - node.lineno + 1
+
+
+def docstring_lines(node):
+    return span(node.body[0]) if ast.get_docstring(node) is not None else 0
+
+
+def test_every_file_has_a_row_and_every_row_a_file():
+    assert set(ARROWS) | FACADES == set(TREES)
+
+
+@pytest.mark.parametrize("file", [file for file in ARROWS if file in TREES])
+def test_a_file_imports_only_what_its_row_allows(file):
+    own = {module for package, module in imports(file) if package == "."}
+    outside = {package for package, _ in imports(file) if package != "."} - sys.stdlib_module_names
+    assert own <= ARROWS[file]
+    assert outside <= (ARROWS[file] & {"tqdm"}) | {"numpy"}
+
+
+def test_the_arrows_point_down():
+    order = list(ARROWS)
+    for file, allowed in ARROWS.items():
+        for other in allowed - {"tqdm"}:
+            assert order.index(other) > order.index(file), f"{file} -> {other}"
+
+
+def test_no_layer_file_imports_another():
+    for file in TREES:
+        if file.startswith("layers/"):
+            assert not [module for package, module in imports(file) if package == "." and module.startswith("layers")]
+
+
+@every_file
+def test_the_standard_librarys_random_is_not_imported(file):
+    assert ("random", "") not in imports(file)
+
+
+@every_file
+def test_imports_are_relative_public_and_plain(file):
+    assert "minnet" not in {package for package, _ in imports(file)}
+    for node in found(file, ast.ImportFrom):
+        names = [alias.name for alias in node.names]
+        assert "*" not in names
+        assert not (node.level and any(name.startswith("_") for name in names)), names
+    used = {node.id for node in found(file, ast.Name)} | {node.attr for node in found(file, ast.Attribute)}
+    imported = {alias.name for node in found(file, ast.ImportFrom) for alias in node.names}
+    assert not (used | imported) & {"TYPE_CHECKING", "__import__", "import_module"}
+    assert ("importlib", "") not in imports(file)
+
+
+@pytest.mark.parametrize("file", sorted(FACADES))
+def test_a_facade_has_no_logic(file):
+    first, *rest = TREES[file].body
+    assert isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    for node in rest:
+        names = [target.id for target in node.targets] if isinstance(node, ast.Assign) else []
+        assert isinstance(node, ast.ImportFrom) or names == ["__all__"]
+
+
+def test_the_only_requirements_at_run_time_are_numpy_and_tqdm():
+    outside = {package for file in TREES for package, _ in imports(file)} - {"."} - sys.stdlib_module_names
+    assert outside == {"numpy", "tqdm"}
+
+
+def test_the_requirements_are_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["dependencies"] == ["numpy>=2.0", "tqdm"]
+    assert project["optional-dependencies"]["test"] == ["pytest"]
+    assert project["requires-python"] == ">=3.11"
+
+
+@every_file
+def test_a_file_is_not_too_long(file):
+    assert len((PACKAGE / f"{file}.py").read_text(encoding="utf-8").splitlines()) <= FILE_LINES
+
+
+def test_a_class_fits_on_a_screen():
+    long = {node.name: span(node) for _, node in classes() if span(node) > CLASS_LINES}
+    assert {name: lines for name, lines in long.items() if lines > LARGE_CLASSES.get(name, CLASS_LINES)} == {}
+    assert set(LARGE_CLASSES) == set(long), "an exception that is not needed any more is taken out"
+
+
+def test_a_function_is_short():
+    long = {node.name: span(node) - docstring_lines(node) for _, node in functions()}
+    assert {name: lines for name, lines in long.items() if lines > FUNCTION_LINES} == {}
+
+
+def test_linear_is_read_in_18_lines():
+    (linear,) = (node for _, node in classes() if node.name == "Linear")
+    source = (PACKAGE / "layers/linear.py").read_text(encoding="utf-8").splitlines()
+    code = source[linear.body[0].end_lineno : linear.end_lineno]
+    assert len([line for line in code if line.strip() and not line.strip().startswith("#")]) <= 18
+
+
+def test_no_file_is_a_drawer():
+    assert not {file.split("/")[-1] for file in TREES} & {"utils", "util", "helpers", "core", "misc", "common", "base"}
+
+
+@every_file
+def test_every_file_says_why_it_exists(file):
+    text = ast.get_docstring(TREES[file])
+    assert text and len(text.splitlines()) <= 6
+
+
+def public(module):
+    """The public classes and functions that a module defines, and the public methods of those classes."""
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+            continue
+        if inspect.isclass(value) or inspect.isfunction(value):
+            yield name, value
+        if inspect.isclass(value):
+            for method, member in vars(value).items():
+                if not method.startswith("_") and inspect.isfunction(member):
+                    yield f"{name}.{method}", getattr(value, method)
+
+
+def undocumented(file):
+    module = sys.modules[f"minnet.{file.replace('/', '.')}"]
+    return {name for name, value in public(module) if not inspect.getdoc(value)}
+
+
+@every_file_with_logic
+def test_everything_public_has_a_docstring(file):
+    assert {name for name in undocumented(file) if name.split(".")[-1] not in ("forward", "backward")} == set()
+
+
+def exported_layers():
+    values = [getattr(minnet, name) for name in minnet.__all__]
+    return [value for value in values if inspect.isclass(value) and issubclass(value, minnet.Layer)]
+
+
+@pytest.mark.parametrize("layer", [layer for layer in exported_layers() if layer not in (minnet.Layer, minnet.Loss)])
+def test_a_layers_docstring_has_the_formulas_and_forward_and_backward_none(layer):
+    lines = [line.split() for line in inspect.getdoc(layer).splitlines()]
+    starts = [line[0] for line in lines if line and line[0] in ("Forward", "Backward", "Shapes")]
+    assert starts == ["Forward", "Backward", "Shapes"]
+    assert layer.forward.__doc__ is None and layer.backward.__doc__ is None
+
+
+@pytest.mark.parametrize("layer", exported_layers())
+def test_forward_stands_above_backward(layer):
+    methods = list(vars(layer))
+    assert "forward" not in methods or methods.index("forward") < methods.index("backward")
+
+
+def test_all_is_sorted_and_names_everything_public():
+    def constants_then_classes_then_functions(name):
+        return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+    assert minnet.__all__ == sorted(minnet.__all__, key=constants_then_classes_then_functions)
+    visible = {name for name, value in vars(minnet).items() if name[0] != "_" and not inspect.ismodule(value)}
+    assert set(minnet.__all__) == visible
+    assert len(set(minnet.__all__)) == len(minnet.__all__)
+
+
+@every_file
+def test_numpys_global_generator_is_neither_read_nor_written(file):
+    owned = {"Generator", "default_rng", "PCG64", "BitGenerator", "SeedSequence"}
+    for node in found(file, ast.Attribute):
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "random":
+            assert node.attr in owned, ast.unparse(node)
+    for node in found(file, ast.ImportFrom):
+        assert node.level or not (node.module or "").startswith("numpy.random")
+        assert node.level or node.module != "numpy" or "random" not in [alias.name for alias in node.names]
+
+
+@every_file
+def test_only_random_makes_a_generator_from_nothing(file):
+    bare = [
+        node
+        for node in found(file, ast.Call)
+        if isinstance(node.func, ast.Attribute)
+        and node.func.attr == "default_rng"
+        and not node.args
+        and not node.keywords
+    ]
+    assert len(bare) == (file == "random")
+
+
+@every_file
+def test_there_is_no_assert(file):
+    assert not found(file, ast.Assert)
+
+
+def test_errors_that_are_raised_are_not_bare():
+    for file in TREES:
+        for node in found(file, ast.ExceptHandler):
+            assert node.type is not None, f"{file}, line {node.lineno}"
+
+
+def test_tests_mirror_the_package():
+    expected = {f"{'/'.join([*folder, f'test_{name}'])}.py" for *folder, name in (file.split("/") for file in ARROWS)}
+    tests = ROOT / "tests"
+    there = {path.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")}
+    assert expected - there == set(), "a file without tests"
+    parts = tuple(name.removesuffix(".py") + "_" for name in expected)
+    strangers = {name for name in there - expected - TESTS_OF_THE_WHOLE if not name.startswith(parts)}
+    assert strangers == set(), "tests of no file"
+
+
+def test_test_names_are_sentences():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            assert not (
+                isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and node.name.count("_") < 3
+            ), node.name
+            assert not (isinstance(node, ast.ClassDef) and node.name.startswith("Test")), node.name

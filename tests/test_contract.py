@@ -1,0 +1,300 @@
+"""What every exported layer must do. A new layer is one row of the table or more; nothing else is written here."""
+
+import copy
+import inspect
+
+import numpy as np
+import pytest
+
+import minnet
+from minnet import *  # noqa: F403  the rows are evaluated as a user writes them
+from minnet import Buffer, Layer, Loss, check_layer
+
+
+def normal(*shape):
+    return np.random.default_rng(0).normal(size=shape)
+
+
+def probabilities(*shape):
+    return np.random.default_rng(0).dirichlet(np.ones(shape[-1]), shape[:-1])
+
+
+def classes(*shape, below=3):
+    return np.random.default_rng(0).integers(0, below, shape)
+
+
+# The layer as it is written in code, then what its forward takes.
+LAYERS = [
+    ("Flatten()", normal(2, 3, 4)),
+    ("Flatten()", normal(5)),
+    ("Linear(4, 3)", normal(5, 4)),
+    ("Linear(4, 3)", normal(4)),
+    ("Linear(4, 3)", normal(2, 3, 2, 4)),
+    ("Linear(4, 3, bias=False)", normal(5, 4)),
+    ("Linear(in_features=1, out_features=1)", normal(5, 1)),
+    ("Linear(40, 30)", normal(50, 40)),
+    ("LogSoftmax()", normal(5, 4)),
+    ("LogSoftmax()", normal(2, 3, 4)),
+    ("ReLU()", normal(5, 4)),
+    ("ReLU()", np.array([[0.0, 1.0, -1.0]])),
+    ("Softmax()", normal(5, 4)),
+    ("Softmax()", normal(2, 3, 4)),
+    ("Softmax()", normal(4)),
+]
+
+LOSSES = [
+    ("MeanSquaredError()", normal(5, 4), normal(5, 4) + 1),
+    ("MeanSquaredError()", normal(5), normal(5) + 1),
+    ("MeanSquaredError()", normal(5, 4), normal(5, 4) + 1, np.arange(5.0)),
+    ("SoftmaxCrossEntropy()", normal(5, 3), classes(5)),
+    ("SoftmaxCrossEntropy()", normal(5, 3), classes(5), np.arange(5.0)),
+    ("SoftmaxCrossEntropy()", normal(5, 3), probabilities(5, 3)),
+    ("SoftmaxCrossEntropy()", normal(2, 4, 3), classes(2, 4)),
+    ("SoftmaxCrossEntropy([1, 2, 0.5])", normal(5, 3), classes(5)),
+    ("SoftmaxCrossEntropy(weight=[1, 2, 0.5], label_smoothing=0.1)", normal(5, 3), classes(5)),
+    ("SoftmaxCrossEntropy(label_smoothing=0.2)", normal(5, 3), probabilities(5, 3)),
+    ("SoftmaxCrossEntropy(ignore_index=1)", normal(2, 4, 3), classes(2, 4)),
+    ("SoftmaxCrossEntropy([1, 2, 0.5], 0.1, 1)", normal(5, 3), classes(5), np.arange(5.0)),
+]
+
+# Their repr has lines, and does not evaluate back.
+CONTAINERS = [
+    ("Sequential()", normal(5, 4)),
+    ("Sequential(Linear(4, 3), ReLU())", normal(5, 4)),
+    ("Sequential([Flatten(), Linear(12, 3), Sequential(ReLU(), Linear(3, 2))])", normal(2, 3, 4)),
+    ("Sequential(Linear(4, 3), SoftmaxCrossEntropy())", normal(5, 4), classes(5)),
+    ("Sequential(Linear(4, 3), MeanSquaredError())", normal(5, 4), normal(5, 3), np.arange(5.0)),
+]
+
+ABSTRACT = {"Layer", "Loss"}
+
+
+def make(code):
+    """The layer, with values that no other made from the same code has."""
+    layer = eval(code, vars(minnet))
+    for parameter in layer.parameters():
+        parameter.data += 0.25
+    return layer
+
+
+def row(code, *inputs):
+    shapes = ", ".join(str(np.shape(x)) for x in inputs)
+    return pytest.param(code, inputs, id=f"{code} of {shapes}")
+
+
+every_layer = pytest.mark.parametrize("code, inputs", [row(*entry) for entry in LAYERS + LOSSES + CONTAINERS])
+every_layer_with_a_leaf = pytest.mark.parametrize(
+    "code, inputs", [row(*entry) for entry in LAYERS + LOSSES + CONTAINERS if entry[0] != "Sequential()"]
+)
+every_leaf = pytest.mark.parametrize("code", sorted({entry[0] for entry in LAYERS + LOSSES}))
+every_code = pytest.mark.parametrize("code", sorted({entry[0] for entry in LAYERS + LOSSES + CONTAINERS}))
+both_modes = pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+
+
+def float32(x):
+    return x.astype(np.float32) if x.dtype.kind == "f" else x.copy()
+
+
+def upstream(y):
+    """A gradient of y that is not constant, and a float for a loss."""
+    return 1.5 if isinstance(y, float) else np.random.default_rng(1).normal(size=y.shape).astype(y.dtype)
+
+
+def backward(layer, dy):
+    asks = "input_gradient" in inspect.signature(layer.backward).parameters
+    return layer.backward(dy, input_gradient=True) if asks else layer.backward(dy)
+
+
+def gradients(layer):
+    return {name: parameter.grad.copy() for name, parameter in layer.named_parameters().items()}
+
+
+def test_every_exported_layer_stands_in_the_table():
+    exported = {
+        name for name in minnet.__all__ if inspect.isclass(kind := getattr(minnet, name)) and issubclass(kind, Layer)
+    }
+    assert {type(make(entry[0])).__name__ for entry in LAYERS + LOSSES + CONTAINERS} == exported - ABSTRACT
+
+
+def test_the_losses_stand_among_the_losses():
+    assert all(isinstance(make(entry[0]), Loss) for entry in LOSSES)
+    assert not any(isinstance(make(entry[0]), Loss) for entry in LAYERS)
+
+
+@every_layer
+def test_the_gradients_are_right_and_the_contract_holds(code, inputs):
+    for seed in range(3):
+        check_layer(make(code), *inputs, rng=seed)
+
+
+@every_leaf
+def test_the_repr_evaluates_back(code):
+    layer = make(code)
+    again = eval(repr(layer), vars(minnet))
+    assert type(again) is type(layer)
+    assert repr(again) == repr(layer) == code
+    assert {name: p.data.shape for name, p in again.named_parameters().items()} == {
+        name: p.data.shape for name, p in layer.named_parameters().items()
+    }
+
+
+@every_layer
+@both_modes
+def test_float32_stays_float32(code, inputs, training):
+    layer = make(code).train(training)
+    y = layer(*map(float32, inputs))
+    assert isinstance(y, float) or y.dtype == np.float32
+    dx = backward(layer, upstream(y))
+    assert dx is None or dx.dtype == np.float32
+    assert {gradient.dtype for gradient in gradients(layer).values()} <= {np.dtype(np.float32)}
+
+
+@every_layer
+def test_the_prediction_of_a_loss_stays_float32(code, inputs):
+    assert make(code)(float32(inputs[0])).dtype == np.float32
+
+
+@every_layer
+@both_modes
+def test_float64_is_computed_in_float64(code, inputs, training):
+    layer = make(code).astype(np.float64).train(training)
+    y = layer(*inputs)
+    assert isinstance(y, float) or y.dtype == np.float64
+    dx = backward(layer, upstream(y))
+    assert dx is None or dx.dtype == np.float64
+    assert {gradient.dtype for gradient in gradients(layer).values()} <= {np.dtype(np.float64)}
+
+
+@every_layer
+@both_modes
+def test_nothing_handed_in_is_written_to(code, inputs, training):
+    layer = make(code).train(training)
+    handed = [float32(x) for x in inputs]
+    for x in handed:
+        x.flags.writeable = False
+    y = layer(*handed)
+    dy = upstream(y)
+    if isinstance(dy, np.ndarray):
+        dy.flags.writeable = False
+    kept = copy.deepcopy(dy)
+    backward(layer, dy)
+    for x, before in zip(handed, inputs):
+        np.testing.assert_array_equal(x, float32(before))
+    np.testing.assert_array_equal(dy, kept)
+
+
+@every_layer
+@both_modes
+def test_a_second_backward_doubles_the_gradients(code, inputs, training):
+    layer = make(code).train(training)
+    y = layer(*map(float32, inputs))
+    dx = backward(layer, upstream(y))
+    once = gradients(layer)
+    again = backward(layer, upstream(y))
+    np.testing.assert_array_equal(again, dx)
+    for name, gradient in gradients(layer).items():
+        np.testing.assert_array_equal(gradient, 2 * once[name], err_msg=name)
+    layer.zero_grad()
+    assert not any(gradient.any() for gradient in gradients(layer).values())
+
+
+@every_layer
+@both_modes
+def test_parameters_get_the_same_gradients_where_dx_is_not_wanted(code, inputs, training):
+    layer = make(code).train(training)
+    y = layer(*map(float32, inputs))
+    backward(layer, upstream(y))
+    expected = gradients(layer)
+    layer.zero_grad()
+    layer.input_gradient = False
+    layer.backward(upstream(y))
+    np.testing.assert_equal(gradients(layer), expected)
+
+
+@every_layer
+@both_modes
+def test_arrays_that_lie_otherwise_in_memory_give_the_same(code, inputs, training):
+    results = []
+    for order in (np.ascontiguousarray, np.asfortranarray, lambda x: np.repeat(x, 2, axis=-1)[..., ::2]):
+        layer = make(code).astype(np.float64).train(training)
+        for name, p in layer.named_parameters().items():
+            p.data[...] = np.random.default_rng(len(name)).normal(size=p.data.shape)
+        y = layer(*map(order, inputs))
+        dy = upstream(y)
+        dx = backward(layer, order(dy) if isinstance(dy, np.ndarray) else dy)
+        results.append([y, dx, *gradients(layer).values()])
+    for other in results[1:]:
+        for got, expected in zip(other, results[0], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+@every_layer
+def test_the_state_survives_a_round_trip(code, inputs):
+    layer, other = make(code), make(code)
+    layer(*map(float32, inputs))
+    other.load_state_dict(layer.state_dict())
+    for now in (layer, other):
+        now.eval()
+    np.testing.assert_array_equal(other(*map(float32, inputs)), layer(*map(float32, inputs)))
+    assert list(other.state_dict()) == list(layer.state_dict()) == list(layer.walk(minnet.Parameter, Buffer))
+
+
+@every_layer
+def test_a_deep_copy_is_independent(code, inputs):
+    layer = make(code)
+    twin = copy.deepcopy(layer)
+    before = layer.state_dict()
+    for parameter in twin.parameters():
+        parameter.data += 1
+        parameter.grad += 1
+    twin(*map(float32, inputs))
+    np.testing.assert_equal(layer.state_dict(), before)
+    assert not any(gradient.any() for gradient in gradients(layer).values())
+    assert not any("cache" in vars(part) for part in layer.walk(Layer).values())
+
+
+@every_layer_with_a_leaf
+def test_backward_before_forward_is_an_error_that_names_the_layer(code, inputs):
+    layer = make(code)
+    with pytest.raises(RuntimeError, match="backward before forward") as caught:
+        backward(layer, np.ones(3, np.float32))
+    assert type(list(layer.walk(Layer).values())[-1]).__name__ in str(caught.value)
+
+
+@every_layer
+def test_clear_cache_leaves_none_behind(code, inputs):
+    layer = make(code)
+    layer(*map(float32, inputs))
+    layer.clear_cache()
+    assert not any("cache" in vars(part) for part in layer.walk(Layer).values())
+
+
+@pytest.mark.parametrize("bad", [np.complex64, object, "U3"], ids=["complex", "object", "text"])
+@every_layer_with_a_leaf
+def test_input_that_is_not_real_is_a_type_error_that_names_the_layer(code, inputs, bad):
+    layer = make(code)
+    first, *_ = (part for part in layer.walk(Layer).values() if not isinstance(part, minnet.Sequential))
+    x = np.ones(inputs[0].shape).astype(bad)
+    with pytest.raises(TypeError, match="expected real numbers") as caught:
+        layer(x, *inputs[1:])
+    assert type(first).__name__ in str(caught.value)
+
+
+@every_code
+def test_modes_reach_every_layer(code):
+    layer = make(code)
+    assert layer.eval() is layer
+    assert not any(part.training for part in layer.walk(Layer).values())
+    assert layer.train() is layer
+    assert all(part.training for part in layer.walk(Layer).values())
+
+
+@every_code
+def test_two_seeds_give_other_values_and_the_same_seed_the_same(code):
+    drawn = []
+    for seed in (1, 2, 1):
+        minnet.seed(seed)
+        drawn.append(eval(code, vars(minnet)).state_dict())
+    np.testing.assert_equal(drawn[0], drawn[2])
+    random = [name for name, array in drawn[0].items() if np.unique(array).size > 1]
+    assert not any(np.array_equal(drawn[0][name], drawn[1][name]) for name in random)

@@ -1,0 +1,612 @@
+import collections
+import copy
+import inspect
+import re
+import types
+
+import numpy as np
+import pytest
+
+import minnet
+from minnet import (
+    Buffer,
+    Flatten,
+    Layer,
+    Linear,
+    LogSoftmax,
+    MeanSquaredError,
+    Parameter,
+    ReLU,
+    Sequential,
+    Softmax,
+    SoftmaxCrossEntropy,
+)
+from minnet.layer import locate, real_array, real_input, shapes
+
+CONTRACT = [
+    "Assign every trained array as a `Parameter` in `__init__` (no `super().__init__()` call, no registration).",
+    "`forward(x)` returns `y` and keeps in `self.cache` what backward needs.",
+    "`backward(dy)` **adds** to each `Parameter.grad` and returns `dx`, shaped like `x`.",
+    "Neither writes into an array it was handed.",
+    "Look at `self.training` if the two modes differ.",
+]
+
+
+class Scale(Layer):
+    """y = g · x        dg = Σ dy · x        dx = g · dy"""
+
+    def __init__(self, features):
+        self.g = Parameter(np.ones(features))
+
+    def forward(self, x):
+        self.cache = x
+        return x * self.g.data
+
+    def backward(self, dy):
+        x = self.cache
+        self.g.grad += (dy * x).sum(axis=0)
+        return dy * self.g.data
+
+
+class Holder(Layer):
+    """Whatever is given, as attributes."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+class Named(Layer):
+    """Records nothing of its own; its arguments are of many kinds."""
+
+    def __init__(self, *sizes, name="a", table=None, rng=None):
+        pass
+
+
+class Slotted:
+    __slots__ = ("inside",)
+
+    def __init__(self, inside):
+        self.inside = inside
+
+
+def p(*values):
+    return Parameter(np.array(values))
+
+
+def test_the_contract_stands_in_the_docstring_word_for_word():
+    doc = " ".join(inspect.getdoc(Layer).split())
+    assert [sentence for sentence in CONTRACT if sentence not in doc] == []
+
+
+# Parameter and Buffer
+
+
+@pytest.mark.parametrize(
+    "data", [[1, 2], np.array([1.0, 2.0]), np.array([1, 2], np.uint8), np.array([1, 2], np.float32)]
+)
+def test_a_parameter_is_a_float32_copy_with_a_gradient_of_zeros(data):
+    parameter = Parameter(data)
+    assert parameter.data.dtype == parameter.grad.dtype == np.float32
+    assert parameter.data.tolist() == [1, 2]
+    assert parameter.grad.tolist() == [0, 0]
+    parameter.data[0] = 9
+    assert data[0] == 1
+
+
+def test_a_parameter_decays_unless_told_otherwise():
+    assert p(1).decay is True
+    assert Parameter([1], decay=False).decay is False
+
+
+@pytest.mark.parametrize("kind", [Parameter, Buffer])
+@pytest.mark.parametrize("data", [[1j], ["a"], np.array([None]), None])
+def test_arrays_that_are_not_real_are_refused(kind, data):
+    with pytest.raises(TypeError, match=f"{kind.__name__}: expected real numbers"):
+        kind(data)
+
+
+def test_a_buffer_makes_float32_of_floats_and_keeps_integers():
+    assert Buffer([1.5]).data.dtype == np.float32
+    assert Buffer(np.array([1, 2], np.int64)).data.dtype == np.int64
+    original = np.array([1.0], np.float32)
+    Buffer(original).data[0] = 5
+    assert original[0] == 1
+
+
+def test_a_buffer_is_saved_but_not_trained():
+    layer = Holder(w=p(1), mean=Buffer([2.0]))
+    assert list(layer.named_parameters()) == ["w"]
+    assert list(layer.state_dict()) == ["w", "mean"]
+
+
+# A layer of one's own
+
+
+def test_a_layer_needs_no_more_than_the_contract():
+    layer = Scale(2)
+    layer.g.data[:] = 2, 3
+    x, dy = np.array([[1.0, 2], [3, 4]]), np.array([[1.0, -1], [0.5, 2]])
+    assert layer(x).tolist() == [[2, 6], [6, 12]]
+    assert layer.backward(dy).tolist() == [[2, -3], [1, 6]]
+    assert layer.g.grad.tolist() == [2.5, 6]
+    assert repr(layer) == "Scale(2)"
+    assert list(layer.named_parameters()) == ["g"]
+
+
+def test_calling_the_constructor_of_layer_does_no_harm():
+    class Polite(Layer):
+        def __init__(self, n):
+            super().__init__()
+            self.w = Parameter(np.ones(n))
+
+    assert list(Polite(3).named_parameters()) == ["w"]
+    assert repr(Polite(3)) == "Polite(3)"
+
+
+@pytest.mark.parametrize("layer", [ReLU, Softmax, LogSoftmax, Flatten, MeanSquaredError])
+def test_arguments_that_a_layer_does_not_take_are_refused(layer):
+    with pytest.raises(TypeError):
+        layer(1)
+    with pytest.raises(TypeError):
+        layer(axis=1)
+
+
+def test_a_layer_without_forward_or_backward_says_so():
+    with pytest.raises(NotImplementedError, match=r"Holder\(\): has no forward"):
+        Holder()(np.ones(2))
+    with pytest.raises(NotImplementedError, match=r"Holder\(\): has no backward"):
+        Holder().backward(np.ones(2))
+
+
+# Walking
+
+
+def test_parameters_come_in_order_of_assignment():
+    z, a, m = p(1), p(2), p(3)
+    layer = Holder(z=z, a=a, m=m)
+    assert [id(parameter) for parameter in layer.parameters()] == [id(z), id(a), id(m)]
+    assert list(layer.named_parameters()) == ["z", "a", "m"]
+
+
+def test_names_of_nested_parameters_are_paths():
+    block = Holder(layers=[ReLU(), Holder(gamma=p(1))])
+    model = Sequential(Linear(2, 2), ReLU(), block)
+    assert list(model.named_parameters()) == ["0.W", "0.b", "2.layers.1.gamma"]
+    assert list(model.walk(Layer)) == ["", "0", "1", "2", "2.layers.0", "2.layers.1"]
+
+
+def test_lists_tuples_and_dicts_are_walked_however_nested():
+    layer = Holder(
+        items=[p(1), (p(2), {"deep": [p(3)]})],
+        pair=(p(4), Buffer([1.0])),
+        table={"left": p(5), 7: Scale(1)},
+        ordered=collections.OrderedDict(k=p(6)),
+        point=collections.namedtuple("Point", "x")(p(7)),
+    )
+    expected = "items.0 items.1.0 items.1.1.deep.0 pair.0 table.left table.7.g ordered.k point.0"
+    assert " ".join(layer.named_parameters()) == expected
+    assert list(layer.walk(Buffer)) == ["pair.1"]
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda w: {w},
+        lambda w: frozenset([w]),
+        lambda w: {Linear(1, 1)},
+        lambda w: {Buffer([1.0])},
+        lambda w: [{"inner": {w}}],
+        lambda w: collections.deque([w]),
+        lambda w: {"w": w}.values(),
+        lambda w: np.array([w, None]),
+        lambda w: types.SimpleNamespace(w=w),
+        lambda w: {(w, "tuple in a set")},
+        lambda w: types.SimpleNamespace(items=[w]),
+        lambda w: collections.deque([[w]]),
+        lambda w: collections.UserList([w]),
+        lambda w: types.MappingProxyType({"w": w}),
+        lambda w: Slotted(w),
+        lambda w: {w: "key of a dict"},
+    ],
+    ids=[
+        "set",
+        "frozenset",
+        "set of layers",
+        "set of buffers",
+        "set in a list",
+        "deque",
+        "dict view",
+        "object array",
+        "object",
+        "tuple in a set",
+        "list in an object",
+        "list in a deque",
+        "UserList",
+        "mapping proxy",
+        "object with slots",
+        "dict key",
+    ],
+)
+def test_a_parameter_where_it_cannot_be_found_is_an_error(hide):
+    layer = Holder(ok=p(1), bag=hide(p(2)))
+    with pytest.raises(TypeError, match="bag"):
+        layer.parameters()
+
+
+def test_sets_of_other_things_are_let_alone():
+    layer = Holder(names={"a", "b"}, ids=np.arange(3), note=types.SimpleNamespace(n=1), kind=Layer, w=p(1))
+    assert list(layer.named_parameters()) == ["w"]
+
+
+@pytest.mark.parametrize("table", [{1: p(1), "1": p(2)}, {"a": {"b": p(1)}, "a.b": p(2)}])
+def test_two_parameters_never_hide_behind_one_name(table):
+    try:
+        found = Holder(table=table).parameters()
+    except (TypeError, ValueError):
+        return  # a refusal is as good as finding both
+    assert len(found) == 2
+
+
+def test_a_shared_parameter_counts_once_and_collects_both_gradients():
+    encoder, decoder = Scale(2), Scale(2)
+    decoder.g = encoder.g
+    model = Sequential(encoder, decoder)
+    assert list(model.named_parameters()) == ["0.g"]
+    assert list(model.state_dict()) == ["0.g"]
+    model.load_state_dict({"0.g": [3, 5]})
+    x = np.array([[1.0, 2.0]])
+    assert model(x).tolist() == [[9, 50]]
+    model.backward(np.ones((1, 2)))
+    # y = g² x, so dg = 2 g x.
+    assert model.parameters()[0].grad.tolist() == [6, 20]
+
+
+def test_a_layer_held_twice_is_found_once_and_cycles_end():
+    inner = Scale(1)
+    outer = Holder(first=inner, again=[inner])
+    inner.parent = outer
+    assert list(outer.named_parameters()) == ["first.g"]
+    assert list(outer.walk(Layer)) == ["", "first"]
+
+
+def test_generators_are_found():
+    rng = np.random.default_rng(0)
+    assert Holder(inner=[Holder(rng=rng)]).walk(np.random.Generator) == {"inner.0.rng": rng}
+
+
+def test_neither_cache_nor_arguments_are_walked():
+    class Keeper(Layer):
+        def __init__(self, given):
+            self.w = p(1)
+
+        def forward(self, x):
+            self.cache = {"hidden": p(2)}, {p(3)}
+            return x
+
+    layer = Keeper({p(4)})
+    layer(np.ones(1))
+    assert list(layer.named_parameters()) == ["w"]
+
+
+# State
+
+
+def test_state_dict_gives_copies():
+    layer = Holder(w=p(1.0), mean=Buffer([2.0]))
+    for array in layer.state_dict().values():
+        array[:] = 9
+    assert layer.w.data[0] == 1
+    assert layer.mean.data[0] == 2
+
+
+def test_load_state_dict_writes_in_place_and_keeps_the_dtype():
+    layer = Holder(w=p(1.0, 2.0), mean=Buffer([2.0]), steps=Buffer([3]))
+    data = [layer.w.data, layer.mean.data, layer.steps.data]
+    layer.load_state_dict({"steps": [6], "mean": np.array([0.5]), "w": np.array([4, 5])})
+    assert [array.tolist() for array in data] == [[4, 5], [0.5], [6]]
+    assert layer.w.data is data[0]
+    assert [array.dtype.kind for array in data] == ["f", "f", "i"]
+    assert layer.w.data.dtype == np.float32
+
+
+def test_state_goes_from_one_model_to_another():
+    source, target = (Sequential(Linear(3, 4, rng=i), ReLU(), Linear(4, 2, rng=i)) for i in (0, 1))
+    x = np.ones((2, 3), np.float32)
+    assert not np.array_equal(source(x), target(x))
+    target.load_state_dict(source.state_dict())
+    assert np.array_equal(source(x), target(x))
+
+
+def test_load_state_dict_reports_every_problem_at_once_and_changes_nothing():
+    model = Holder(a=p(1, 2), b=p(3), c=Buffer([4.0]), d=p(5), fine=p(6))
+    before = {name: array.tolist() for name, array in model.state_dict().items()}
+    state = {
+        "a": np.ones(3),
+        "c": np.array([1j]),
+        "d": np.array(["x"]),
+        "fine": np.array([7.0]),
+        "extra": np.ones((2, 2)),
+        "more": 1,
+    }
+    with pytest.raises(ValueError, match="nothing was loaded") as caught:
+        model.load_state_dict(state)
+    message = str(caught.value)
+    assert message.startswith("Holder(")
+    parts = ["a has shape (3,), expected (2,)", "missing b (1,)", "c holds complex128", "d holds <U1"]
+    parts += ["unexpected extra (2, 2)", "unexpected more ()"]
+    assert [part for part in parts if part not in message] == []
+    assert "fine" not in message.split("nothing was loaded")[1]
+    assert {name: array.tolist() for name, array in model.state_dict().items()} == before
+
+
+@pytest.mark.parametrize("value", [1.0, np.ones((1, 1)), np.ones(0)])
+def test_load_state_dict_does_not_broadcast(value):
+    layer = Holder(w=p(5))
+    with pytest.raises(ValueError, match="w has shape"):
+        layer.load_state_dict({"w": value})
+    assert layer.w.data[0] == 5
+
+
+def test_load_state_dict_changes_nothing_if_a_value_is_too_large_for_the_dtype():
+    layer = Holder(a=p(1), b=p(2))
+    with pytest.raises((ValueError, RuntimeWarning)):
+        layer.load_state_dict({"a": [5], "b": [1e300]})
+    assert [layer.a.data[0], layer.b.data[0]] == [1, 2]
+
+
+# Modes, dtype, gradients
+
+
+def test_train_and_eval_reach_every_child_and_return_the_layer():
+    layer = Holder(child=Holder(), items=[Holder(), {"k": (Holder(),)}])
+    everyone = layer.walk(Layer).values()
+    assert len(everyone) == 4
+    assert all(one.training for one in everyone)
+    assert layer.eval() is layer
+    assert not any(one.training for one in everyone)
+    assert layer.train() is layer
+    assert all(one.training for one in everyone)
+    layer.train(False)
+    assert not any(one.training for one in everyone)
+    assert Holder().training
+
+
+def test_astype_changes_parameters_gradients_and_floating_buffers_in_place():
+    layer = Holder(w=p(0.1), items=[Holder(w=p(0.2), mean=Buffer([0.5]), steps=Buffer([3]))])
+    parameter = layer.w
+    parameter.grad[:] = 4
+    assert layer.astype(np.float64) is layer
+    assert layer.w is parameter
+    assert [q.data.dtype for q in layer.parameters()] == [q.grad.dtype for q in layer.parameters()] == [np.float64] * 2
+    assert parameter.grad[0] == 4
+    assert [b.data.dtype for b in layer.walk(Buffer).values()] == [np.float64, np.int64]
+    layer.astype("float32")
+    assert layer.w.data.dtype == np.float32
+    assert layer.w.data[0] == np.float32(0.1)
+
+
+@pytest.mark.parametrize("dtype", [int, complex, bool, object])
+def test_astype_refuses_what_is_not_floating(dtype):
+    layer = Scale(2)
+    with pytest.raises(TypeError, match=r"Scale\(2\): expected a floating dtype"):
+        layer.astype(dtype)
+    assert layer.g.data.dtype == np.float32
+
+
+def test_zero_grad_clears_every_gradient_in_place():
+    layer = Holder(w=p(1), items=[Scale(2)])
+    grads = [parameter.grad for parameter in layer.parameters()]
+    for grad in grads:
+        grad += 1
+    layer.zero_grad()
+    assert [grad.tolist() for grad in grads] == [[0], [0, 0]]
+
+
+# repr
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Linear(3, 4),
+        Linear(3, out_features=4, bias=False),
+        Linear(np.int64(3), 4, rng=5),
+        Linear(3, 4, rng=np.random.default_rng(0)),
+        ReLU(),
+        Softmax(),
+        LogSoftmax(),
+        Flatten(),
+        MeanSquaredError(),
+        SoftmaxCrossEntropy(),
+        SoftmaxCrossEntropy(weight=np.array([1, 2.5]), label_smoothing=0.1, ignore_index=-100),
+        SoftmaxCrossEntropy([1, 2], np.float64(0.25)),
+    ],
+    ids=repr,
+)
+def test_the_repr_of_a_leaf_layer_evaluates_back(layer):
+    again = eval(repr(layer), vars(minnet))
+    assert type(again) is type(layer)
+    assert repr(again) == repr(layer)
+    assert [(k, a.shape) for k, a in again.state_dict().items()] == [
+        (k, a.shape) for k, a in layer.state_dict().items()
+    ]
+    public = {"weight", "label_smoothing", "ignore_index", "bias"}
+    for name in public & set(vars(layer)):
+        assert np.array_equal(getattr(again, name), getattr(layer, name))
+
+
+def test_the_repr_asks_nothing_of_the_author_of_a_layer():
+    assert repr(Named()) == "Named()"
+    assert (
+        repr(Named(3, (4, 5), name="b", table=np.eye(2)))
+        == "Named(3, (4, 5), name='b', table=[[1.0, 0.0], [0.0, 1.0]])"
+    )
+    assert repr(Named(np.zeros, name=np.float32(0.5))) == "Named(zeros, name=0.5)"
+    assert repr(Named(rng=np.random.default_rng())) == "Named()"
+
+
+def test_copies_are_independent_and_keep_sharing_within():
+    first, second = Scale(2), Scale(2)
+    second.g = first.g
+    model = Sequential(first, second)
+    other = copy.deepcopy(model)
+    assert other[0].g is other[1].g
+    assert repr(other) == repr(model)
+    other[0].g.data[:] = 7
+    assert first.g.data.tolist() == [1, 1]
+
+
+# The cache
+
+
+def layers_and_inputs():
+    x = np.array([[1.0, -2.0, 3.0]])
+    return [
+        (Linear(3, 2, rng=0), (x,)),
+        (ReLU(), (x,)),
+        (Softmax(), (x,)),
+        (LogSoftmax(), (x,)),
+        (Flatten(), (x,)),
+        (MeanSquaredError(), (x, 2 * x)),
+        (SoftmaxCrossEntropy(), (x, [1])),
+        (Scale(3), (x,)),
+    ]
+
+
+EVERY_LAYER = pytest.mark.parametrize(
+    ("layer", "inputs"), [pytest.param(*pair, id=repr(pair[0])) for pair in layers_and_inputs()]
+)
+
+
+@EVERY_LAYER
+def test_backward_before_forward_is_a_runtime_error_that_names_the_layer(layer, inputs):
+    layer = copy.deepcopy(layer)
+    dy = () if layer.is_loss else (np.ones((1, 3)),)
+    with pytest.raises(RuntimeError, match=re.escape(f"{layer!r}: backward before forward")):
+        layer.backward(*dy)
+    assert not hasattr(layer, "cache")
+    layer(*inputs)
+    assert hasattr(layer, "cache")
+    layer.clear_cache()
+    with pytest.raises(RuntimeError, match=re.escape(f"{layer!r}: backward before forward")):
+        layer.backward(*dy)
+
+
+def test_clear_cache_reaches_every_child_and_can_be_repeated():
+    model = Holder(items=[Scale(1), {"k": Scale(1)}])
+    scales = [model.items[0], model.items[1]["k"]]
+    for scale in scales:
+        scale(np.ones((1, 1)))
+    model.clear_cache()
+    model.clear_cache()
+    assert not any(hasattr(scale, "cache") for scale in scales)
+
+
+@EVERY_LAYER
+def test_a_second_backward_gives_the_same_and_doubles_the_parameters_gradients(layer, inputs):
+    layer = copy.deepcopy(layer)
+    y = layer(*inputs)
+    dy = () if layer.is_loss else (np.linspace(-1, 2, y.size).reshape(y.shape),)
+    first = np.array(layer.backward(*dy))
+    once = [parameter.grad.copy() for parameter in layer.parameters()]
+    assert np.array_equal(layer.backward(*dy), first)
+    assert [parameter.grad.tolist() for parameter in layer.parameters()] == [(2 * grad).tolist() for grad in once]
+
+
+@pytest.mark.parametrize(
+    ("layer", "good", "bad", "dy"),
+    [
+        (Linear(3, 2, rng=0), (np.ones((1, 3)),), (np.ones((1, 4)),), (np.ones((1, 2)),)),
+        (Softmax(), (np.ones((1, 3)),), (["a"],), (np.ones((1, 3)),)),
+        (MeanSquaredError(), (np.ones((1, 3)), np.zeros((1, 3))), (np.ones((1, 3)), np.zeros((1, 2))), ()),
+        (SoftmaxCrossEntropy(), (np.ones((1, 3)), [0]), (np.ones((1, 3)), [7]), ()),
+    ],
+    ids=["Linear", "Softmax", "MeanSquaredError", "SoftmaxCrossEntropy"],
+)
+def test_the_cache_of_an_earlier_pass_is_not_used_after_one_that_failed(layer, good, bad, dy):
+    layer(*good)
+    with pytest.raises((TypeError, ValueError)):
+        layer(*bad)
+    with pytest.raises(RuntimeError, match="backward before forward"):
+        layer.backward(*dy)
+
+
+# Errors that name the layer, and the door
+
+
+def test_an_error_in_a_layers_forward_names_it_and_the_shape_it_was_given():
+    with pytest.raises(ValueError, match=r"^Scale\(3\), given shape \(2, 4\): operands could not be broadcast"):
+        Scale(3)(np.ones((2, 4)))
+
+
+def test_a_layer_that_names_itself_is_not_named_twice():
+    with pytest.raises(ValueError, match=r"^Linear\(3, 2\): expected x of shape \(\.\.\., 3\), got \(2, 4\)$"):
+        Linear(3, 2)(np.ones((2, 4)))
+
+
+def test_an_error_whose_text_cannot_be_changed_gets_a_note():
+    error = OSError(2, "gone")
+    locate(error, Scale(2), "layer 1, Scale(2)")
+    assert error.args == (2, "gone")
+    assert error.__notes__ == ["layer 1, Scale(2)"]
+
+
+def test_shapes_tells_arrays_from_other_things():
+    assert shapes(np.ones((2, 3)), [1, 2]) == "shape (2, 3), list"
+
+
+@pytest.mark.parametrize("given", [np.float16, np.float32, np.float64])
+def test_floating_input_keeps_its_dtype_where_none_is_asked_for(given):
+    x = np.ones((2, 3), given)
+    assert real_input(ReLU(), x) is x
+
+
+@pytest.mark.parametrize("x", [[[1, 2]], np.array([[1, 2]], np.uint8), np.array([[True, False]])])
+def test_other_real_input_becomes_float32(x):
+    assert real_input(ReLU(), x).dtype == np.float32
+
+
+def test_input_is_cast_to_the_dtype_asked_for_without_touching_the_original():
+    x = np.array([[1, 255]], np.uint8)
+    assert real_input(ReLU(), x, 2, np.float64).tolist() == [[1, 255]]
+    assert real_input(ReLU(), x, 2, np.float64).dtype == np.float64
+    assert x.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "x", [np.ones((1, 3), complex), np.array([[None] * 3]), [["a", "b", "c"]], np.ones((1, 3), "M8[s]")]
+)
+@pytest.mark.parametrize(
+    "layer", [Linear(3, 2), ReLU(), Softmax(), LogSoftmax(), SoftmaxCrossEntropy(), MeanSquaredError()], ids=repr
+)
+def test_input_that_is_not_real_is_refused_by_name(layer, x):
+    with pytest.raises(TypeError, match=re.escape(f"{layer!r}: expected real numbers, got an array of dtype")):
+        layer(x)
+    with pytest.raises(TypeError, match="me: expected real numbers"):
+        real_array(x, "me")
+
+
+@pytest.mark.parametrize("layer", [Linear(3, 3, rng=0), ReLU(), Softmax(), LogSoftmax(), Flatten()], ids=repr)
+def test_integers_that_are_computed_with_have_the_gradient_of_the_same_real_numbers(layer):
+    x = np.array([[1, 2, 3]])
+    dy = np.array([[1, -1, 2]], np.float32)
+    assert layer(x).shape == (1, 3)
+    dx = layer.backward(dy)
+    layer(x.astype(np.float32))
+    assert np.array_equal(dx, layer.backward(dy))
+
+
+def test_the_last_axis_is_checked_and_an_axis_is_needed():
+    assert real_input(ReLU(), np.ones((2, 3, 4)), 4).shape == (2, 3, 4)
+    with pytest.raises(ValueError, match=r"expected x of shape \(\.\.\., 4\), got \(2, 3\)"):
+        real_input(ReLU(), np.ones((2, 3)), 4)
+    with pytest.raises(ValueError, match=r"expected x of shape .* got \(\)"):
+        real_input(Softmax(), np.float32(3))
+
+
+def test_the_advice_to_flatten_is_given_only_where_it_helps():
+    with pytest.raises(ValueError, match=r"got \(32, 8, 8\); put a Flatten\(\) before it"):
+        Linear(64, 10)(np.ones((32, 8, 8)))
+    with pytest.raises(ValueError, match="got") as caught:
+        Linear(64, 10)(np.ones((32, 8, 9)))
+    assert "Flatten" not in str(caught.value)

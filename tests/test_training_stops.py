@@ -1,0 +1,293 @@
+"""fit, evaluate, predict: what they refuse, how they stop early, and what they leave behind."""
+
+import math
+
+import numpy as np
+import pytest
+
+import minnet
+from minnet import SGD, Batches, Buffer, History, Layer, Linear, Parameter, Sequential, SoftmaxCrossEntropy
+
+X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
+Y = np.array([0, 1, 2, 1, 0])
+
+
+class Counter(Layer):
+    """y = x; counts its forward passes in training mode, and remembers the mode of each."""
+
+    def __init__(self):
+        self.passes = Buffer(0)
+        self.modes = []
+
+    def forward(self, x):
+        self.cache = x
+        self.modes.append(self.training)
+        if self.training:
+            self.passes.data += 1
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+class Interrupt(Layer):
+    """y = x, until somebody presses Ctrl-C in the given method of the given pass."""
+
+    def __init__(self, where, when):
+        self.where, self.left = where, when
+
+    def passed(self, where):
+        self.left -= where == self.where
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def forward(self, x):
+        self.cache = x
+        self.passed("forward")
+        return x
+
+    def backward(self, dy):
+        self.passed("backward")
+        return dy
+
+
+class Scripted(Layer):
+    """A model whose losses are given, and whose gradient is 1."""
+
+    def __init__(self, losses):
+        self.losses = iter(losses)
+        self.a = Parameter([0.0])
+
+    def forward(self, x, y=None):
+        self.cache = None
+        return next(self.losses)
+
+    def backward(self):
+        self.a.grad += 1
+
+
+def classifier(*between):
+    return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
+
+
+def in_order(batch_size=2):
+    return Batches(X, Y, batch_size, shuffle=False)
+
+
+def batches_with_ctrl_c(batches, epoch, batch):
+    """The batches, until somebody presses Ctrl-C before one of them; both count from 1."""
+
+    class Interrupted(list):
+        walks = 0
+
+        def __iter__(self):
+            self.walks += 1
+            for i, pair in enumerate(super().__iter__(), 1):
+                if (self.walks, i) == (epoch, batch):
+                    raise KeyboardInterrupt
+                yield pair
+
+    return Interrupted(batches)
+
+
+def is_clean(model):
+    """Whether no gradient is left, and no cache."""
+    layers = model.walk(Layer).values()
+    return not any(p.grad.any() for p in model.parameters()) and not any("cache" in vars(layer) for layer in layers)
+
+
+def values(model):
+    return {name: array.tobytes() for name, array in model.state_dict().items()}
+
+
+def test_a_gradient_that_was_left_over_does_not_leak_into_training():
+    clean, dirty = classifier(), classifier()
+    optimizer = SGD(dirty.parameters(), lr=0.1)
+    dirty(X, Y)
+    dirty.backward()
+    minnet.fit(clean, SGD(clean.parameters(), lr=0.1), in_order(), 1)
+    minnet.fit(dirty, optimizer, in_order(), 1)
+    assert values(clean) == values(dirty)
+
+
+def test_parameters_that_the_optimizer_does_not_hold_stay_and_collect_no_gradient():
+    model = Sequential(Linear(2, 4, rng=0), Linear(4, 3, rng=1), SoftmaxCrossEntropy())
+    frozen, trained = model[0].W.data.copy(), model[1].W.data.copy()
+    minnet.fit(model, SGD(model[1].parameters(), lr=0.1), in_order(), 2)
+    assert np.array_equal(model[0].W.data, frozen) and not np.array_equal(model[1].W.data, trained)
+    assert is_clean(model)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_every_layer_gets_its_own_mode_back(mode):
+    counter, frozen = Counter(), Counter()
+    model = classifier(counter, Sequential(frozen)).train(mode)
+    frozen.training = not mode
+    before = [layer.training for layer in model.walk(Layer).values()]
+    minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 2, in_order(5))
+    assert counter.modes == [True, True, True, False] * 2
+    assert [layer.training for layer in model.walk(Layer).values()] == before
+    minnet.evaluate(model, in_order())
+    minnet.predict(model, X)
+    assert counter.modes[8:] == [False] * 4 and counter.passes.data == 6
+    assert [layer.training for layer in model.walk(Layer).values()] == before
+    assert is_clean(model)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_stops_before_its_batch_changes_anything(bad):
+    model = Scripted([5.0, 4.0, 3.25, bad])
+    history = History()
+    with pytest.raises(FloatingPointError) as caught:
+        minnet.fit(model.eval(), SGD(model.parameters(), lr=0.5), [(X, Y), (X, Y)], 5, history=history)
+    for words in ("epoch 2", "batch 2", str(bad), "3.25"):
+        assert words in str(caught.value)
+    assert model.a.data == [-1.5]
+    assert history["loss"] == [4.5]
+    assert is_clean(model) and not model.training
+
+
+def test_a_first_loss_that_is_not_finite_has_no_last_finite_one():
+    model = classifier()
+    before = values(model)
+    with pytest.raises(FloatingPointError, match="epoch 1, batch 1") as caught:
+        minnet.fit(model, SGD(model.parameters(), lr=0.1), [(np.full((1, 2), math.nan), Y[:1])], 1)
+    assert values(model) == before
+    assert "last finite one was nan" not in str(caught.value)
+
+
+def test_training_that_diverges_stops_with_the_same_error():
+    model = Sequential(Linear(2, 1, rng=0), minnet.MeanSquaredError())
+    with pytest.raises(FloatingPointError, match=r"epoch \d+, batch \d+"), np.errstate(all="ignore"):
+        minnet.fit(model, SGD(model.parameters(), lr=1e6), Batches(X, X[:, :1], 2), 100)
+    assert is_clean(model)
+
+
+def test_ctrl_c_between_batches_keeps_what_was_done():
+    whole, stopped = classifier(), classifier().eval()
+    optimizer, history = SGD(whole.parameters(), lr=0.1), History(loss=[9.0], accuracy=[0.0], seconds=[1.0])
+    minnet.fit(whole, optimizer, in_order(), 2)
+    minnet.fit(whole, optimizer, list(in_order())[:1], 1)
+    train = batches_with_ctrl_c(in_order(), epoch=3, batch=2)
+    with pytest.raises(KeyboardInterrupt):
+        minnet.fit(stopped, SGD(stopped.parameters(), lr=0.1), train, 5, history=history)
+    assert values(stopped) == values(whole)
+    assert [len(column) for column in history.values()] == [3, 3, 3] and history["loss"][0] == 9.0
+    assert is_clean(stopped) and not stopped.training
+
+
+@pytest.mark.parametrize(
+    "call, where", [("fit", "forward"), ("fit", "backward"), ("evaluate", "forward"), ("predict", "forward")]
+)
+def test_ctrl_c_in_the_middle_of_a_pass_leaves_the_model_usable(call, where):
+    interrupt = Interrupt(where, when=1)
+    model = Sequential(Linear(2, 3, rng=0), interrupt, Linear(3, 3, rng=1), SoftmaxCrossEntropy()).eval()
+    optimizer, attributes = SGD(model.parameters(), lr=0.1), [set(vars(layer)) for layer in model]
+    arguments = {"fit": (optimizer, in_order(), 3), "evaluate": (in_order(),), "predict": (X, 2)}
+    with pytest.raises(KeyboardInterrupt):
+        getattr(minnet, call)(model, *arguments[call])
+    assert is_clean(model) and [set(vars(layer)) for layer in model] == attributes
+    assert [layer.training for layer in model] == [False] * 4
+    interrupt.left = math.inf
+    losses = minnet.fit(model, optimizer, in_order(), 30)["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_evaluate_and_predict_do_not_touch_gradients_or_parameters():
+    model = classifier()
+    model(X, Y)
+    model.backward()
+    before, gradients = values(model), [p.grad.copy() for p in model.parameters()]
+    minnet.evaluate(model, in_order())
+    minnet.predict(model, X)
+    assert values(model) == before
+    assert all(np.array_equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
+
+
+REFUSED = {
+    "a model that is none": ({"model": "model"}, TypeError, "Layer"),
+    "a Sequential without a loss": ({"model": "headless"}, ValueError, "loss"),
+    "an optimizer of another model": ({"optimizer": "foreign"}, ValueError, "parameters"),
+    "no optimizer": ({"optimizer": 0.1}, TypeError, "Optimizer"),
+    "an array for batches": ({"train": X}, TypeError, "Batches"),
+    "a pair of arrays for batches": ({"train": (X, Y)}, TypeError, "Batches"),
+    "a number for batches": ({"train": 3}, TypeError, "Batches"),
+    "a generator": ({"train": (pair for pair in [(X, Y)])}, TypeError, "generator"),
+    "an iterator": ({"train": iter([(X, Y)])}, TypeError, "iterator"),
+    "no batches": ({"train": []}, ValueError, "train"),
+    "a list of arrays": ({"train": [X, Y]}, TypeError, "Batches"),
+    "an array to validate": ({"validation": X}, TypeError, "validation"),
+    "a pair to validate": ({"validation": (X, Y)}, TypeError, "validation"),
+    "a generator to validate": ({"validation": (pair for pair in [(X, Y)])}, TypeError, "generator"),
+    "nothing to validate": ({"validation": []}, ValueError, "validation"),
+    "negative epochs": ({"epochs": -1}, ValueError, "epochs"),
+    "epochs that are true": ({"epochs": True}, TypeError, "epochs"),
+    "half an epoch": ({"epochs": 1.5}, TypeError, "epochs"),
+    "a plain dict for history": ({"history": {}}, TypeError, "History"),
+}
+
+
+@pytest.mark.parametrize(("change", "error", "text"), REFUSED.values(), ids=REFUSED)
+def test_fit_refuses_what_does_not_fit_before_anything_changes(change, error, text):
+    model = classifier(Counter())
+    model(X, Y)
+    model.backward()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before, gradients = values(model), [p.grad.copy() for p in model.parameters()]
+    named = {"headless": model[:-1], "foreign": SGD(classifier().parameters(), lr=0.1)}
+    arguments = {"model": model, "optimizer": optimizer, "train": in_order(), "epochs": 2, "validation": None}
+    arguments |= {name: named.get(value, value) if isinstance(value, str) else value for name, value in change.items()}
+    with pytest.raises(error, match=text):
+        minnet.fit(**arguments)
+    assert values(model) == before and optimizer.steps == 0
+    assert all(np.array_equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
+
+
+def test_a_sequential_without_a_loss_is_refused_even_for_no_epochs():
+    model = Sequential(Linear(2, 3))
+    with pytest.raises(ValueError, match="loss"):
+        minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 0)
+
+
+def test_a_model_that_does_not_return_its_loss_is_told_so():
+    class Forgetful(Scripted):
+        def forward(self, x, y=None):
+            return x
+
+    model = Forgetful([])
+    with pytest.raises(TypeError, match=r"Forgetful.*float.*ndarray"):
+        minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 1)
+    with pytest.raises(TypeError, match=r"Forgetful.*float.*ndarray"):
+        minnet.evaluate(model, in_order())
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "error"),
+    [
+        ("model", in_order(), TypeError),
+        (classifier(), X, TypeError),
+        (classifier(), (X, Y), TypeError),
+        (classifier(), None, TypeError),
+        (classifier(), [], ValueError),
+        (Sequential(Linear(2, 3)), in_order(), ValueError),
+    ],
+)
+def test_evaluate_refuses_what_does_not_fit(model, data, error):
+    with pytest.raises(error, match=r"evaluate: |loss"):
+        minnet.evaluate(model, data)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"model": "model"}, TypeError),
+        ({"x": 1.0}, ValueError),
+        ({"batch_size": 0}, ValueError),
+        ({"batch_size": -2}, ValueError),
+        ({"batch_size": 2.0}, TypeError),
+        ({"batch_size": True}, TypeError),
+    ],
+)
+def test_predict_refuses_what_does_not_fit(change, error):
+    with pytest.raises(error, match="predict: "):
+        minnet.predict(**({"model": classifier(), "x": X, "batch_size": 2} | change))
