@@ -116,7 +116,10 @@ class _Trial:
     def backward(self, layer: Layer, dy: Any) -> dict[str, Array]:
         """Copies of the gradients of the first input and of the parameters, by name."""
         asks = "input_gradient" in inspect.signature(layer.backward).parameters
-        dx = layer.backward(dy, input_gradient=True) if asks else layer.backward(dy)
+        try:
+            dx = layer.backward(dy, input_gradient=True) if asks else layer.backward(dy)
+        except Exception as error:
+            raise LayerCheckError(f"{label(self.layer)}: backward raises {type(error).__name__}: {error}") from error
         if self.x is None and dx is not None:
             self.fail(
                 f"expected backward to return None, since {self.names[0]} is of integers, got {type(dx).__name__}"
@@ -131,11 +134,15 @@ class _Trial:
             if p.grad.shape != p.data.shape:
                 self.fail(f"expected the gradient of {name} in its shape {p.data.shape}, got {p.grad.shape}")
             gradients[name] = p.grad.copy()
+        for name, gradient in gradients.items():
+            if not np.isfinite(gradient).all():
+                self.fail(f"the gradient of {name} is not finite")
         return gradients
 
-    def expect_same(self, got: Any, expected: Any, complaint: str) -> None:
-        tolerance = 1e-9 * np.max(np.abs(expected), initial=0)
-        if np.shape(got) != np.shape(expected) or not np.allclose(got, expected, rtol=1e-9, atol=tolerance):
+    def expect_same(self, got: Any, expected: Any, complaint: str, size: float = 0.0) -> None:
+        """size: of what the numbers were summed from, where another order of the sum is no fault."""
+        tolerance = 1e-9 * max(np.max(np.abs(expected), initial=0), size)
+        if np.shape(got) != np.shape(expected) or not (np.abs(got - expected) <= tolerance).all():
             self.fail(complaint)
 
     def expect_untouched(self, method: str, handed: Iterable[tuple[str, Any, Any]]) -> None:
@@ -191,7 +198,7 @@ def _check_earlier_pass(trial: _Trial) -> None:
     """A pass that follows one on other inputs is like a first one."""
     used, new = trial.copy(), trial.copy()
     x, *rest = trial.inputs
-    used(0.5 * x if trial.x else np.flip(x), *rest)
+    used(0.5 * np.flip(x) if trial.x else np.flip(x), *rest)
     trial.backward(used, trial.dy)
     used.zero_grad()
     for name, buffer in used.walk(Buffer).items():
@@ -208,10 +215,18 @@ def _check_earlier_pass(trial: _Trial) -> None:
 def _check_layout(trial: _Trial, expected: dict[str, Array]) -> None:
     """Arrays whose items lie apart in memory give the same."""
     layer = trial.copy()
-    trial.expect_same(layer(*map(_strided, trial.inputs)), trial.y, "a non-contiguous input gives another y")
+    inputs = [_strided(x) for x in trial.inputs]
+    try:
+        y = layer(*inputs)
+    except Exception as error:
+        raise LayerCheckError(
+            f"{label(layer)}: a non-contiguous input raises {type(error).__name__}: {error}"
+        ) from error
+    trial.expect_same(y, trial.y, "a non-contiguous input gives another y", size=1e-3 * _largest(trial.inputs))
     gradients = trial.backward(layer, _strided(trial.dy) if trial.y.ndim else trial.dy)
+    size = max(_largest(expected.values()), 1e-3 * _largest([trial.dy]))
     for name, gradient in gradients.items():
-        trial.expect_same(gradient, expected[name], f"a non-contiguous input gives another gradient of {name}")
+        trial.expect_same(gradient, expected[name], f"a non-contiguous input gives another gradient of {name}", size)
 
 
 def _check_float32(trial: _Trial) -> None:
@@ -260,12 +275,16 @@ def _moved_off(layer: Layer, rng: np.random.Generator) -> Layer:
     return layer
 
 
+def _largest(arrays: Iterable[Array]) -> float:
+    return max((float(np.max(np.abs(array), initial=0)) for array in arrays), default=0.0)
+
+
 def _cast(array: Array, dtype: type) -> Array:
     return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
 def _strided(array: Array) -> Array:
-    """The same values, with room between them in memory."""
-    wide = np.zeros((*array.shape, 2), array.dtype)
-    wide[..., 0] = array
-    return wide[..., 0]
+    """The same values in columns, with room between them in memory."""
+    wide = np.zeros((*array.shape[::-1], 2), array.dtype)
+    wide[..., 0] = array.T
+    return wide[..., 0].T

@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from .layer import whole_number
+from .arguments import whole_number
 from .random import Rng, generator
 
 CHUNK_BYTES = 2**25

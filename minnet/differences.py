@@ -11,10 +11,9 @@ import numpy as np
 from numpy import ndarray as Array
 
 EPS = float(np.finfo(np.float64).eps)
-STEP = EPS ** (
-    1 / 3
-)  # relative to the value; balances the truncation error of a central difference against its rounding error
+STEP = EPS ** (1 / 3)  # relative to the value; balances the truncation of a central difference against its rounding
 TOLERANCE = 1e-6  # of a relative error
+SHRINKS = (1, 8, 64, 512)  # of the step, where it is too large for the curvature, or steps across a kink
 ALL_ENTRIES_UP_TO = 100
 SAMPLED_ENTRIES = 24
 
@@ -50,7 +49,6 @@ class Differences:
     def __init__(self, f: Callable[[], Array], dy: Any, rng: np.random.Generator) -> None:
         self.f, self.dy, self.rng = f, dy, rng
         self.y = np.array(f())
-        self.rounding = 16 * EPS * float(abs(dy * self.y).sum()) / STEP
 
     def compare(self, array: Array, gradient: Array) -> Comparison:
         """Hold the gradient with respect to an array against differences.
@@ -67,6 +65,9 @@ class Differences:
         ]
         if large:
             moves.append((..., scale * self.rng.normal(size=array.shape)))
+        at_zero = self.moved(array, ..., 0.0)  # a loss near zero is the difference of larger terms
+        size = np.maximum(abs(self.y), np.where(np.isfinite(at_zero), abs(at_zero), 0.0))
+        self.rounding = 4 * EPS * float((abs(self.dy) * size).sum()) / STEP
         floor = 1e-2 * _rms(gradient * scale)
         slopes = [self.slope(array, gradient, where, move, floor) for where, move in moves]
         worst, where, move = max(
@@ -79,35 +80,43 @@ class Differences:
             complaint=_complaint(worst, where, move) if worst and worst.wrong else "",
         )
 
-    # The truncation error at h/8 is a 64th of that at h, the rounding error 8 times as large: what the two differ by
-    # bounds what can be known. On a kink, the slopes of the two sides stay apart however small h is, and any slope
-    # between them is right.
+    # Truncation falls with the step and rounding grows, and a kink or the edge of the domain may lie within one step
+    # but not within a smaller one: so the gradient is right if it agrees at any of a few steps. Where two neighbouring
+    # steps agree best, what they differ by bounds what can be known. On a kink the slopes of the two sides stay apart
+    # however small the step is, and any slope between them is right.
     def slope(self, array: Array, gradient: Array, where: Any, move: Any, floor: float) -> Slope:
         """The derivative along a move of the entries at `where`. A relative error is at least relative to floor."""
         given = float((gradient[where] * move).sum())
-        left, right = self.sides(array, where, move, STEP)
-        taken = (left + right) / 2
-        tolerance = TOLERANCE * max(abs(given), abs(taken), floor) + self.rounding
-        if abs(given - taken) <= tolerance:
-            return Slope(given, taken, _relative(given, taken, floor))
-        near_left, near_right = self.sides(array, where, move, STEP / 8)
-        near = (near_left + near_right) / 2
-        if abs(given - near) <= tolerance + 8 * self.rounding or abs(given - taken) <= tolerance + abs(near - taken):
-            return Slope(given, near, _relative(given, near, floor))
-        on_kink = abs(near_right - near_left) > abs(right - left) / 2
-        if on_kink and min(near_left, near_right) - tolerance <= given <= max(near_left, near_right) + tolerance:
-            return Slope(given, near, 0.0, on_kink=True)
-        return Slope(given, near, _relative(given, near, 0.0), wrong=True)
+        before, doubt, best = math.inf, math.inf, math.nan
+        for shrink in SHRINKS:
+            left, right = self.sides(array, where, move, STEP / shrink)
+            taken = (left + right) / 2
+            tolerance = TOLERANCE * max(abs(given), abs(taken), floor) + self.rounding
+            if abs(given - taken) <= tolerance:
+                return Slope(given, taken, _relative(given, taken, max(floor, self.rounding / TOLERANCE)))
+            if abs(taken - before) < doubt:
+                doubt, best = abs(taken - before), taken
+            before = taken
+        if abs(given - best) <= 4 * doubt:
+            return Slope(given, best, _relative(given, best, floor))
+        if min(left, right) - tolerance <= given <= max(left, right) + tolerance:
+            return Slope(given, best, 0.0, on_kink=True)
+        return Slope(given, best, _relative(given, best, 0.0), wrong=True)
 
     def sides(self, array: Array, where: Any, move: Any, h: float) -> tuple[float, float]:
         """The slopes of L to the left and to the right along the move."""
         before = array.copy()
-        y = []
-        for t in (-h, h):
-            array[where] = before[where] + t * move
-            y.append(np.array(self.f()))
-            array[...] = before
-        return float((self.dy * (self.y - y[0])).sum()) / h, float((self.dy * (y[1] - self.y)).sum()) / h
+        low, high = (self.moved(array, where, before[where] + t * move) for t in (-h, h))
+        return float((self.dy * (self.y - low)).sum()) / h, float((self.dy * (high - self.y)).sum()) / h
+
+    def moved(self, array: Array, where: Any, values: Any) -> Array:
+        """f() with other values of an array; not a number, silently, where it has none."""
+        before = array.copy()
+        array[where] = values
+        with np.errstate(all="ignore"):
+            y = np.array(self.f())
+        array[...] = before
+        return y
 
 
 def _complaint(slope: Slope, where: Any, move: Any) -> str:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
+from .arguments import real_array
+
 
 class Parameter:
     """An array that is trained, and the sum of the gradients that reached it.
@@ -25,7 +27,7 @@ class Parameter:
     """
 
     def __init__(self, data: ArrayLike, *, decay: bool = True) -> None:
-        self.data: Array = real_array(data, "Parameter").astype(np.float32)
+        self.data: Array = real_array("Parameter", data).astype(np.float32)
         self.grad: Array = np.zeros_like(self.data)
         self.decay = decay
 
@@ -41,7 +43,7 @@ class Buffer:
     """
 
     def __init__(self, data: ArrayLike) -> None:
-        array = real_array(data, "Buffer")
+        array = real_array("Buffer", data)
         self.data: Array = array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
 
     def __repr__(self) -> str:
@@ -203,29 +205,12 @@ def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: D
     Raises TypeError if x is not real, ValueError if it has no axes or does not end in features.
     """
     if type(x) is not Array or (x.dtype.kind != "f" if dtype is None else x.dtype != dtype):
-        x = real_array(x, repr(layer))
+        x = real_array(repr(layer), x)
         x = x.astype(dtype or (x.dtype if x.dtype.kind == "f" else np.float32), copy=False)
     if not x.shape or (features is not None and x.shape[-1] != features):
         advice = "; put a Flatten() before it" if x.ndim > 2 and x[:1].size == features else ""
         raise ValueError(f"{layer!r}: expected x of shape (..., {features or 'C'}), got {x.shape}{advice}")
     return x
-
-
-def real_array(data: ArrayLike, owner: str) -> Array:
-    """data as an array of booleans, integers or floats; TypeError, in the owner's name, for anything else."""
-    array = np.asarray(data)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{owner}: expected real numbers, got an array of dtype {array.dtype}")
-    return array
-
-
-def whole_number(owner: str, name: str, value: int, least: int) -> int:
-    """An argument as an int. Raises TypeError for another type, ValueError if it is below least."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{owner}: expected {name} to be an int, got {value!r}")
-    if value < least:
-        raise ValueError(f"{owner}: expected {name} to be at least {least}, got {value}")
-    return int(value)
 
 
 def label(layer: Layer) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from .layer import Layer, real_array, real_input
+from .arguments import real_array
+from .layer import Layer, real_input
 from .numerics import as_rows, ones, row_max, row_starts, row_sum, softmax
 
 ALL = slice(None)
@@ -44,7 +45,7 @@ class MeanSquaredError(Loss):
         if target is None:
             self.clear_cache()
             return y
-        t = real_array(target, f"{self!r}: target").astype(y.dtype, copy=False)
+        t = real_array(f"{self!r}: target", target).astype(y.dtype, copy=False)
         if t.shape != y.shape:
             raise ValueError(f"{self!r}: expected a target of shape {y.shape}, like the prediction, got {t.shape}")
         error, total = y - t, float(y.size)
@@ -179,7 +180,7 @@ def _labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tup
 
 
 def _check_probabilities(loss: Loss, q: Array) -> None:
-    q = real_array(q, f"{loss!r}: target")
+    q = real_array(f"{loss!r}: target", q)
     off = np.flatnonzero(~((q >= 0).all(axis=1) & (abs(q.sum(axis=1) - 1) <= 1e-3)))
     if off.size:
         raise ValueError(
@@ -188,7 +189,7 @@ def _check_probabilities(loss: Loss, q: Array) -> None:
 
 
 def _class_weights(weight: ArrayLike) -> Array:
-    w = real_array(weight, "SoftmaxCrossEntropy: weight").astype(np.float64)
+    w = real_array("SoftmaxCrossEntropy: weight", weight).astype(np.float64)
     if not (w.ndim == 1 and np.isfinite(w).all() and (w >= 0).all()):
         raise ValueError(
             f"SoftmaxCrossEntropy: expected weight to be a finite number of at least 0 for each class, got {weight!r}"
@@ -198,7 +199,7 @@ def _class_weights(weight: ArrayLike) -> Array:
 
 def _sample_weights(loss: Loss, sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     """A weight for each position of shape, from one a sample or one a position."""
-    s = real_array(sample_weight, f"{loss!r}: sample_weight").astype(np.float64)
+    s = real_array(f"{loss!r}: sample_weight", sample_weight).astype(np.float64)
     if s.shape != shape[: s.ndim] or (s.ndim == 0 and shape):
         expected = f"{shape[:1]} or {shape}" if shape[1:] else f"{shape}"
         raise ValueError(f"{loss!r}: expected sample_weight of shape {expected}, got {s.shape}")

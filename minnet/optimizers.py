@@ -15,6 +15,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
+from .arguments import number
 from .layer import Parameter, misfits
 
 LearningRate = float | Callable[[int], float]
@@ -39,30 +40,28 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
     ) -> None:
-        self.parameters = _distinct(type(self).__name__, parameters)
-        self.lr = lr if callable(lr) else self.number("lr", lr)
-        self.weight_decay = self.number("weight_decay", weight_decay)
-        self.clip_norm = math.inf if clip_norm is None else self.number("clip_norm", clip_norm)
+        self.parameters = _distinct(self.name, parameters)
+        self.lr = lr if callable(lr) else number(self.name, "lr", lr)
+        self.weight_decay = number(self.name, "weight_decay", weight_decay)
+        self.clip_norm = math.inf if clip_norm is None else number(self.name, "clip_norm", clip_norm)
         self.steps = 0
         self.moments: dict[str, Array] = {}
-        self._w = np.concatenate([p.data.reshape(-1) for p in self.parameters])
-        self._g = np.concatenate([p.grad.reshape(-1) for p in self.parameters])
-        self._views, end = [], 0
-        for p in self.parameters:
-            start, end = end, end + p.data.size
-            self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
-        self._gather()
+        self._move_in()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
 
     def update(self, w: Array, g: Array, lr: float) -> None:
         """Change w, in place, by the gradient g, which may be overwritten."""
-        raise NotImplementedError(f"{type(self).__name__} has no update")
+        raise NotImplementedError(f"{self.name} has no update")
 
     def step(self) -> None:
         """Apply the gradients that have been added up since the last step, and set them to zero."""
         self._gather()
         w, g = self._w, self._g
-        lr = self.number("lr", self.lr(self.steps)) if callable(self.lr) else self.lr
-        if self.clip_norm < math.inf and (norm := math.sqrt(g.dot(g))) > self.clip_norm:
+        lr = number(self.name, "lr", self.lr(self.steps)) if callable(self.lr) else self.lr
+        if self.clip_norm < math.inf and (norm := _norm(g)) > self.clip_norm:
             g *= self.clip_norm / norm
         if self.weight_decay:
             self.decay(w, g, lr)
@@ -97,21 +96,30 @@ class Optimizer:
         """
         arrays = {name: np.asarray(value) for name, value in state.items()}
         if problems := misfits({"steps": np.asarray(self.steps)} | self.moments, arrays):
-            raise ValueError(
-                f"{type(self).__name__}: the state does not fit, nothing was loaded: {'; '.join(problems)}"
-            )
+            raise ValueError(f"{self.name}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
+        if arrays["steps"] < 0:
+            raise ValueError(f"{self.name}: expected steps to be at least 0, got {arrays['steps']}")
         self.steps = int(arrays["steps"])
         for name, moment in self.moments.items():
             moment[...] = arrays[name]
 
-    def number(self, name: str, value: float, below: float = math.inf) -> float:
-        """value, once it is known to be a number from 0 to below."""
-        if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-            raise TypeError(f"{type(self).__name__}: expected {name} to be a number, got {value!r}")
-        if not 0 <= value < below:
-            limits = "at least 0 and finite" if below == math.inf else f"at least 0 and below {below:g}"
-            raise ValueError(f"{type(self).__name__}: expected {name} to be {limits}, got {value}")
-        return float(value)
+    def _move_in(self) -> None:
+        """Make the two vectors, and the parameters views of them."""
+        self._w = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        self._g = np.concatenate([p.grad.reshape(-1) for p in self.parameters])
+        self._views, end = [], 0
+        for p in self.parameters:
+            start, end = end, end + p.data.size
+            self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
+        self._gather()
+
+    # A view is copied as an array of its own: a copy makes its vectors anew.
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_w", "_g", "_views")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._move_in()
 
     def _gather(self) -> None:
         """Bring home what was assigned to a parameter from outside."""
@@ -119,7 +127,7 @@ class Optimizer:
             if p.data is not w or p.grad is not g:
                 if {p.data.shape, p.grad.shape} != {w.shape} or {p.data.dtype, p.grad.dtype} != {w.dtype}:
                     raise ValueError(
-                        f"{type(self).__name__}: expected a parameter of shape {w.shape} and {w.dtype}, as when it "
+                        f"{self.name}: expected a parameter of shape {w.shape} and {w.dtype}, as when it "
                         f"was made, got {p.data.shape} and {p.data.dtype}; make a new optimizer after changing a model"
                     )
                 w[...], g[...] = p.data, p.grad
@@ -146,7 +154,7 @@ class SGD(Optimizer):
         clip_norm: float | None = None,
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm)
-        self.momentum = self.number("momentum", momentum, below=1.0)
+        self.momentum = number(self.name, "momentum", momentum, below=1.0)
         self.nesterov = nesterov
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov needs a momentum above 0")
@@ -162,8 +170,16 @@ class SGD(Optimizer):
         w -= lr * g
 
 
+def _norm(g: Array) -> float:
+    with np.errstate(over="ignore"):
+        square = float(g.dot(g))
+    return math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(g.astype(np.float64)))
+
+
 def _distinct(owner: str, parameters: Iterable[Parameter]) -> list[Parameter]:
     """The parameters, each once, once they are known to fit into one vector."""
+    if not isinstance(parameters, Iterable):
+        raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {parameters!r}")
     found = list(parameters)
     for p in found:
         if not isinstance(p, Parameter):

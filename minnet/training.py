@@ -12,7 +12,8 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from .layer import Layer, label, whole_number
+from .arguments import whole_number
+from .layer import Layer, label
 from .layers.containers import Sequential
 from .optimizers import Optimizer
 
@@ -29,6 +30,7 @@ class History(dict[str, list[float]]):
     """
 
     def record(self, **values: float) -> None:
+        """Append the figures of an epoch."""
         for name, value in values.items():
             self.setdefault(name, []).append(value)
 
@@ -56,15 +58,8 @@ def fit(
     Raises FloatingPointError when the loss of a batch is not finite, before that batch changes a parameter; TypeError
     and ValueError for arguments that don't fit, before anything is changed.
     """
-    _check_model("fit", model)
-    _check_optimizer(model, optimizer)
-    _check_batches("fit", "train", train, again=True)
-    if validation is not None:
-        _check_batches("fit", "validation", validation, again=True)
-    epochs = whole_number("fit", "epochs", epochs, least=0)
     history = History() if history is None else history
-    if not isinstance(history, History):
-        raise TypeError(f"fit: expected history to be a History, got {history!r}")
+    _check_arguments(model, optimizer, train, epochs, validation, history)
     loss = None
     with _mode(model, training=True), tqdm(range(epochs), unit="epoch", disable=None if progress else True) as bar:
         model.zero_grad()
@@ -186,6 +181,20 @@ def _mode(model: Layer, training: bool) -> Iterator[None]:
         for layer, mode in found:
             layer.training = mode
         model.clear_cache()
+
+
+def _check_arguments(
+    model: Layer, optimizer: Optimizer, train: Data, epochs: int, validation: Data | None, history: History
+) -> None:
+    """All that fit can refuse before anything changes."""
+    _check_model("fit", model)
+    _check_optimizer(model, optimizer)
+    _check_batches("fit", "train", train, again=True)
+    if validation is not None:
+        _check_batches("fit", "validation", validation, again=True)
+    whole_number("fit", "epochs", epochs, least=0)
+    if not isinstance(history, History):
+        raise TypeError(f"fit: expected history to be a History, got {history!r}")
 
 
 def _check_model(owner: str, model: Layer) -> None:

@@ -15,30 +15,31 @@ PACKAGE = ROOT / "minnet"
 
 # From top to bottom: a file may import what its row names, and that only from rows below it. A layer file imports no
 # other layer file. A new file needs a row.
-FOR_LAYERS = {"layer", "initializers", "numerics", "random"}
+FOR_LAYERS = {"arguments", "layer", "initializers", "numerics", "random"}
 ARROWS = {
-    "training": {"layer", "layers/containers", "optimizers", "tqdm"},
+    "training": {"arguments", "layer", "layers/containers", "optimizers", "tqdm"},
     "check": {"layer", "differences"},
     "differences": set(),
-    "losses": {"layer", "numerics"},
-    "optimizers": {"layer"},
+    "losses": {"arguments", "layer", "numerics"},
+    "optimizers": {"arguments", "layer"},
     "metrics": set(),
-    "data": {"layer", "random"},
+    "data": {"arguments", "random"},
     "layers/containers": FOR_LAYERS,
     "layers/linear": FOR_LAYERS,
     "layers/activations": FOR_LAYERS,
     "layers/shape": FOR_LAYERS,
-    "layer": set(),
+    "layer": {"arguments"},
     "initializers": {"random"},
     "numerics": set(),
     "random": set(),
+    "arguments": set(),
 }
 FACADES = {"__init__", "layers/__init__"}  # names and no logic
 
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 135, "Sequential": 105, "Optimizer": 105, "SoftmaxCrossEntropy": 95}
+LARGE_CLASSES = {"Layer": 135, "Sequential": 105, "Optimizer": 115, "SoftmaxCrossEntropy": 95}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {"test_architecture.py", "test_contract.py", "test_examples.py"}

@@ -21,7 +21,7 @@ from minnet import (
     Softmax,
     SoftmaxCrossEntropy,
 )
-from minnet.layer import locate, real_array, real_input, shapes
+from minnet.layer import locate, real_input, shapes
 
 CONTRACT = [
     "Assign every trained array as a `Parameter` in `__init__` (no `super().__init__()` call, no registration).",
@@ -582,8 +582,6 @@ def test_input_is_cast_to_the_dtype_asked_for_without_touching_the_original():
 def test_input_that_is_not_real_is_refused_by_name(layer, x):
     with pytest.raises(TypeError, match=re.escape(f"{layer!r}: expected real numbers, got an array of dtype")):
         layer(x)
-    with pytest.raises(TypeError, match="me: expected real numbers"):
-        real_array(x, "me")
 
 
 @pytest.mark.parametrize("layer", [Linear(3, 3, rng=0), ReLU(), Softmax(), LogSoftmax(), Flatten()], ids=repr)

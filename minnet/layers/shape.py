@@ -6,7 +6,8 @@ import math
 
 from numpy import ndarray as Array
 
-from ..layer import Layer, real_array
+from ..arguments import real_array
+from ..layer import Layer
 
 
 class Flatten(Layer):
@@ -21,7 +22,7 @@ class Flatten(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        x = real_array(x, repr(self))
+        x = real_array(repr(self), x)
         if not x.shape:
             raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
         self.cache = x.shape

@@ -1,0 +1,36 @@
+"""What can be wrong with an argument, said in the name of whom it was given to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+
+
+def whole_number(owner: str, name: str, value: Any, least: int) -> int:
+    """value as an int. Raises TypeError for another type, ValueError below least."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{owner}: expected {name} to be an int, got {value!r}")
+    if value < least:
+        raise ValueError(f"{owner}: expected {name} to be at least {least}, got {value}")
+    return int(value)
+
+
+def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
+    """value as a float. Raises TypeError for what is no number, ValueError for one that is not from 0 to below."""
+    if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__") or np.ndim(value):
+        raise TypeError(f"{owner}: expected {name} to be a number, got {value!r}")
+    if not 0 <= value < below:
+        limits = "at least 0 and finite" if below == math.inf else f"at least 0 and below {below:g}"
+        raise ValueError(f"{owner}: expected {name} to be {limits}, got {value}")
+    return float(value)
+
+
+def real_array(owner: str, data: Any) -> Array:
+    """data as an array of booleans, integers or floats. Raises TypeError for anything else."""
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{owner}: expected real numbers, got an array of dtype {array.dtype}")
+    return array
