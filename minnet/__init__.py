@@ -1,6 +1,6 @@
 """A layer-based mini neural-net framework in NumPy, without autograd: the derivation is the code, and it is checked."""
 
-from .check import LayerCheckError, check_layer
+from .check import check_layer
 from .data import Batches, load_digits, train_test_split
 from .initializers import glorot_uniform, he_normal, zeros
 from .layer import Buffer, Layer, Parameter
@@ -13,6 +13,7 @@ from .metrics import accuracy, confusion_matrix
 from .optimizers import SGD
 from .random import generator, seed
 from .training import History, evaluate, fit, predict
+from .trial import LayerCheckError
 
 __all__ = [
     "SGD",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,3 +35,22 @@ def real_array(owner: str, data: Any) -> Array:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{owner}: expected real numbers, got an array of dtype {array.dtype}")
     return array
+
+
+def named_arrays(owner: str, state: Any) -> dict[str, Array]:
+    """A state as arrays by name."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"{owner}: expected what state_dict returns, got {type(state).__name__}")
+    return {name: np.asarray(value) for name, value in state.items()}
+
+
+def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:
+    """Every reason why the arrays got can't take the places of the expected ones."""
+    problems = [f"missing {name} {expected[name].shape}" for name in expected if name not in got]
+    problems += [f"unexpected {name} {got[name].shape}" for name in got if name not in expected]
+    for name in expected:
+        if name in got and got[name].shape != expected[name].shape:
+            problems.append(f"{name} has shape {got[name].shape}, expected {expected[name].shape}")
+        elif name in got and not np.can_cast(got[name].dtype, expected[name].dtype, "same_kind"):
+            problems.append(f"{name} holds {got[name].dtype}, expected {expected[name].dtype}")
+    return problems

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from .differences import Comparison, Differences
-from .layer import Buffer, Layer, label
-
-
-class LayerCheckError(AssertionError):
-    """A layer breaks its contract; the message says where."""
+from .layer import Buffer, Layer, Parameter, label
+from .trial import Trial, as_inputs, cast, largest, moved_off, plain_arrays, strided
 
 
 @dataclass(frozen=True)
@@ -70,93 +64,40 @@ def check_layer(layer: Layer, *inputs: ArrayLike, rng: int | np.random.Generator
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"check_layer: expected a Layer, got {layer!r}")
-    if not inputs:
-        raise TypeError("check_layer: expected the inputs of forward after the layer")
+    if len(inputs) < 1 + layer.is_loss:
+        raise TypeError(
+            f"check_layer: expected {'the scores and the target' if layer.is_loss else 'x'} after the layer"
+        )
     rng = np.random.default_rng(rng)
-    arrays = [_cast(np.array(x), np.float64) for x in inputs]
-    subject = _moved_off(copy.deepcopy(layer).astype(np.float64), rng)
-    training = _Trial(subject.train(), arrays, rng)
-    evaluation = _Trial(_after_forward(training).eval(), arrays, rng)
+    subject = moved_off(copy.deepcopy(layer).astype(np.float64), rng)
+    arrays = as_inputs(subject, inputs)
+    training = Trial(subject.train(), arrays, rng)
+    evaluation = Trial(_after_forward(training).eval(), arrays, rng)
     report = []
     for trial in (training, evaluation):
         gradients = _check_passes(trial)
+        if trial is evaluation:
+            _check_evaluation(trial)
         report += _check_gradients(trial, gradients)
         _check_earlier_pass(trial)
+        if layer.is_loss:
+            _check_loss(trial)
         _check_layout(trial, gradients)
         _check_float32(trial)
-    _check_evaluation(evaluation)
-    _check_state(evaluation, untrained=_moved_off(subject.eval(), rng))
+    _check_state(evaluation, untrained=moved_off(subject.eval(), rng))
     return CheckReport(label(layer), report)
 
 
-class _Trial:
-    """A layer in one mode, its inputs, an upstream gradient. Passes run on copies, so all start from the same state."""
-
-    def __init__(self, layer: Layer, inputs: list[Array], rng: np.random.Generator) -> None:
-        self.layer, self.inputs, self.rng = copy.deepcopy(layer), inputs, rng
-        names = list(inspect.signature(layer.forward).parameters)
-        self.names = names if len(names) >= len(inputs) else [f"input {i}" for i in range(len(inputs))]
-        self.x = self.names[0] if inputs[0].dtype.kind == "f" else None
-        y = self.copy()(*inputs)
-        if not isinstance(y, (Array, float)) or not np.isfinite(y).all():
-            self.fail(f"expected forward to return an array, or a loss, of finite numbers, got {y!r}")
-        if np.asarray(y).dtype != np.float64:
-            self.fail(f"forward makes {np.asarray(y).dtype} of float64 input")
-        self.y = np.array(y)
-        self.dy: Any = (
-            rng.normal(size=y.shape) if isinstance(y, Array) else float(rng.choice([-1, 1]) * rng.uniform(0.5, 1.5))
-        )
-
-    def copy(self) -> Layer:
-        return copy.deepcopy(self.layer)
-
-    def fail(self, what: str) -> NoReturn:
-        raise LayerCheckError(f"{label(self.layer)}: {what}{'' if self.layer.training else ' (in evaluation mode)'}")
-
-    def backward(self, layer: Layer, dy: Any) -> dict[str, Array]:
-        """Copies of the gradients of the first input and of the parameters, by name."""
-        asks = "input_gradient" in inspect.signature(layer.backward).parameters
-        try:
-            dx = layer.backward(dy, input_gradient=True) if asks else layer.backward(dy)
-        except Exception as error:
-            raise LayerCheckError(f"{label(self.layer)}: backward raises {type(error).__name__}: {error}") from error
-        if self.x is None and dx is not None:
-            self.fail(
-                f"expected backward to return None, since {self.names[0]} is of integers, got {type(dx).__name__}"
-            )
-        if self.x and (not isinstance(dx, Array) or dx.shape != self.inputs[0].shape):
-            self.fail(
-                f"expected backward to return the gradient of {self.x} in its shape {self.inputs[0].shape}, "
-                f"got {getattr(dx, 'shape', dx)}"
-            )
-        gradients = {self.x: np.array(dx)} if self.x else {}
-        for name, p in layer.named_parameters().items():
-            if p.grad.shape != p.data.shape:
-                self.fail(f"expected the gradient of {name} in its shape {p.data.shape}, got {p.grad.shape}")
-            gradients[name] = p.grad.copy()
-        for name, gradient in gradients.items():
-            if not np.isfinite(gradient).all():
-                self.fail(f"the gradient of {name} is not finite")
-        return gradients
-
-    def expect_same(self, got: Any, expected: Any, complaint: str, size: float = 0.0) -> None:
-        """size: of what the numbers were summed from, where another order of the sum is no fault."""
-        tolerance = 1e-9 * max(np.max(np.abs(expected), initial=0), size)
-        if np.shape(got) != np.shape(expected) or not (np.abs(got - expected) <= tolerance).all():
-            self.fail(complaint)
-
-    def expect_untouched(self, method: str, handed: Iterable[tuple[str, Any, Any]]) -> None:
-        for name, array, before in handed:
-            if not np.array_equal(array, before):
-                self.fail(f"{method} wrote into {name}")
-
-
-def _check_passes(trial: _Trial) -> dict[str, Array]:
+def _check_passes(trial: Trial) -> dict[str, Array]:
     """Nothing is written to, a pass can be repeated, and backward adds. Returns the gradients."""
     layer, inputs, dy = trial.copy(), copy.deepcopy(trial.inputs), copy.deepcopy(trial.dy)
     handed = [*zip(trial.names, inputs, trial.inputs), ("dy", dy, trial.dy)]
+    states = layer.walk(Parameter, Buffer)
     y = layer(*inputs)
     trial.expect_untouched("forward", handed)
+    for name, state in layer.walk(Parameter, Buffer).items() | states.items():
+        if states.get(name) is not state or layer.walk(Parameter, Buffer).get(name) is not state:
+            trial.fail(f"forward replaced the {type(state).__name__} {name}; write into {name}.data[...]")
     trial.expect_same(
         y, trial.y, "two forwards from the same state differ; keep what is random in a Generator attribute"
     )
@@ -173,9 +114,10 @@ def _check_passes(trial: _Trial) -> dict[str, Array]:
     return first
 
 
-def _check_gradients(trial: _Trial, gradients: dict[str, Array]) -> list[GradientCheck]:
+def _check_gradients(trial: Trial, gradients: dict[str, Array]) -> list[GradientCheck]:
     """The gradients are those that differences give."""
-    differences = Differences(lambda: trial.copy()(*trial.inputs), trial.dy, trial.rng)
+    parameters = {id(p): p for p in trial.layer.parameters()}  # forward only reads them, so copies can share them
+    differences = Differences(lambda: copy.deepcopy(trial.layer, dict(parameters))(*trial.inputs), trial.dy, trial.rng)
     arrays = {trial.x: trial.inputs[0]} if trial.x else {}
     arrays |= {name: p.data for name, p in trial.layer.named_parameters().items()}
     rows = [
@@ -194,7 +136,7 @@ def _check_gradients(trial: _Trial, gradients: dict[str, Array]) -> list[Gradien
     return rows
 
 
-def _check_earlier_pass(trial: _Trial) -> None:
+def _check_earlier_pass(trial: Trial) -> None:
     """A pass that follows one on other inputs is like a first one."""
     used, new = trial.copy(), trial.copy()
     x, *rest = trial.inputs
@@ -212,35 +154,34 @@ def _check_earlier_pass(trial: _Trial) -> None:
         trial.expect_same(gradient, expected[name], f"the gradient of {name} {advice}")
 
 
-def _check_layout(trial: _Trial, expected: dict[str, Array]) -> None:
+def _check_layout(trial: Trial, expected: dict[str, Array]) -> None:
     """Arrays whose items lie apart in memory give the same."""
     layer = trial.copy()
-    inputs = [_strided(x) for x in trial.inputs]
+    inputs = [strided(x) for x in trial.inputs]
     try:
         y = layer(*inputs)
     except Exception as error:
-        raise LayerCheckError(
-            f"{label(layer)}: a non-contiguous input raises {type(error).__name__}: {error}"
-        ) from error
-    trial.expect_same(y, trial.y, "a non-contiguous input gives another y", size=1e-3 * _largest(trial.inputs))
-    gradients = trial.backward(layer, _strided(trial.dy) if trial.y.ndim else trial.dy)
-    size = max(_largest(expected.values()), 1e-3 * _largest([trial.dy]))
+        trial.fail(f"a non-contiguous input raises {type(error).__name__}: {error}", error)
+    trial.expect_same(y, trial.y, "a non-contiguous input gives another y", size=1e-3 * largest(trial.inputs))
+    gradients = trial.backward(layer, strided(trial.dy) if trial.y.ndim else trial.dy)
+    size = max(largest(expected.values()), 1e-3 * largest([trial.dy]))
     for name, gradient in gradients.items():
         trial.expect_same(gradient, expected[name], f"a non-contiguous input gives another gradient of {name}", size)
 
 
-def _check_float32(trial: _Trial) -> None:
+def _check_float32(trial: Trial) -> None:
     """float32 in, float32 out."""
     layer = trial.copy().astype(np.float32)
-    y = layer(*(_cast(x, np.float32) for x in trial.inputs))
-    gradients = trial.backward(layer, _cast(trial.dy, np.float32) if trial.y.ndim else trial.dy)
-    arrays = {f"the gradient of {name}": gradient for name, gradient in gradients.items()}
-    for name, array in (arrays | ({"y": y} if trial.y.ndim else {})).items():
+    y = layer(*(cast(x, np.float32) for x in trial.inputs))
+    gradients = trial.backward(layer, cast(trial.dy, np.float32) if trial.y.ndim else trial.dy)
+    arrays = {"y": y} if trial.y.ndim else {}
+    arrays |= {f"the gradient of {name}": gradient for name, gradient in gradients.items()}
+    for name, array in arrays.items():
         if array.dtype != np.float32:
-            trial.fail(f"{name} is {array.dtype}, though everything handed in is float32")
+            trial.fail(f"{name} is {array.dtype}, though everything handed in is float32{plain_arrays(layer)}")
 
 
-def _check_evaluation(trial: _Trial) -> None:
+def _check_evaluation(trial: Trial) -> None:
     """In evaluation mode, forward is deterministic and changes no state."""
     layer = trial.copy()
     first = np.array(layer(*trial.inputs))
@@ -250,41 +191,27 @@ def _check_evaluation(trial: _Trial) -> None:
         trial.expect_same(after, before[name], f"forward changes {name}")
 
 
-def _check_state(trial: _Trial, untrained: Layer) -> None:
+def _check_state(trial: Trial, untrained: Layer) -> None:
     """What the layer has learned is in its state."""
     untrained.load_state_dict(trial.layer.state_dict())
-    advice = "is every array that training changes a Parameter or a Buffer?"
+    advice = f"is every array that training changes a Parameter or a Buffer?{plain_arrays(untrained)}"
     trial.expect_same(untrained(*trial.inputs), trial.y, f"y is another after a round trip of the state; {advice}")
 
 
-def _after_forward(trial: _Trial) -> Layer:
+def _check_loss(trial: Trial) -> None:
+    """A loss gives a prediction without a target, and goes backward without an argument: so it is called in a model."""
+    layer = trial.copy()
+    try:
+        layer(trial.inputs[0])
+        layer(*trial.inputs)
+        layer.backward()
+    except Exception as error:
+        trial.fail(f"expected a loss to take forward(x) and backward(), got {type(error).__name__}: {error}", error)
+
+
+def _after_forward(trial: Trial) -> Layer:
     """The layer once its running statistics, if it has any, have moved."""
     layer = trial.copy()
     layer(*trial.inputs)
     layer.clear_cache()
     return layer
-
-
-def _moved_off(layer: Layer, rng: np.random.Generator) -> Layer:
-    """The layer with its parameters off their initial values, and without gradients or cache."""
-    for p in layer.parameters():
-        p.data *= rng.uniform(0.5, 1.5, p.data.shape)
-        p.data += np.where(p.data == 0, rng.normal(0, 0.5, p.data.shape), 0)
-        p.grad.fill(0)
-    layer.clear_cache()
-    return layer
-
-
-def _largest(arrays: Iterable[Array]) -> float:
-    return max((float(np.max(np.abs(array), initial=0)) for array in arrays), default=0.0)
-
-
-def _cast(array: Array, dtype: type) -> Array:
-    return array.astype(dtype) if array.dtype.kind == "f" else array
-
-
-def _strided(array: Array) -> Array:
-    """The same values in columns, with room between them in memory."""
-    wide = np.zeros((*array.shape[::-1], 2), array.dtype)
-    wide[..., 0] = array.T
-    return wide[..., 0].T

@@ -105,18 +105,18 @@ class Differences:
 
     def sides(self, array: Array, where: Any, move: Any, h: float) -> tuple[float, float]:
         """The slopes of L to the left and to the right along the move."""
-        before = array.copy()
-        low, high = (self.moved(array, where, before[where] + t * move) for t in (-h, h))
+        low, high = (self.moved(array, where, array[where] + t * move) for t in (-h, h))
         return float((self.dy * (self.y - low)).sum()) / h, float((self.dy * (high - self.y)).sum()) / h
 
     def moved(self, array: Array, where: Any, values: Any) -> Array:
         """f() with other values of an array; not a number, silently, where it has none."""
-        before = array.copy()
+        before = np.array(array[where])
         array[where] = values
-        with np.errstate(all="ignore"):
-            y = np.array(self.f())
-        array[...] = before
-        return y
+        try:
+            with np.errstate(all="ignore"):
+                return np.array(self.f())
+        finally:
+            array[where] = before
 
 
 def _complaint(slope: Slope, where: Any, move: Any) -> str:

@@ -42,6 +42,8 @@ def he_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     if len(shape) < 2:
         raise ValueError(f"expected a shape of at least two axes, (..., inputs, outputs), got {shape}")
+    if not all(isinstance(n, (int, np.integer)) for n in shape):
+        raise TypeError(f"expected a shape (..., inputs, outputs) of ints, got {shape}")
     if min(shape) < 1:
         raise ValueError(f"expected a shape (..., inputs, outputs) of sizes of at least 1, got {shape}")
     *positions, inputs, outputs = shape

@@ -15,7 +15,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import real_array
+from .arguments import misfits, named_arrays, real_array
 
 
 class Parameter:
@@ -30,6 +30,8 @@ class Parameter:
         self.data: Array = real_array("Parameter", data).astype(np.float32)
         self.grad: Array = np.zeros_like(self.data)
         self.decay = decay
+
+    __array_ufunc__ = None  # so that `x * self.g`, for `x * self.g.data`, is an error
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
@@ -46,16 +48,18 @@ class Buffer:
         array = real_array("Buffer", data)
         self.data: Array = array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
 
+    __array_ufunc__ = None
+
     def __repr__(self) -> str:
         return f"Buffer(shape={self.data.shape}, dtype={self.data.dtype})"
 
 
 class BackwardBeforeForward(RuntimeError, AttributeError):
-    """A cache was read that no forward pass has written; an AttributeError too, so that hasattr works."""
+    """A cache was read that no forward has written; an AttributeError too, so that hasattr works."""
 
 
 class _NoCache:
-    """Stands where `cache` will be, at no cost to a layer that has one."""
+    """Stands where `cache` will be."""
 
     def __get__(self, layer: Layer | None, owner: type) -> Any:
         if layer is None:
@@ -109,6 +113,10 @@ class Layer:
                 locate(error, self, f"{label(self)}, given {shapes(*inputs)}")
             raise
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes along: everything but the cache."""
+        return {name: value for name, value in vars(self).items() if name != "cache"}
+
     def __repr__(self) -> str:
         args, kwargs = self._arguments
         shown = [_literal(value) for value in args]
@@ -149,7 +157,7 @@ class Layer:
         Raises ValueError that lists every missing, unexpected and unfit name; nothing has been changed then.
         """
         own = self.walk(Parameter, Buffer)
-        arrays = {name: np.asarray(value) for name, value in state.items()}
+        arrays = named_arrays(label(self), state)
         if problems := misfits({name: target.data for name, target in own.items()}, arrays):
             raise ValueError(f"{label(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
         arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
@@ -237,18 +245,6 @@ def _literal(value: Any) -> str:
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     return getattr(value, "__name__", None) or repr(value)
-
-
-def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:
-    """Every reason why the arrays got can't take the places of the expected ones."""
-    problems = [f"missing {name} {expected[name].shape}" for name in expected if name not in got]
-    problems += [f"unexpected {name} {got[name].shape}" for name in got if name not in expected]
-    for name in expected:
-        if name in got and got[name].shape != expected[name].shape:
-            problems.append(f"{name} has shape {got[name].shape}, expected {expected[name].shape}")
-        elif name in got and not np.can_cast(got[name].dtype, expected[name].dtype, "same_kind"):
-            problems.append(f"{name} holds {got[name].dtype}, expected {expected[name].dtype}")
-    return problems
 
 
 def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:

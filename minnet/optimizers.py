@@ -15,8 +15,8 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from .arguments import number
-from .layer import Parameter, misfits
+from .arguments import misfits, named_arrays, number
+from .layer import Parameter
 
 LearningRate = float | Callable[[int], float]
 
@@ -27,6 +27,8 @@ class Optimizer:
     parameters: what `model.parameters()` returns. Their data and gradients move into two vectors here, and the
     parameters keep views; an array that is assigned to a parameter later is copied in at the next step.
     lr: the learning rate, or a function of the step, which counts from 0.
+    A step clears the gradients of these parameters only. Weights are tied by sharing a Parameter, not its data; and a
+    model and its optimizer are copied or pickled together, in one call, or saved through their state_dict.
     weight_decay: λ; λ w is added to the gradient of every parameter whose `decay` is true.
     clip_norm: a gradient whose norm, over all parameters, is larger is scaled down to it; before weight decay.
     Raises TypeError for what is not a Parameter or a number; ValueError for no parameters, for parameters of
@@ -94,7 +96,7 @@ class Optimizer:
 
         Raises ValueError that lists every missing, unexpected and unfit name; nothing has been changed then.
         """
-        arrays = {name: np.asarray(value) for name, value in state.items()}
+        arrays = named_arrays(self.name, state)
         if problems := misfits({"steps": np.asarray(self.steps)} | self.moments, arrays):
             raise ValueError(f"{self.name}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
         if arrays["steps"] < 0:

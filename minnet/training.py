@@ -17,7 +17,7 @@ from .layer import Layer, label
 from .layers.containers import Sequential
 from .optimizers import Optimizer
 
-Data = Iterable[tuple[Array, Array]]
+Data = Iterable[tuple[Array, ...]]
 
 
 class History(dict[str, list[float]]):
@@ -49,14 +49,14 @@ def fit(
 
     model: called as model(x, y) for the loss, a float; a Sequential that ends in a loss, or a layer of your own.
     optimizer: of the model's parameters.
-    train, validation: a Batches, or another iterable of (x, y) that can be walked again.
+    train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), that can be walked again.
     epochs: how often train is walked.  progress: False to show no bar.
     history: what to append to, so that it's there after an interruption too; a new History by default.
 
-    Returns the history. Puts every layer back into the mode it found and leaves no cache or gradient behind, also when
-    it ends by an exception, such as KeyboardInterrupt.
+    Returns the history. All layers train, whatever mode they were in; each is put back into that mode afterwards, and
+    no cache or gradient is left behind, also when it ends by an exception, such as KeyboardInterrupt.
     Raises FloatingPointError when the loss of a batch is not finite, before that batch changes a parameter; TypeError
-    and ValueError for arguments that don't fit, before anything is changed.
+    and ValueError for arguments that don't fit, before anything is changed, and what the model raises on a batch.
     """
     history = History() if history is None else history
     _check_arguments(model, optimizer, train, epochs, validation, history)
@@ -70,7 +70,7 @@ def fit(
                 if validation is not None:
                     results |= {f"val_{name}": value for name, value in evaluate(model, validation).items()}
                 history.record(**results, seconds=time.perf_counter() - start)
-                bar.set_postfix({name: f"{value:.4f}" for name, value in results.items()})
+                bar.set_postfix({name: f"{value:.4f}" for name, value in results.items()}, refresh=False)
         finally:
             model.zero_grad()
     return history
@@ -79,8 +79,8 @@ def fit(
 def evaluate(model: Layer, data: Data) -> dict[str, float]:
     """The loss of a model on data in evaluation mode, and its accuracy, from 0 to 1, if it classifies.
 
-    data: a Batches, or another iterable of (x, y). Both figures are means over all samples, each with its effective
-    weight, however they are parted into batches.
+    data: a Batches, or another iterable of (x, y) or (x, y, sample_weight). Both figures are means over all samples,
+    each with its effective weight, however they are parted into batches.
     Returns {"loss": …, "accuracy": …}. Leaves modes as they were, and no cache.
     Raises TypeError for data that are not batches, ValueError for none at all.
     """
@@ -88,8 +88,8 @@ def evaluate(model: Layer, data: Data) -> dict[str, float]:
     _check_batches("evaluate", "data", data)
     total, weight, tally, batches = 0.0, 0.0, _Tally(), 0
     with _mode(model, training=False):
-        for x, y in data:
-            loss, batches = _loss(model, x, y), batches + 1
+        for x, y, *weights in data:
+            loss, batches = _loss(model, x, y, *weights), batches + 1
             share = model.total_weight()
             share = len(x) if share is None else share
             total, weight = total + share * loss, weight + share
@@ -113,7 +113,13 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     if x.ndim == 0:
         raise ValueError("predict: expected x of shape (N, ...), got a single number")
     with _mode(model, training=False):
-        y = model(x[:batch_size])
+        rows = x[:batch_size]
+        y = model(rows)
+        if np.shape(y)[:1] != rows.shape[:1]:
+            raise ValueError(
+                f"predict: expected an output for each of the {len(rows)} rows of x, got shape {np.shape(y)}; "
+                "a single sample is a batch of one, x[None]"
+            )
         result = np.empty((len(x), *y.shape[1:]), y.dtype)
         result[:batch_size] = y
         for i in range(batch_size, len(x), batch_size):
@@ -141,9 +147,13 @@ def _train_epoch(
 ) -> tuple[dict[str, float], float | None]:
     """The mean loss and the accuracy over one walk through train, and the loss of its last batch."""
     total, batches, tally = 0.0, 0, _Tally()
-    for x, y in train:
+    for x, y, *weights in train:
         batches += 1
-        loss = _loss(model, x, y)
+        try:
+            loss = _loss(model, x, y, *weights)
+        except Exception as error:
+            error.add_note(f"fit: this was in epoch {epoch}, batch {batches}")
+            raise
         if not math.isfinite(loss):
             before = "" if last is None else f", the last finite one was {last:.6g}"
             raise FloatingPointError(
@@ -159,8 +169,8 @@ def _train_epoch(
     return {"loss": total / batches} | tally.accuracy(), last
 
 
-def _loss(model: Layer, x: Array, y: Array) -> float:
-    loss = model(x, y)
+def _loss(model: Layer, *batch: Array) -> float:
+    loss = model(*batch)
     if not isinstance(loss, (float, np.floating)):
         raise TypeError(f"{label(model)}: expected model(x, y) to be the loss, a float, got {type(loss).__name__}")
     return float(loss)

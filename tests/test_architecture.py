@@ -18,7 +18,8 @@ PACKAGE = ROOT / "minnet"
 FOR_LAYERS = {"arguments", "layer", "initializers", "numerics", "random"}
 ARROWS = {
     "training": {"arguments", "layer", "layers/containers", "optimizers", "tqdm"},
-    "check": {"layer", "differences"},
+    "check": {"layer", "differences", "trial"},
+    "trial": {"layer"},
     "differences": set(),
     "losses": {"arguments", "layer", "numerics"},
     "optimizers": {"arguments", "layer"},
@@ -39,7 +40,7 @@ FACADES = {"__init__", "layers/__init__"}  # names and no logic
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 135, "Sequential": 105, "Optimizer": 115, "SoftmaxCrossEntropy": 95}
+LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 115, "SoftmaxCrossEntropy": 95}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {"test_architecture.py", "test_contract.py", "test_examples.py"}

@@ -268,3 +268,15 @@ def test_no_progress_is_shown_to_who_wants_none(monkeypatch):
     model = classifier()
     minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 2, progress=False)
     assert sys.stderr.getvalue() == ""
+
+
+def test_sample_weights_in_the_batches_reach_the_loss():
+    x, y = np.random.default_rng(0).normal(size=(8, 3)), np.array([0, 1] * 4)
+    weights = np.array([1.0, 0] * 4)
+    runs = []
+    for data in ([(x, y, weights)], [(x[::2], y[::2])]):
+        model = minnet.Sequential(minnet.Linear(3, 2, rng=0), minnet.SoftmaxCrossEntropy())
+        minnet.fit(model, minnet.SGD(model.parameters(), 0.1), data, 3, progress=False)
+        runs.append((model.state_dict()["0.W"], minnet.evaluate(model, data)["loss"]))
+    assert runs[0][0] == pytest.approx(runs[1][0], abs=1e-6)
+    assert runs[0][1] == pytest.approx(runs[1][1], abs=1e-6)

@@ -291,3 +291,16 @@ def test_evaluate_refuses_what_does_not_fit(model, data, error):
 def test_predict_refuses_what_does_not_fit(change, error):
     with pytest.raises(error, match="predict: "):
         minnet.predict(**({"model": classifier(), "x": X, "batch_size": 2} | change))
+
+
+def test_what_the_model_raises_says_in_which_batch():
+    model = minnet.Sequential(minnet.Linear(3, 2), minnet.SoftmaxCrossEntropy())
+    data = [(np.ones((2, 3)), np.array([0, 1])), (np.ones((2, 3)), np.array([0, 7]))]
+    with pytest.raises(ValueError, match="label 7") as caught:
+        minnet.fit(model, minnet.SGD(model.parameters(), 0.1), data, 1)
+    assert caught.value.__notes__ == ["fit: this was in epoch 1, batch 2"]
+
+
+def test_a_single_sample_without_a_batch_axis_is_refused_by_predict():
+    with pytest.raises(ValueError, match=r"predict: expected an output for each of the 3 rows of x, got shape \(1,\)"):
+        minnet.predict(minnet.Sequential(minnet.Linear(3, 1)), np.ones(3))

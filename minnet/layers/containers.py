@@ -45,6 +45,8 @@ class Sequential(Layer):
                 f"{label(self)}: was given a target, but does not end in a loss; add SoftmaxCrossEntropy(), for example"
             )
         i, last = 0, len(self.layers) - 1
+        if self.is_loss and not extra:
+            vars(self.layers[last]).pop("cache", None)  # backward must not mix this prediction with an earlier loss
         try:
             for i, layer in enumerate(self.layers):
                 x = layer.forward(x) if i < last else layer.forward(x, *extra)

@@ -1,3 +1,5 @@
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -626,3 +628,31 @@ def test_modes_reach_nested_layers():
     model = Sequential(Sequential(ReLU()), Wrapper(ReLU()))
     assert not any(layer.training for layer in model.eval().walk(Layer).values())
     assert all(layer.training for layer in model.train().walk(Layer).values())
+
+
+def test_a_prediction_forgets_the_loss_before_it():
+    class Mean(Loss):
+        def forward(self, y, target=None):
+            if target is None:
+                return y
+            self.cache = y, target
+            return float((y - target).mean())
+
+        def backward(self, dloss=1.0):
+            y, _ = self.cache
+            return np.full_like(y, dloss / y.size)
+
+    model = Sequential(Linear(3, 2), Mean())
+    x = np.ones((4, 3), np.float32)
+    model(x, np.zeros((4, 2)))
+    model(x)
+    with pytest.raises(RuntimeError, match="backward before forward"):
+        model.backward()
+
+
+def test_a_copy_and_a_pickle_leave_the_cache_behind():
+    model = Sequential(Linear(3, 2), Softmax())
+    model(np.ones((1000, 3)))
+    assert len(pickle.dumps(model)) < 5000
+    with pytest.raises(RuntimeError, match="backward before forward"):
+        copy.deepcopy(model).backward(np.ones((1000, 2)))
