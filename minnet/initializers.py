@@ -7,16 +7,46 @@ fan_in = positions · inputs and fan_out = positions · outputs.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy import ndarray as Array
 
 from .random import Rng, generator
 
+Initializer = Callable[..., Array]
+
 
 def zeros(shape: tuple[int, ...], rng: Rng = None) -> Array:
     """All zero; draws nothing."""
     return np.zeros(shape)
+
+
+def constant(value: float) -> Initializer:
+    """A function that fills a shape with the value; draws nothing."""
+
+    def fill(shape: tuple[int, ...], rng: Rng = None) -> Array:
+        return np.full(shape, float(value))
+
+    return fill
+
+
+def normal(std: float = 1.0, mean: float = 0.0) -> Initializer:
+    """A function that draws from the normal distribution with this standard deviation and mean."""
+
+    def draw(shape: tuple[int, ...], rng: Rng = None) -> Array:
+        return generator(rng).normal(mean, std, shape)
+
+    return draw
+
+
+def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
+    """A function that draws uniformly from low to high."""
+
+    def draw(shape: tuple[int, ...], rng: Rng = None) -> Array:
+        return generator(rng).uniform(low, high, shape)
+
+    return draw
 
 
 def glorot_uniform(shape: tuple[int, ...], rng: Rng = None) -> Array:
@@ -29,14 +59,54 @@ def glorot_uniform(shape: tuple[int, ...], rng: Rng = None) -> Array:
     return generator(rng).uniform(-limit, limit, shape)
 
 
-def he_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
-    """Normal with standard deviation sqrt(2 / fan_in).
+def glorot_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
+    """Normal with standard deviation sqrt(2 / (fan_in + fan_out)).
+
+    Raises ValueError for fewer than two axes or a size below 1.
+    Source: Glorot and Bengio 2010.
+    """
+    return generator(rng).normal(0.0, math.sqrt(2 / sum(_fans(shape))), shape)
+
+
+def he_uniform(shape: tuple[int, ...], rng: Rng = None) -> Array:
+    """Uniform in ±sqrt(6 / fan_in): for layers in front of a ReLU.
 
     Raises ValueError for fewer than two axes or a size below 1.
     Source: He et al. 2015.
     """
-    fan_in, _ = _fans(shape)
-    return generator(rng).normal(0.0, math.sqrt(2 / fan_in), shape)
+    limit = math.sqrt(6 / _fans(shape)[0])
+    return generator(rng).uniform(-limit, limit, shape)
+
+
+def he_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
+    """Normal with standard deviation sqrt(2 / fan_in): for layers in front of a ReLU.
+
+    Raises ValueError for fewer than two axes or a size below 1.
+    Source: He et al. 2015.
+    """
+    return generator(rng).normal(0.0, math.sqrt(2 / _fans(shape)[0]), shape)
+
+
+def lecun_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
+    """Normal with standard deviation sqrt(1 / fan_in).
+
+    Raises ValueError for fewer than two axes or a size below 1.
+    Source: LeCun et al. 1998.
+    """
+    return generator(rng).normal(0.0, math.sqrt(1 / _fans(shape)[0]), shape)
+
+
+def orthogonal(shape: tuple[int, ...], rng: Rng = None) -> Array:
+    """Rows or columns, whichever are fewer, that are orthogonal and of length 1, uniformly drawn among all such.
+
+    A kernel counts as the matrix (positions · inputs, outputs).
+    Raises ValueError for fewer than two axes or a size below 1.
+    Source: Saxe et al. 2014; the signs that make the QR decomposition's draw uniform, Mezzadri 2007.
+    """
+    rows, columns = _fans(shape)[0], shape[-1]
+    q, r = np.linalg.qr(generator(rng).normal(size=(max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diag(r))
+    return (q if rows >= columns else q.T).reshape(shape)
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:

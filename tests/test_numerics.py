@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from minnet.numerics import column_sum, log_softmax, row_max, row_sum, softmax
+from minnet.numerics import column_sum, erf, log_softmax, row_max, row_sum, sigmoid, softmax, softplus
 
 SHAPES = [(1,), (5,), (3, 1), (4, 5), (2, 3, 4), (2, 1, 3, 2), (0, 5)]
 
@@ -76,3 +76,89 @@ def test_softmax_rows_are_shares_that_sum_to_one(shape):
 def test_a_score_of_minus_infinity_gets_no_share():
     assert softmax(np.array([0.0, -np.inf, 0])).tolist() == [0.5, 0, 0.5]
     assert log_softmax(np.array([0.0, -np.inf]))[1] == -np.inf
+
+
+def relative_errors(got, expected):
+    return np.array([abs(a - b) / abs(b) for a, b in zip(np.asarray(got).tolist(), expected) if b])
+
+
+def test_sigmoid_has_the_known_values():
+    # σ(log k) = k / (1 + k).
+    assert np.allclose(sigmoid(np.log([1.0, 3, 1 / 3, 9])), [0.5, 0.75, 0.25, 0.9], rtol=1e-15)
+
+
+def test_sigmoid_keeps_its_digits_on_both_sides():
+    x = np.concatenate([np.linspace(-700, 40, 5001), [-1e-300, 1e-300, -36.8, -37.5]])
+    # A positive x reduces to a negative one, whose exponential is far from overflow.
+    expected = [math.exp(v) / (1 + math.exp(v)) if v < 0 else 1 - math.exp(-v) / (1 + math.exp(-v)) for v in x.tolist()]
+    assert relative_errors(sigmoid(frozen(x)), expected).max() < 6e-16
+    assert np.allclose(sigmoid(x) + sigmoid(-x), 1, rtol=0, atol=3e-16)
+
+
+def test_softplus_has_the_known_values():
+    # log(1 + exp log k) = log(1 + k).
+    assert np.allclose(softplus(np.log([1.0, 3, 1 / 3, 9])), np.log([2, 4, 4 / 3, 10]), rtol=1e-15)
+
+
+def test_softplus_keeps_its_digits_on_both_sides():
+    x = np.linspace(-700, 700, 7001)
+    expected = [math.log1p(math.exp(v)) if v < 0 else v + math.log1p(math.exp(-v)) for v in x.tolist()]
+    assert relative_errors(softplus(frozen(x)), expected).max() < 6e-16
+    assert np.allclose(softplus(x) - softplus(-x), x, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_and_softplus_are_exact_at_extreme_values(dtype):
+    x = frozen(np.array([-np.inf, -1e4, 1e4, np.inf], dtype))
+    assert sigmoid(x).tolist() == [0, 0, 1, 1]
+    assert softplus(x).tolist() == [0, 0, 1e4, np.inf]
+    assert erf(x).tolist() == [-1, -1, 1, 1]
+    assert sigmoid(x).dtype == softplus(x).dtype == erf(x).dtype == dtype
+
+
+# Values that meet every branch: around zero, on both sides of 1 where the two approximations meet, and beyond 6.
+ERF_AT = np.concatenate(
+    [
+        np.linspace(0, 7, 30_001),
+        np.linspace(0.999, 1.001, 2001),
+        np.logspace(-300, -1, 5001),
+        [1, 1 - 2**-53, 1 + 2**-52, 5.9999, 6, 6.0001, 30, 1e4, 1e300],
+    ]
+)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_erf_is_that_of_the_standard_library_to_the_last_digit_or_two(sign):
+    x = frozen(sign * ERF_AT)
+    assert relative_errors(erf(x), [math.erf(v) for v in x.tolist()]).max() < 4e-16
+
+
+def test_erf_of_the_smallest_numbers_is_right_to_the_last_digit():
+    x = [5e-324, 1e-310, 2.3e-308]
+    assert np.allclose(erf(np.array(x)), [math.erf(v) for v in x], rtol=0, atol=5e-324)
+
+
+def test_erf_in_float32_is_right_to_float32():
+    x = frozen(np.concatenate([ERF_AT[:-1], -ERF_AT[:-1]]).astype(np.float32))
+    y = erf(x)
+    assert y.dtype == np.float32
+    normal = abs(x) > 1e-30
+    assert relative_errors(y[normal], [math.erf(v) for v in x[normal].tolist()]).max() < 2e-7
+
+
+def test_erf_is_odd_bounded_and_rises():
+    x = np.linspace(0, 6.5, 20_001)
+    y = erf(x)
+    assert np.array_equal(erf(-x), -y)
+    assert (abs(y) <= 1).all()
+    assert (np.diff(y) > -2e-16).all()
+    assert math.copysign(1, erf(np.array([-0.0]))[0]) == -1
+
+
+@pytest.mark.parametrize("function", [sigmoid, softplus, erf])
+def test_elementwise_functions_keep_the_shape_pass_on_nan_and_do_not_mind_the_layout(function):
+    x = np.random.default_rng(3).normal(size=(2, 3, 4))
+    assert np.array_equal(function(x.T), function(x).T)
+    assert np.array_equal(function(x[..., ::-2]), function(x)[..., ::-2])
+    assert function(np.zeros((0, 3))).shape == (0, 3)
+    assert np.isnan(function(np.array([np.nan, 1.0]))).tolist() == [True, False]
