@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, real_input
-from ..numerics import log_softmax, row_sum, softmax
+from ..arguments import whole_number
+from ..layer import Layer, Parameter, real_input
+from ..numerics import as_rows, erf, log_softmax, row_sum, sigmoid, softmax, softplus
 
 
 class ReLU(Layer):
@@ -28,6 +31,201 @@ class ReLU(Layer):
     def backward(self, dy: Array) -> Array:
         y = self.cache
         return dy * (y > 0)
+
+
+class LeakyReLU(Layer):
+    """A ReLU that lets a little of the negative part through.
+
+    Forward     y = x where x > 0, else a x
+    Backward    dx = dy where x > 0, else a dy
+
+    Shapes      x, y (...)
+
+    negative_slope: a.
+    Source: Maas, Hannun and Ng 2013.
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Array) -> Array:
+        self.cache = x = real_input(self, x)
+        return np.where(x > 0, x, self.negative_slope * x)
+
+    def backward(self, dy: Array) -> Array:
+        x = self.cache
+        return np.where(x > 0, dy, self.negative_slope * dy)
+
+
+class PReLU(Layer):
+    """A leaky ReLU whose slope is learned.
+
+    Forward     y = x where x > 0, else a x
+    Backward    dx = dy where x > 0, else a dy      da = Σ dy x where x ≤ 0
+
+    Shapes      x, y (..., C)   a (C,), or (1,) for one slope that all features share
+
+    features: C, or 1. a starts at 0.25.
+    Raises ValueError if there are several slopes and x does not end in C.
+    Source: He et al. 2015.
+    """
+
+    def __init__(self, features: int = 1) -> None:
+        self.a = Parameter(np.full(whole_number("PReLU", "features", features, least=1), 0.25), decay=False)
+
+    def forward(self, x: Array) -> Array:
+        a = self.a.data
+        self.cache = x = real_input(self, x, len(a) if len(a) > 1 else None, a.dtype)
+        return np.where(x > 0, x, a * x)
+
+    def backward(self, dy: Array) -> Array:
+        x, a = self.cache, self.a.data
+        da = as_rows(np.where(x > 0, 0, dy * x)).sum(axis=0)
+        self.a.grad += da if len(a) > 1 else da.sum()
+        return np.where(x > 0, dy, a * dy)
+
+
+class ELU(Layer):
+    """The identity above zero, an exponential approach to −α below.
+
+    Forward     y = x where x > 0, else α (exp x − 1)
+    Backward    dx = dy where x > 0, else α exp(x) dy
+
+    Shapes      x, y (...)
+
+    alpha: α.
+    Source: Clevert, Unterthiner and Hochreiter 2016.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Array) -> Array:
+        x = real_input(self, x)
+        self.cache = x, np.minimum(x, 0)
+        return np.where(x > 0, x, self.alpha * np.expm1(self.cache[1]))
+
+    def backward(self, dy: Array) -> Array:
+        x, below = self.cache
+        return np.where(x > 0, dy, self.alpha * np.exp(below) * dy)
+
+
+class GELU(Layer):
+    """Weighs x by how likely a standard normal variable is to lie below it.
+
+    Forward     y = x Φ(x),  Φ(x) = (1 + erf(x / √2)) / 2
+                "tanh": Φ(x) ≈ (1 + tanh u) / 2,  u = √(2/π) (x + 0.044715 x³)
+    Backward    dx = dy (Φ(x) + x φ(x)),  φ(x) = exp(−x²/2) / √(2π)
+                "tanh": φ(x) ≈ (1 − tanh² u) u' / 2,  u' = √(2/π) (1 + 3 · 0.044715 x²)
+
+    Shapes      x, y (...)
+
+    approximate: "none" for the exact function, "tanh" for the approximation that GPT-2 was trained with.
+    Raises ValueError for any other word.
+    Source: Hendrycks and Gimpel 2016.
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f'GELU: expected approximate to be "none" or "tanh", got {approximate!r}')
+        self.approximate = approximate
+
+    def forward(self, x: Array) -> Array:
+        x = real_input(self, x)
+        if self.approximate == "none":
+            below = (1 + erf(x * math.sqrt(1 / 2))) / 2
+            density = np.exp(-x * x / 2) * (1 / math.sqrt(2 * math.pi))
+        else:
+            near = np.clip(x, -10, 10)  # tanh is ±1 well before
+            tanh = np.tanh(math.sqrt(2 / math.pi) * (near + 0.044715 * near**3))
+            below = (1 + tanh) / 2
+            density = (1 - tanh * tanh) * (math.sqrt(2 / math.pi) / 2) * (1 + 3 * 0.044715 * near * near)
+        self.cache = x, below, density
+        return x * below
+
+    def backward(self, dy: Array) -> Array:
+        x, below, density = self.cache
+        return dy * (below + x * density)
+
+
+class SiLU(Layer):
+    """Weighs x by its own sigmoid; also called swish.
+
+    Forward     y = x σ(x)
+    Backward    dx = dy σ(x) (1 + x (1 − σ(x)))
+
+    Shapes      x, y (...)
+
+    Source: Elfwing, Uchibe and Doya 2018.
+    """
+
+    def forward(self, x: Array) -> Array:
+        x = real_input(self, x)
+        s = sigmoid(x)
+        self.cache = x, s
+        return x * s
+
+    def backward(self, dy: Array) -> Array:
+        x, s = self.cache
+        return dy * s * (1 + x * (1 - s))
+
+
+class Sigmoid(Layer):
+    """The logistic function.
+
+    Forward     y = σ(x) = 1 / (1 + exp(−x))
+    Backward    dx = dy y (1 − y)
+
+    Shapes      x, y (...)
+    """
+
+    gives_probabilities = True
+
+    def forward(self, x: Array) -> Array:
+        self.cache = y = sigmoid(real_input(self, x))
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        y = self.cache
+        return dy * y * (1 - y)
+
+
+class Tanh(Layer):
+    """The hyperbolic tangent.
+
+    Forward     y = tanh x
+    Backward    dx = dy (1 − y²)
+
+    Shapes      x, y (...)
+    """
+
+    def forward(self, x: Array) -> Array:
+        self.cache = y = np.tanh(real_input(self, x))
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        y = self.cache
+        return dy * (1 - y * y)
+
+
+class Softplus(Layer):
+    """A smooth ReLU.
+
+    Forward     y = log(1 + exp x)
+    Backward    dx = dy σ(x)
+
+    Shapes      x, y (...)
+
+    Source: Dugas et al. 2001.
+    """
+
+    def forward(self, x: Array) -> Array:
+        self.cache = x = real_input(self, x)
+        return softplus(x)
+
+    def backward(self, dy: Array) -> Array:
+        x = self.cache
+        return dy * sigmoid(x)
 
 
 class Softmax(Layer):

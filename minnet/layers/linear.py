@@ -1,10 +1,12 @@
-"""Layers that multiply by a matrix: where most parameters live and most time goes."""
+"""Layers that hold a matrix: one multiplies by it, the others look its rows up."""
 
 from __future__ import annotations
 
+import numpy as np
 from numpy import ndarray as Array
 
-from ..initializers import glorot_uniform, zeros
+from ..arguments import whole_number
+from ..initializers import glorot_uniform, normal, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import as_rows, column_sum
 from ..random import Rng, generator
@@ -43,3 +45,74 @@ class Linear(Layer):
         if self.bias:
             self.b.grad += column_sum(dy)
         return dy.dot(self.W.data.T).reshape(self.cache.shape) if self.input_gradient else None
+
+
+class Embedding(Layer):
+    """A learned vector for each id.
+
+    Forward     y = W[ids]
+    Backward    dW[i] = Σ dy over the places where ids = i; ids have no gradient
+
+    Shapes      ids (...) integers   y (..., D)   W (num, D)
+
+    num_embeddings: num, so that ids are 0 … num − 1.  features: D.
+    rng: what draws the initial W, normal with standard deviation 0.02.
+    Raises TypeError for ids that are not integers, ValueError for ids outside of 0 … num − 1.
+    Source: Bengio et al. 2003; Radford et al. 2019 for the initial scale.
+    """
+
+    def __init__(self, num_embeddings: int, features: int, *, rng: Rng = None) -> None:
+        whole_number("Embedding", "num_embeddings", num_embeddings, least=1)
+        whole_number("Embedding", "features", features, least=1)
+        self.W = Parameter(normal(0.02)((num_embeddings, features), generator(rng)))
+
+    def forward(self, ids: Array) -> Array:
+        ids, num = np.asarray(ids), len(self.W.data)
+        if ids.dtype.kind not in "iu":
+            raise TypeError(f"{self!r}: expected integer ids, got {ids.dtype}")
+        if ids.size and (ids.min() < 0 or ids.max() >= num):
+            bad = ids.min() if ids.min() < 0 else ids.max()
+            raise ValueError(f"{self!r}: expected ids from 0 to {num - 1}, got {bad}")
+        self.cache = ids.astype(np.intp)
+        return self.W.data[self.cache]
+
+    # The places of each id are brought together by sorting, so that each is one run to be summed.
+    def backward(self, dy: Array) -> None:
+        ids = self.cache.reshape(-1)
+        if ids.size:
+            order = np.argsort(ids, kind="stable")
+            starts = np.flatnonzero(np.diff(ids[order], prepend=-1))
+            self.W.grad[ids[order[starts]]] += np.add.reduceat(as_rows(dy)[order], starts)
+
+
+class PositionalEmbedding(Layer):
+    """A learned vector for each position, added to what stands there.
+
+    Forward     y[n, t] = x[n, t] + W[t]
+    Backward    dx = dy      dW[t] = Σₙ dy[n, t]
+
+    Shapes      x, y (N, T, D)   W (length, D), of which the first T rows are used
+
+    length: the largest T.  features: D.
+    rng: what draws the initial W, normal with standard deviation 0.02.
+    Raises ValueError for x of another rank, longer than length, or that does not end in D.
+    Source: Gehring et al. 2017; Radford et al. 2019 for the initial scale.
+    """
+
+    def __init__(self, length: int, features: int, *, rng: Rng = None) -> None:
+        whole_number("PositionalEmbedding", "length", length, least=1)
+        whole_number("PositionalEmbedding", "features", features, least=1)
+        self.W = Parameter(normal(0.02)((length, features), generator(rng)))
+
+    def forward(self, x: Array) -> Array:
+        W = self.W.data
+        x = real_input(self, x, W.shape[1], W.dtype)
+        if x.ndim != 3 or x.shape[1] > len(W):
+            raise ValueError(f"{self!r}: expected x of shape (N, T, {W.shape[1]}) with T up to {len(W)}, got {x.shape}")
+        self.cache = x.shape[1]
+        return x + W[: x.shape[1]]
+
+    def backward(self, dy: Array) -> Array:
+        T = self.cache
+        self.W.grad[:T] += dy.sum(axis=0)
+        return dy

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import real_array
+from ..arguments import real_array, whole_number
 from ..layer import Layer
 
 
@@ -30,3 +31,58 @@ class Flatten(Layer):
 
     def backward(self, dy: Array) -> Array:
         return dy.reshape(self.cache)
+
+
+class Reshape(Layer):
+    """Every sample in another shape.
+
+    Forward     y = x in another shape
+    Backward    dx = dy in the shape of x
+
+    Shapes      x (N, ...)   y (N, *shape)
+
+    shape: that of one sample; one number may be −1, for whatever is left.
+    Raises ValueError if a sample of x does not fit into shape.
+    """
+
+    def __init__(self, *shape: int) -> None:
+        self.shape = tuple(whole_number("Reshape", "each size", n, least=-1) for n in shape)
+        if self.shape.count(-1) > 1:
+            raise ValueError(f"Reshape: expected at most one size to be −1, got {shape}")
+
+    def forward(self, x: Array) -> Array:
+        x = real_array(repr(self), x)
+        if not x.shape:
+            raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
+        self.cache = x.shape
+        size, known = math.prod(x.shape[1:]), abs(math.prod(self.shape))
+        if size != known and not (-1 in self.shape and known and size % known == 0):
+            raise ValueError(f"{self!r}: expected samples that fit into {self.shape}, got {x.shape[1:]}")
+        return x.reshape(len(x), *(size // known if n == -1 else n for n in self.shape))
+
+    def backward(self, dy: Array) -> Array:
+        return dy.reshape(self.cache)
+
+
+class LastStep(Layer):
+    """The last step of a sequence.
+
+    Forward     y = x[:, −1]
+    Backward    dx[:, −1] = dy, and 0 elsewhere
+
+    Shapes      x (N, T, ...)   y (N, ...)
+
+    Raises ValueError for x without steps.
+    """
+
+    def forward(self, x: Array) -> Array:
+        x = real_array(repr(self), x)
+        if x.ndim < 2 or not x.shape[1]:
+            raise ValueError(f"{self!r}: expected x of shape (N, T, ...), got {x.shape}")
+        self.cache = x.shape
+        return x[:, -1]
+
+    def backward(self, dy: Array) -> Array:
+        dx = np.zeros(self.cache, dy.dtype)
+        dx[:, -1] = dy
+        return dx

@@ -7,7 +7,16 @@ from io import StringIO
 import numpy as np
 import pytest
 
-from minnet import Linear, Parameter, Sequential, seed
+from minnet import (
+    Embedding,
+    Linear,
+    Parameter,
+    PositionalEmbedding,
+    Sequential,
+    SoftmaxCrossEntropy,
+    check_layer,
+    seed,
+)
 
 
 def frozen(values, dtype=np.float64):
@@ -196,3 +205,231 @@ def test_linear_takes_at_most_eighteen_lines_of_code():
     }
     lines -= set(range(docstring.lineno, docstring.end_lineno + 1))
     assert len(lines) <= 18
+
+
+# Embedding
+
+
+def table(num=4, dtype=np.float64):
+    """Row i is (10 i, 10 i + 1)."""
+    layer = Embedding(num, 2).astype(dtype)
+    layer.load_state_dict({"W": [[10 * i, 10 * i + 1] for i in range(num)]})
+    return layer
+
+
+def test_embedding_looks_rows_up():
+    y = table()(frozen([[3, 0, 3], [1, 1, 2]], np.int64))
+    assert y.tolist() == [[[30, 31], [0, 1], [30, 31]], [[10, 11], [10, 11], [20, 21]]]
+
+
+def test_the_gradient_of_a_row_is_summed_over_the_places_where_it_was_used():
+    layer = table()
+    layer(frozen([[3, 0, 3], [1, 3, 0]], np.int64))
+    dy = frozen([[[1, 2], [4, 8], [16, 32]], [[64, 128], [256, 512], [1024, 2048]]])
+    assert layer.backward(dy) is None
+    assert layer.W.grad.tolist() == [[4 + 1024, 8 + 2048], [64, 128], [0, 0], [1 + 16 + 256, 2 + 32 + 512]]
+
+
+def test_many_repeated_ids_agree_with_a_loop():
+    rng = np.random.default_rng(0)
+    layer, ids, dy = Embedding(7, 3).astype(np.float64), rng.integers(0, 7, (20, 11)), rng.normal(size=(20, 11, 3))
+    layer(ids)
+    layer.backward(dy)
+    expected = np.zeros((7, 3))
+    for place in np.ndindex(ids.shape):
+        expected[ids[place]] += dy[place]
+    assert np.allclose(layer.W.grad, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1,), (5,), (1, 1), (3, 2), (2, 1, 3)], ids=str)
+@pytest.mark.parametrize(("num", "features"), [(6, 3), (6, 1)])
+def test_embedding_keeps_the_contract_in_any_rank(shape, num, features):
+    check_layer(Embedding(num, features, rng=0), np.random.default_rng(1).integers(0, num, shape))
+
+
+def test_embedding_of_one_id_keeps_the_contract():
+    check_layer(Embedding(1, 4), np.zeros((2, 3), int))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
+def test_ids_may_be_integers_of_any_size(dtype):
+    layer = table()
+    assert layer(frozen([2, 0], dtype)).tolist() == [[20, 21], [0, 1]]
+    layer.backward(frozen([[1, 2], [3, 4]]))
+    assert layer.W.grad.tolist() == [[3, 4], [0, 0], [1, 2], [0, 0]]
+
+
+def test_more_rows_than_a_small_integer_can_count_are_found():
+    layer = table(300)
+    assert layer(frozen([255, 0], np.uint8)).tolist() == [[2550, 2551], [0, 1]]
+    layer.backward(frozen([[1, 2], [3, 4]]))
+    assert layer.W.grad[[0, 255]].tolist() == [[3, 4], [1, 2]]
+
+
+def test_lists_of_ids_and_single_ids_are_taken():
+    layer = table()
+    assert layer([[1], [3]]).tolist() == [[[10, 11]], [[30, 31]]]
+    assert layer(2).tolist() == [20, 21]
+    layer.backward(frozen([5, 6]))
+    assert layer.W.grad.tolist() == [[0, 0], [0, 0], [5, 6], [0, 0]]
+
+
+def test_no_ids_give_no_rows_and_no_gradient():
+    layer = table()
+    assert layer(np.zeros((0, 3), int)).shape == (0, 3, 2)
+    assert layer.backward(np.zeros((0, 3, 2))) is None
+    assert not layer.W.grad.any()
+
+
+def test_ids_that_change_after_the_forward_do_not_change_the_gradient():
+    layer, ids = table(), np.array([1, 2])
+    layer(ids)
+    ids[:] = 3
+    layer.backward(frozen([[1, 1], [1, 1]]))
+    assert layer.W.grad.tolist() == [[0, 0], [1, 1], [1, 1], [0, 0]]
+
+
+def test_what_embedding_returns_is_a_copy():
+    layer = table()
+    layer([1, 2])[...] = -1
+    assert layer([1, 2]).tolist() == [[10, 11], [20, 21]]
+
+
+def test_the_gradients_of_embedding_add_up_and_the_second_step_is_right():
+    layer = table()
+    layer([0, 1]), layer.backward(frozen([[1, 1], [2, 2]]))
+    layer([[3, 1, 1]]), layer.backward(frozen([[[4, 4], [8, 8], [16, 16]]]))
+    assert layer.W.grad.tolist() == [[1, 1], [26, 26], [0, 0], [4, 4]]
+
+
+def test_embedding_does_not_mind_how_its_input_lies_in_memory():
+    ids, dy = np.arange(6).reshape(2, 3) % 4, np.arange(12.0).reshape(2, 3, 2)
+    layer, plain = table(), table()
+    assert np.array_equal(layer(ids.T), plain(ids.T.copy()))
+    layer.backward(dy.transpose(1, 0, 2)), plain.backward(dy.transpose(1, 0, 2).copy())
+    assert np.array_equal(layer.W.grad, plain.W.grad)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_embedding_computes_in_the_dtype_of_its_parameter(dtype):
+    layer = table(dtype=dtype)
+    assert layer([1]).dtype == dtype
+    layer.backward(frozen([[1, 1]], dtype))
+    assert layer.W.grad.dtype == dtype
+
+
+def test_embedding_has_one_parameter_that_starts_normal_with_a_deviation_of_a_fiftieth():
+    layer = Embedding(200, 100, rng=0)
+    assert {name: p.data.shape for name, p in layer.named_parameters().items()} == {"W": (200, 100)}
+    assert layer.W.decay
+    assert layer.W.data.std() == pytest.approx(0.02, rel=0.03)
+    assert abs(layer.W.data.mean()) < 0.001
+    assert np.array_equal(layer.W.data, Embedding(200, 100, rng=np.random.default_rng(0)).W.data)
+
+
+@pytest.mark.parametrize(("ids", "bad"), [([0, 4], 4), ([-1, 2], -1), ([[1], [400]], 400), ([2**40], 2**40)])
+def test_ids_out_of_range_are_refused_by_name(ids, bad):
+    with pytest.raises(ValueError, match=rf"Embedding\(4, 2\): expected ids from 0 to 3, got {bad}"):
+        Embedding(4, 2)(ids)
+
+
+def test_an_unsigned_id_beyond_the_signed_range_is_refused():
+    with pytest.raises(ValueError, match="expected ids from 0 to 3"):
+        Embedding(4, 2)(np.array([2**63 + 1], np.uint64))
+
+
+@pytest.mark.parametrize("ids", [[0.0, 1.0], [True, False], ["a"], [1j], [None]], ids=repr)
+def test_ids_that_are_not_integers_are_refused_by_name(ids):
+    with pytest.raises(TypeError, match=r"Embedding\(4, 2\): expected integer ids, got"):
+        Embedding(4, 2)(ids)
+
+
+def test_a_model_that_starts_with_an_embedding_trains_and_gives_no_gradient_of_the_ids():
+    model = Sequential(Embedding(5, 4, rng=0), Linear(4, 3, rng=1), SoftmaxCrossEntropy())
+    ids, y = frozen([[0, 1, 4], [2, 2, 0]], np.int64), frozen([[0, 1, 2], [1, 1, 0]], np.int64)
+    before = model(ids, y)
+    assert model.backward() is None
+    assert model.backward(input_gradient=True) is None
+    for p in model.parameters():
+        p.data -= 0.5 * p.grad
+    assert model(ids, y) < before
+    assert not model[0].W.grad[3].any()
+
+
+# PositionalEmbedding
+
+
+def positions(length=3, dtype=np.float64):
+    """Row t is (100 (t + 1), −100 (t + 1))."""
+    layer = PositionalEmbedding(length, 2).astype(dtype)
+    layer.load_state_dict({"W": [[100 * t, -100 * t] for t in range(1, length + 1)]})
+    return layer
+
+
+SEQUENCES = [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+
+
+def test_each_position_has_its_row_added_and_the_rows_beyond_are_not_used():
+    layer = positions()
+    assert layer(frozen(SEQUENCES)).tolist() == [[[101, -98], [203, -196]], [[105, -94], [207, -192]]]
+    dy = frozen([[[1, 2], [4, 8]], [[16, 32], [64, 128]]])
+    assert layer.backward(dy).tolist() == dy.tolist()
+    assert layer.W.grad.tolist() == [[17, 34], [68, 136], [0, 0]]
+
+
+@pytest.mark.parametrize(("length", "shape"), [(5, (2, 5, 3)), (5, (4, 2, 3)), (1, (3, 1, 3)), (7, (1, 1, 1))], ids=str)
+def test_positional_embedding_keeps_the_contract(length, shape):
+    check_layer(PositionalEmbedding(length, shape[-1], rng=0), np.random.default_rng(2).normal(size=shape))
+
+
+def test_positional_embedding_may_see_another_length_in_the_second_step():
+    layer = positions()
+    layer(frozen(SEQUENCES)), layer.backward(frozen(np.ones((2, 2, 2))))
+    layer(frozen(np.zeros((1, 3, 2)))), layer.backward(frozen(np.ones((1, 3, 2))))
+    assert layer.W.grad.tolist() == [[3, 3], [3, 3], [1, 1]]
+    layer(frozen(np.zeros((1, 1, 2)))), layer.backward(frozen([[[10, 20]]]))
+    assert layer.W.grad.tolist() == [[13, 23], [3, 3], [1, 1]]
+
+
+@pytest.mark.parametrize("given", [np.uint8, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("inside", [np.float32, np.float64])
+def test_positional_embedding_computes_in_the_dtype_of_its_parameter(given, inside):
+    layer = positions(dtype=inside)
+    assert layer(frozen(SEQUENCES, given)).dtype == inside
+    assert layer.backward(frozen(SEQUENCES, inside)).dtype == inside
+    assert layer.W.grad.dtype == inside
+
+
+def test_positional_embedding_has_one_parameter_that_starts_normal_with_a_deviation_of_a_fiftieth():
+    layer = PositionalEmbedding(200, 100, rng=0)
+    assert {name: p.data.shape for name, p in layer.named_parameters().items()} == {"W": (200, 100)}
+    assert layer.W.data.std() == pytest.approx(0.02, rel=0.03)
+    assert np.array_equal(layer.W.data, PositionalEmbedding(200, 100, rng=0).W.data)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (2,), (1, 4, 2), (1, 2, 3, 2), (4, 5, 2)], ids=str)
+def test_sequences_of_another_rank_or_too_long_are_refused_by_name(shape):
+    with pytest.raises(
+        ValueError, match=r"PositionalEmbedding\(3, 2\): expected x of shape \(N, T, 2\) with T up to 3"
+    ):
+        PositionalEmbedding(3, 2)(np.ones(shape))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1), (2, 2, 3), ()], ids=str)
+def test_sequences_of_other_features_are_refused_by_name(shape):
+    with pytest.raises(ValueError, match=r"PositionalEmbedding\(3, 2\): expected x of shape \(\.\.\., 2\)"):
+        PositionalEmbedding(3, 2)(np.ones(shape))
+
+
+@pytest.mark.parametrize("kind", [Embedding, PositionalEmbedding])
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 0), (-1, 4), (4, -1)], ids=str)
+def test_tables_of_impossible_sizes_are_value_errors(kind, sizes):
+    with pytest.raises(ValueError):
+        kind(*sizes)
+
+
+@pytest.mark.parametrize("kind", [Embedding, PositionalEmbedding])
+@pytest.mark.parametrize("sizes", [(2.5, 3), (3, "4"), (None, 3)], ids=str)
+def test_tables_of_sizes_that_are_no_ints_are_type_errors(kind, sizes):
+    with pytest.raises(TypeError):
+        kind(*sizes)

@@ -1,0 +1,43 @@
+"""Dropout: noise that keeps units from relying on each other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import ndarray as Array
+
+from ..layer import Layer, real_input
+from ..random import Rng, generator
+
+
+class Dropout(Layer):
+    """Sets entries to zero at random while training, and scales up the rest; does nothing in evaluation mode.
+
+    Forward     y = m ⊙ x,  m = 1 / (1 − p) with probability 1 − p, else 0
+    Backward    dx = m ⊙ dy
+
+    Shapes      x, m, y (...)
+
+    p: the probability, from 0 to 1, that an entry is dropped.
+    rng: what draws m anew at every forward.
+    Raises ValueError for p outside of 0 … 1.
+    Source: Srivastava et al. 2014, in the inverted form, which leaves evaluation alone.
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: expected p from 0 to 1, got {p}")
+        self.p = p
+        self.rng = generator(rng)
+
+    def forward(self, x: Array) -> Array:
+        x = real_input(self, x)
+        if not self.training or self.p == 0:
+            self.cache = None
+            return x
+        kept = self.rng.random(x.shape, np.float32) >= self.p
+        self.cache = m = kept * x.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
+        return m * x
+
+    def backward(self, dy: Array) -> Array:
+        m = self.cache
+        return dy if m is None else m * dy
