@@ -1,0 +1,136 @@
+"""Pooling: an image in fewer places, with nothing to learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy import ndarray as Array
+
+from ..layer import Layer, real_input
+from .windows import Sizes, count, expect_places, expect_rank, pad, sizes
+
+
+class _Pool2d(Layer):
+    """What the two kinds of windows share: their options, and walking the image one window position at a time."""
+
+    margin = 0.0
+
+    def __init__(self, kernel_size: int | Sizes, stride: int | Sizes | None = None, padding: int | Sizes = 0) -> None:
+        name = type(self).__name__
+        self.kernel = sizes(name, "kernel_size", kernel_size, 2, least=1)
+        self.stride = self.kernel if stride is None else sizes(name, "stride", stride, 2, least=1)
+        self.padding = sizes(name, "padding", padding, 2, least=0)
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel)):
+            raise ValueError(f"{name}: expected padding of at most half of kernel_size {kernel_size}, got {padding}")
+
+    def padded(self, x: Array) -> Array:
+        x = real_input(self, x)
+        expect_rank(self, x, "h, w")
+        padded = pad(x, self.padding, self.padding, self.margin)
+        expect_places(self, x, count(padded.shape[1:3], self.kernel, self.stride, (1, 1)))
+        return padded
+
+    def views(self, padded: Array) -> Iterator[Array]:
+        """For each position in the window, what stands there in all windows: views of shape (N, h', w', C)."""
+        ends = [
+            s * (n - 1) + 1 for n, s in zip(count(padded.shape[1:3], self.kernel, self.stride, (1, 1)), self.stride)
+        ]
+        for u, v in np.ndindex(*self.kernel):
+            yield padded[:, u : u + ends[0] : self.stride[0], v : v + ends[1] : self.stride[1]]
+
+    def inner(self, padded: Array) -> Array:
+        return pad(padded, *2 * (tuple(-p for p in self.padding),))
+
+
+class MaxPool2d(_Pool2d):
+    """The largest value in each window.
+
+    Forward     y[i, j, c] = max x[s i + u, s j + v, c] over window rows u and columns v
+    Backward    dx = dy at the place of the maximum, the first of several, summed over the windows that share it
+
+    Shapes      x (N, h, w, C)   y (N, h', w', C), h' = (h + 2 padding − kh) // s + 1, w' alike
+
+    kernel_size: kh and kw.  stride: s, kernel_size by default.  padding: a margin of −∞, at most half of kernel_size;
+    each an int or a pair.
+    Raises ValueError for x of another rank or smaller than the window.
+    Source: Riesenhuber and Poggio 1999.
+    """
+
+    margin = -math.inf
+
+    def forward(self, x: Array) -> Array:
+        padded = self.padded(x)
+        first, *others = self.views(padded)
+        y, winner = first.copy(), np.zeros(first.shape, np.min_scalar_type(len(others)))
+        for q, view in enumerate(others, start=1):
+            np.copyto(winner, q, where=view > y)
+            np.maximum(y, view, out=y)
+        self.cache = padded.shape, winner
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        shape, winner = self.cache
+        dpadded = np.zeros(shape, dy.dtype)
+        for q, view in enumerate(self.views(dpadded)):
+            view += dy * (winner == q)
+        return self.inner(dpadded)
+
+
+class AvgPool2d(_Pool2d):
+    """The mean of each window, the zeros of its padding included.
+
+    Forward     y[i, j, c] = Σ x[s i + u, s j + v, c] / (kh kw) over window rows u and columns v
+    Backward    dx[m, n, c] = Σ dy[i, j, c] / (kh kw) over the windows (i, j) that hold (m, n)
+
+    Shapes      x (N, h, w, C)   y (N, h', w', C), h' = (h + 2 padding − kh) // s + 1, w' alike
+
+    kernel_size: kh and kw.  stride: s, kernel_size by default.  padding: a margin of zeros, at most half of
+    kernel_size; each an int or a pair.
+    Raises ValueError for x of another rank or smaller than the window.
+    Source: LeCun et al. 1989.
+    """
+
+    def forward(self, x: Array) -> Array:
+        padded = self.padded(x)
+        self.cache = padded.shape
+        first, *others = self.views(padded)
+        y = first.copy()
+        for view in others:
+            y += view
+        y /= math.prod(self.kernel)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        dpadded = np.zeros(self.cache, dy.dtype)
+        share = dy / math.prod(self.kernel)
+        for view in self.views(dpadded):
+            view += share
+        return self.inner(dpadded)
+
+
+class GlobalAveragePool(Layer):
+    """The mean of each channel over all places.
+
+    Forward     y[c] = Σ x[p, c] / P over the P places p
+    Backward    dx[p, c] = dy[c] / P
+
+    Shapes      x (N, ..., C)   y (N, C)
+
+    Raises ValueError for x of fewer than two axes or without places.
+    Source: Lin et al. 2014.
+    """
+
+    def forward(self, x: Array) -> Array:
+        x = real_input(self, x)
+        if x.ndim < 2 or 0 in x.shape[1:]:
+            raise ValueError(f"{self!r}: expected x of shape (N, ..., C), got {x.shape}")
+        self.cache = x.shape
+        return x.mean(axis=tuple(range(1, x.ndim - 1)))
+
+    def backward(self, dy: Array) -> Array:
+        shape = self.cache
+        places = shape[1:-1]
+        share = (dy / math.prod(places)).reshape(len(dy), *(1 for _ in places), shape[-1])
+        return np.broadcast_to(share, shape).copy()
