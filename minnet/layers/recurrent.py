@@ -1,0 +1,205 @@
+"""Recurrent layers: a state that is carried from step to step.
+
+All walk the steps in a Python loop, time first, with what does not depend on the state computed for all of them before:
+one product for x W, one for each of dW, dU and dx.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import ndarray as Array
+
+from ..initializers import glorot_uniform, orthogonal, zeros
+from ..layer import Layer, Parameter, real_input
+from ..numerics import as_rows, column_sum
+from ..random import Rng, generator
+
+
+class _Recurrent(Layer):
+    """What the cells share: x (N, T, D) and W, U, b in `gates` blocks of H columns; zero as the first state."""
+
+    gates = 1
+
+    def __init__(self, in_features: int, hidden_features: int, *, rng: Rng = None) -> None:
+        rng, H = generator(rng), hidden_features
+        self.W = Parameter(np.hstack([glorot_uniform((in_features, H), rng) for _ in range(self.gates)]))
+        self.U = Parameter(np.hstack([orthogonal((H, H), rng) for _ in range(self.gates)]))
+        self.b = Parameter(zeros((self.gates * H,)), decay=False)
+
+    def steps(self, x: Array) -> Array:
+        """x with time in front."""
+        x = real_input(self, x, len(self.W.data), self.W.data.dtype)
+        if x.ndim != 3 or not x.shape[1]:
+            raise ValueError(f"{self!r}: expected x of shape (N, T, {len(self.W.data)}), got {x.shape}")
+        return np.ascontiguousarray(x.swapaxes(0, 1))
+
+    def states(self, x: Array) -> Array:
+        """Room for the states at times 0 … T, (T + 1, N, H), zero so far."""
+        return np.zeros((len(x) + 1, x.shape[1], len(self.U.data)), x.dtype)
+
+    def finish(self, x: Array, h: Array, da: Array, du: Array) -> Array | None:
+        """Add up dW and db from the gradients da of x W + b, and dU from the du of h U, at all times; return dx."""
+        self.W.grad += as_rows(x).T @ as_rows(da)
+        self.U.grad += as_rows(h[:-1]).T @ as_rows(du)
+        self.b.grad += column_sum(da)
+        return np.ascontiguousarray((da @ self.W.data.T).swapaxes(0, 1)) if self.input_gradient else None
+
+
+class RNN(_Recurrent):
+    """The plain recurrent network.
+
+    Forward     hₜ = tanh(xₜ W + hₜ₋₁ U + b),  h₀ = 0
+    Backward    from t = T down:  daₜ = (dyₜ + daₜ₊₁ Uᵀ)(1 − hₜ²)      dxₜ = daₜ Wᵀ
+                dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ
+
+    Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T   W (D, H)   U (H, H)   b (H,)
+
+    in_features: D.  hidden_features: H.
+    rng: what draws the initial W, glorot_uniform, and U, orthogonal; b starts at zero.
+    Raises ValueError for x of another shape.
+    Source: Elman 1990; orthogonal U, Saxe et al. 2014.
+    """
+
+    def forward(self, x: Array) -> Array:
+        x = self.steps(x)
+        h, U = self.states(x), self.U.data
+        a = x @ self.W.data + self.b.data
+        for t in range(len(x)):
+            np.tanh(a[t] + h[t] @ U, out=h[t + 1])
+        self.cache = x, h
+        return np.ascontiguousarray(h[1:].swapaxes(0, 1))
+
+    def backward(self, dy: Array) -> Array | None:
+        x, h = self.cache
+        da = 1 - h[1:] ** 2
+        dh = np.zeros_like(h[0])
+        for t in reversed(range(len(x))):
+            da[t] *= dy[:, t] + dh
+            dh = da[t] @ self.U.data.T
+        return self.finish(x, h, da, da)
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory: a cell c that is written, kept and read through gates.
+
+    Forward     i, f, g, o = σ, σ, tanh, σ of the four blocks of a = xₜ W + hₜ₋₁ U + b
+                cₜ = f cₜ₋₁ + i g      hₜ = o tanh cₜ,  h₀ = c₀ = 0
+    Backward    from t = T down:  dh = dyₜ + daₜ₊₁ Uᵀ      dc = dcₜ₊₁ fₜ₊₁ + dh o (1 − tanh² cₜ)
+                da = (dc g, dc cₜ₋₁, dc i, dh tanh cₜ) ⊙ (i(1 − i), f(1 − f), 1 − g², o(1 − o))      dx = da Wᵀ
+                dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ
+
+    Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T   W (D, 4H)   U (H, 4H)   b (4H,), in the order i, f, g, o
+
+    in_features: D.  hidden_features: H.  forget_bias: where the forget gate's part of b starts; PyTorch has none.
+    rng: what draws the initial W, glorot_uniform, and U, orthogonal, block by block; the rest of b starts at zero.
+    Raises ValueError for x of another shape.
+    Source: Hochreiter and Schmidhuber 1997; the forget gate, Gers et al. 2000. PyTorch's two biases are one here.
+    """
+
+    gates = 4
+
+    def __init__(self, in_features: int, hidden_features: int, *, forget_bias: float = 0.0, rng: Rng = None) -> None:
+        super().__init__(in_features, hidden_features, rng=rng)
+        self.b.data[hidden_features : 2 * hidden_features] = forget_bias
+
+    # One tanh for all four blocks: σ(a) = ½ tanh(a / 2) + ½, so with s = ½ for the gates and 1 for g every block is
+    # s tanh(s a) + 1 − s, and its slope is s² (1 − tanh²(s a)). The products are made with s a to begin with.
+    def forward(self, x: Array) -> Array:
+        x = self.steps(x)
+        H = len(self.U.data)
+        s = np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), H)
+        h, c, U = self.states(x), self.states(x), self.U.data * s
+        z = x @ (self.W.data * s) + self.b.data * s
+        tanh_c = np.empty_like(c[1:])
+        for t in range(len(x)):
+            z[t] += h[t] @ U
+            np.tanh(z[t], out=z[t])
+            i, f, g, o = np.split(z[t] * s + (1 - s), 4, axis=1)
+            np.multiply(f, c[t], out=c[t + 1])
+            c[t + 1] += i * g
+            np.tanh(c[t + 1], out=tanh_c[t])
+            np.multiply(o, tanh_c[t], out=h[t + 1])
+        self.cache = x, h, c, tanh_c, z, s
+        return np.ascontiguousarray(h[1:].swapaxes(0, 1))
+
+    def backward(self, dy: Array) -> Array | None:
+        x, h, c, tanh_c, z, s = self.cache
+        da = s * s * (1 - z * z)
+        gates = z * s + (1 - s)
+        dh, dc = np.zeros_like(h[0]), np.zeros_like(h[0])
+        for t in reversed(range(len(x))):
+            i, f, g, o = np.split(gates[t], 4, axis=1)
+            dh += dy[:, t]
+            dc += dh * o * (1 - tanh_c[t] ** 2)
+            da[t] *= np.hstack([dc * g, dc * c[t], dc * i, dh * tanh_c[t]])
+            dc *= f
+            dh = da[t] @ self.U.data.T
+        return self.finish(x, h, da, da)
+
+
+class GRU(_Recurrent):
+    """The gated recurrent unit: a state that is partly renewed at each step.
+
+    Forward     r, z = σ of the first two blocks of xₜ W + b + hₜ₋₁ U
+                n = tanh(xₜ Wₙ + bₙ + r ⊙ (hₜ₋₁ Uₙ + c))      hₜ = (1 − z) n + z hₜ₋₁,  h₀ = 0
+    Backward    from t = T down, with dh = dyₜ + what comes back from t + 1:
+                dn = dh (1 − z)(1 − n²)      dz = dh (hₜ₋₁ − n) z(1 − z)      dr = dn (hₜ₋₁ Uₙ + c) r(1 − r)
+                dx = (dr, dz, dn) Wᵀ      back to t − 1: dh z + (dr, dz, dn r) Uᵀ
+                dW = Σ xᵀ(dr, dz, dn)      dU = Σ hₜ₋₁ᵀ(dr, dz, dn r)      db = Σ (dr, dz, dn)      dc = Σ dn r
+
+    Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T
+                W (D, 3H), U (H, 3H), b (3H,), in the order r, z, n   c (H,)
+
+    in_features: D.  hidden_features: H.
+    rng: what draws the initial W, glorot_uniform, and U, orthogonal, block by block; b and c start at zero.
+    Raises ValueError for x of another shape.
+    Source: Cho et al. 2014, with the reset gate applied after the product, as in PyTorch and cuDNN.
+    """
+
+    gates = 3
+
+    def __init__(self, in_features: int, hidden_features: int, *, rng: Rng = None) -> None:
+        super().__init__(in_features, hidden_features, rng=rng)
+        self.c = Parameter(zeros((hidden_features,)), decay=False)
+
+    # As in LSTM, σ(a) = ½ tanh(a / 2) + ½ takes the place of a σ.
+    def forward(self, x: Array) -> Array:
+        x = self.steps(x)
+        H = len(self.U.data)
+        h, a = self.states(x), x @ self.W.data + self.b.data
+        m = np.empty_like(h[1:])
+        for t in range(len(x)):
+            hU = h[t] @ self.U.data
+            rz, n = a[t, :, : 2 * H], a[t, :, 2 * H :]
+            rz += hU[:, : 2 * H]
+            rz *= 0.5
+            np.tanh(rz, out=rz)
+            rz *= 0.5
+            rz += 0.5
+            r, z = rz[:, :H], rz[:, H:]
+            np.add(hU[:, 2 * H :], self.c.data, out=m[t])
+            n += r * m[t]
+            np.tanh(n, out=n)
+            np.add(n, z * (h[t] - n), out=h[t + 1])
+        self.cache = x, h, a, m
+        return np.ascontiguousarray(h[1:].swapaxes(0, 1))
+
+    def backward(self, dy: Array) -> Array | None:
+        x, h, gates, m = self.cache
+        r, z, n = np.split(gates, 3, axis=2)
+        per_dh = np.concatenate([np.zeros_like(n), (h[:-1] - n) * z * (1 - z), (1 - z) * (1 - n * n)], axis=2)
+        per_dn = m * r * (1 - r)
+        da = per_dh  # filled step by step: what dh is multiplied by becomes its product with dh
+        du = np.empty_like(da)
+        H = len(self.U.data)
+        dh = np.zeros_like(h[0])
+        for t in reversed(range(len(x))):
+            dh += dy[:, t]
+            da[t, :, H:] *= np.hstack([dh, dh])
+            dn = da[t, :, 2 * H :]
+            np.multiply(dn, per_dn[t], out=da[t, :, :H])
+            du[t] = da[t]
+            du[t, :, 2 * H :] *= r[t]
+            dh = dh * z[t] + du[t] @ self.U.data.T
+        self.c.grad += column_sum(du[..., 2 * H :])
+        return self.finish(x, h, da, du)
