@@ -83,14 +83,14 @@ class Differences:
     # Truncation falls with the step and rounding grows, and a kink or the edge of the domain may lie within one step
     # but not within a smaller one: so the gradient is right if it agrees at any of a few steps. Where two neighbouring
     # steps agree best, what they differ by bounds what can be known. On a kink the slopes of the two sides stay apart
-    # however small the step is, and any slope between them is right.
+    # however small the step is, and any slope between them is right; of a sum, any sum of such slopes.
     def slope(self, array: Array, gradient: Array, where: Any, move: Any, floor: float) -> Slope:
         """The derivative along a move of the entries at `where`. A relative error is at least relative to floor."""
         given = float((gradient[where] * move).sum())
         before, doubt, best = math.inf, math.inf, math.nan
         for shrink in SHRINKS:
             left, right = self.sides(array, where, move, STEP / shrink)
-            taken = (left + right) / 2
+            taken = float((left + right).sum()) / 2
             tolerance = TOLERANCE * max(abs(given), abs(taken), floor) + self.rounding
             if abs(given - taken) <= tolerance:
                 return Slope(given, taken, _relative(given, taken, max(floor, self.rounding / TOLERANCE)))
@@ -99,14 +99,15 @@ class Differences:
             before = taken
         if abs(given - best) <= 4 * doubt:
             return Slope(given, best, _relative(given, best, floor))
-        if min(left, right) - tolerance <= given <= max(left, right) + tolerance:
+        lowest, highest = float(np.minimum(left, right).sum()), float(np.maximum(left, right).sum())
+        if lowest - tolerance <= given <= highest + tolerance:
             return Slope(given, best, 0.0, on_kink=True)
         return Slope(given, best, _relative(given, best, 0.0), wrong=True)
 
-    def sides(self, array: Array, where: Any, move: Any, h: float) -> tuple[float, float]:
-        """The slopes of L to the left and to the right along the move."""
+    def sides(self, array: Array, where: Any, move: Any, h: float) -> tuple[Array, Array]:
+        """The slopes of each term of L to the left and to the right along the move."""
         low, high = (self.moved(array, where, array[where] + t * move) for t in (-h, h))
-        return float((self.dy * (self.y - low)).sum()) / h, float((self.dy * (high - self.y)).sum()) / h
+        return self.dy * (self.y - low) / h, self.dy * (high - self.y) / h
 
     def moved(self, array: Array, where: Any, values: Any) -> Array:
         """f() with other values of an array; not a number, silently, where it has none."""
