@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, overload
 
+import numpy as np
 from numpy import ndarray as Array
 
 from ..layer import Layer, Parameter, label, locate, shapes
@@ -29,7 +30,7 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
         if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
             layers = tuple(layers[0])
-        self.layers: tuple[Layer, ...] = _in_order(layers)
+        self.layers = _in_order(_distinct("Sequential", layers))
         self.is_loss = bool(self.layers) and self.layers[-1].is_loss
         self._trained_from = _first_trained(self.layers)
 
@@ -116,28 +117,109 @@ class Sequential(Layer):
         locate(error, self.layers[i], f"{self._name(i)}, {situation}")
 
 
-def _in_order(layers: tuple[Any, ...]) -> tuple[Layer, ...]:
-    """The layers, once it is sure that they can stand in this order."""
+class Residual(Layer):
+    """Layers beside a path that leads straight past them.
+
+    Forward     y = x + f(x)
+    Backward    dx = dy + f'(dy)
+
+    Shapes      x, y (...), both alike
+
+    layers: what f does, one after the other as in Sequential.
+    Raises ValueError if f gives another shape, or ends in a loss.
+    Source: He et al. 2016.
+    """
+
+    def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
+        self.layers = Sequential(*layers)
+        if self.layers.is_loss:
+            raise ValueError("Residual: expected layers that give an array, got a loss at the end")
+
+    def forward(self, x: Array) -> Array:
+        x = np.asarray(x)
+        y = self.layers.forward(x)
+        if y.shape != x.shape:
+            raise ValueError(f"{label(self)}: expected layers that keep the shape {x.shape}, got {y.shape} from them")
+        return x.astype(y.dtype, copy=False) + y
+
+    def backward(self, dy: Array) -> Array | None:
+        dx = self.layers.backward(dy, self.input_gradient)
+        return None if dx is None else dx + dy
+
+
+class Concatenate(Layer):
+    """Branches that all see x, and whose features are put side by side.
+
+    Forward     y = (f₁(x), f₂(x), …) along the last axis
+    Backward    dx = f₁'(dy₁) + f₂'(dy₂) + …, dyᵢ being branch i's part of dy
+
+    Shapes      x (...)   y (..., K₁ + K₂ + …), fᵢ(x) being (..., Kᵢ)
+
+    branches: layers; a Sequential for a branch of several.
+    Raises TypeError for what is not a layer; ValueError for no branch, one in two places, a loss, or outputs that
+    differ in more than their last axis.
+    Source: Szegedy et al. 2015.
+    """
+
+    def __init__(self, *branches: Layer | Sequence[Layer]) -> None:
+        if len(branches) == 1 and isinstance(branches[0], (list, tuple)):
+            branches = tuple(branches[0])
+        self.branches = _distinct("Concatenate", branches)
+        if not branches or any(branch.is_loss for branch in self.branches):
+            raise ValueError(f"Concatenate: expected branches that give arrays, got {branches}")
+
+    def forward(self, x: Array) -> Array:
+        x = np.asarray(x)
+        parts = [branch(x) for branch in self.branches]
+        if len({part.shape[:-1] for part in parts}) > 1:
+            got = " and ".join(str(part.shape) for part in parts)
+            raise ValueError(f"{label(self)}: expected branches that differ in the last axis only, got {got}")
+        self.cache = np.cumsum([part.shape[-1] for part in parts])[:-1]
+        # A branch that hands x on may hand on its dtype too, uint8 or float64, which is not that of the others.
+        floating = [part.dtype for part in parts if part.dtype.kind == "f"]
+        dtype = min(floating, key=lambda dtype: dtype.itemsize, default=None)
+        return np.concatenate(parts, axis=-1, dtype=dtype)
+
+    def backward(self, dy: Array) -> Array | None:
+        parts = np.split(dy, self.cache, axis=-1)
+        gradients = [
+            _backward(branch, part, self.input_gradient)
+            for branch, part in zip(self.branches, parts)
+            if self.input_gradient or branch.walk(Parameter)
+        ]
+        if not self.input_gradient or any(dx is None for dx in gradients):
+            return None
+        return sum(gradients[1:], gradients[0])
+
+
+def _distinct(owner: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
+    """The layers, once it is sure that they are layers, and no object is in two places."""
     places: dict[int, int] = {}
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             advice = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
-            raise TypeError(f"Sequential: layer {i} is {layer!r}, expected a Layer{advice}")
+            raise TypeError(f"{owner}: layer {i} is {layer!r}, expected a Layer{advice}")
         for inner in layer.walk(Layer).values():
             if places.setdefault(id(inner), i) != i:
                 raise ValueError(
-                    f"Sequential: {label(inner)} is in layer {places[id(inner)]} and in layer {i}, but has one cache; "
+                    f"{owner}: {label(inner)} is in layer {places[id(inner)]} and in layer {i}, but has one cache; "
                     "make a second layer, and share the Parameter to share weights (decoder.W = encoder.W)"
                 )
-        if layer.is_loss and i < len(layers) - 1:
+    return layers
+
+
+def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers, once it is sure that they can stand one after the other."""
+    for i, layer in enumerate(layers[:-1]):
+        if layer.is_loss:
             raise ValueError(
                 f"Sequential: the loss {label(layer)} is layer {i} of {len(layers)}, a loss can only be the last"
             )
     for layer, following in pairwise(_leaves(layers)):
         if layer.gives_probabilities and following.takes_scores:
             raise ValueError(
-                f"Sequential: {label(layer)} in front of {label(following)}, which contains it; leave it out: "
-                "the loss takes scores, and called without a target the model still gives probabilities"
+                f"Sequential: {label(layer)} in front of {label(following)}, which takes scores; leave it out: "
+                "called without a target, the model still gives probabilities"
             )
     return layers
 

@@ -6,17 +6,28 @@ import numpy as np
 import pytest
 
 from minnet import (
+    BatchNorm,
+    Concatenate,
+    Dropout,
+    Embedding,
     Flatten,
+    LastStep,
     Layer,
+    LayerNorm,
     Linear,
     LogSoftmax,
     Loss,
     MeanSquaredError,
     Parameter,
     ReLU,
+    Reshape,
+    Residual,
     Sequential,
+    Sigmoid,
     Softmax,
     SoftmaxCrossEntropy,
+    Tanh,
+    check_layer,
 )
 
 
@@ -628,6 +639,390 @@ def test_modes_reach_nested_layers():
     model = Sequential(Sequential(ReLU()), Wrapper(ReLU()))
     assert not any(layer.training for layer in model.eval().walk(Layer).values())
     assert all(layer.training for layer in model.train().walk(Layer).values())
+
+
+# Residual
+
+
+def weighted(inputs, outputs, weights):
+    layer = Linear(inputs, outputs, bias=False).astype(np.float64)
+    layer.load_state_dict({"W": weights})
+    return layer
+
+
+def test_residual_adds_its_input_to_what_its_layers_make_of_it():
+    layer = Residual(weighted(2, 2, [[1, 2], [3, 4]]), Double())
+    # x W = (−2, −2), doubled, plus x; and back, 2 dy Wᵀ + dy.
+    assert layer(frozen([[1, -1]])).tolist() == [[-3, -5]]
+    assert layer.backward(frozen([[1, 10]])).tolist() == [[42 + 1, 86 + 10]]
+    assert layer.parameters()[0].grad.tolist() == [[2, 20], [-2, -20]]
+
+
+def test_an_empty_residual_doubles():
+    layer = Residual()
+    assert layer(frozen([[1, 2]])).tolist() == [[2, 4]]
+    assert layer.backward(frozen([[3, 4]])).tolist() == [[6, 8]]
+
+
+def test_residual_takes_one_list_of_layers_too():
+    layers = [Linear(3, 3), ReLU()]
+    assert list(Residual(layers).layers) == layers
+
+
+@pytest.mark.parametrize(
+    ("build", "shape"),
+    [
+        (lambda: Residual(Linear(4, 4, rng=0), Tanh()), (5, 4)),
+        (lambda: Residual(Linear(4, 4, rng=0), Tanh()), (4,)),
+        (lambda: Residual(Linear(3, 7, rng=0), ReLU(), Linear(7, 3, rng=1)), (1, 3)),
+        (lambda: Residual(LayerNorm(3), Linear(3, 3, rng=0)), (2, 1, 5, 3)),
+        (lambda: Residual(Linear(3, 3, rng=0), BatchNorm(3), Dropout(0.4, rng=0)), (7, 3)),
+        (lambda: Residual(Residual(Linear(3, 3, rng=0)), Tanh()), (7, 3)),
+        (lambda: Residual(), (2, 3)),
+        (lambda: Residual(Tanh()), (1, 1)),
+        (lambda: Sequential(Linear(3, 5, rng=0), Residual(Tanh(), Linear(5, 5, rng=1)), Linear(5, 2, rng=2)), (4, 3)),
+        (lambda: Concatenate(Linear(4, 3, rng=0), Linear(4, 1, rng=1)), (5, 4)),
+        (lambda: Concatenate(Linear(4, 3, rng=0), Linear(4, 1, rng=1)), (4,)),
+        (lambda: Concatenate(Linear(3, 2, rng=0)), (1, 3)),
+        (lambda: Concatenate(Tanh(), Sequential(Linear(3, 2, rng=0), Sigmoid()), Sequential()), (2, 1, 5, 3)),
+        (lambda: Concatenate(BatchNorm(3), Dropout(0.4, rng=0), ReLU()), (7, 3)),
+        (lambda: Concatenate(Concatenate(Linear(3, 2, rng=0), Tanh()), Residual(Linear(3, 3, rng=1))), (5, 3)),
+        (lambda: Sequential(Concatenate(Linear(3, 5, rng=0), Tanh()), Linear(8, 2, rng=1)), (4, 3)),
+    ],
+)
+def test_residual_and_concatenate_keep_the_contract(build, shape):
+    check_layer(build(), np.random.default_rng(0).normal(size=shape))
+
+
+def test_the_layers_of_a_residual_must_keep_the_shape():
+    with pytest.raises(ValueError, match=r"Residual\(.*keep the shape \(2, 3\), got \(2, 4\)"):
+        Residual(Linear(3, 4))(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("front", [Linear(3, 1), LastStep(), Flatten()], ids=repr)
+def test_shapes_that_would_only_broadcast_are_refused_too(front):
+    with pytest.raises(ValueError, match="keep the shape"):
+        Residual(front)(np.ones((1, 1, 3)))
+
+
+@pytest.mark.parametrize("given", [np.uint8, np.int64, np.float32, np.float64])
+def test_residual_computes_in_the_dtype_of_its_layers(given):
+    layer = Residual(Linear(2, 2, rng=0))
+    x = frozen([[1, 2], [3, 4]], given)
+    y = layer(x)
+    assert y.dtype == np.float32
+    assert np.allclose(y, x + layer.layers[0](x), rtol=1e-6)
+    assert layer.backward(frozen([[1, 0], [0, 1]], np.float32)).dtype == np.float32
+    assert layer.layers[0].W.grad.dtype == np.float32
+    assert layer.layers[0].W.grad.tolist() == [[1, 3], [2, 4]]
+
+
+def test_residual_takes_a_list():
+    assert Residual(weighted(2, 2, [[1, 0], [0, 1]]))([[1, 2]]).tolist() == [[2, 4]]
+
+
+# Concatenate
+
+
+def branches():
+    return Concatenate(weighted(2, 2, [[1, 2], [3, 4]]), Double(), weighted(2, 1, [[5], [6]]))
+
+
+def test_concatenate_puts_the_features_of_its_branches_side_by_side():
+    layer = branches()
+    assert layer(frozen([[1, -1]])).tolist() == [[-2, -2, 2, -2, -1]]
+    # (1, 10) Wᵀ = (21, 43) from the first, 2 · (3, 4) from the second, 7 · (5, 6) from the third.
+    assert layer.backward(frozen([[1, 10, 3, 4, 7]])).tolist() == [[21 + 6 + 35, 43 + 8 + 42]]
+    assert [p.grad.tolist() for p in layer.parameters()] == [[[1, 10], [-1, -10]], [[7], [-7]]]
+
+
+def test_concatenate_of_sequences_and_images_works_on_the_last_axis():
+    layer, x = Concatenate(Double(), Sequential()), frozen(np.arange(24).reshape(2, 3, 2, 2))
+    y = layer(x)
+    assert y.shape == (2, 3, 2, 4)
+    assert np.array_equal(y[..., :2], 2 * x)
+    assert np.array_equal(y[..., 2:], x)
+    assert np.array_equal(layer.backward(y), 4 * x + x)
+
+
+def test_concatenate_takes_one_list_of_branches_too():
+    assert list(Concatenate([Double(), ReLU()]).walk(Layer)) == ["", "branches.0", "branches.1"]
+
+
+def test_concatenate_returns_arrays_that_are_not_those_of_its_branches():
+    layer, x = Concatenate(Sequential()), frozen([[1, 2]])
+    layer(x)[...] = 7
+    assert layer(x).tolist() == [[1, 2]]
+
+
+def test_branches_may_differ_in_the_last_axis_only():
+    with pytest.raises(ValueError, match=r"differ in the last axis only, got \(2, 3, 4\) and \(2, 12\)"):
+        Concatenate(ReLU(), Flatten())(np.ones((2, 3, 4)))
+    with pytest.raises(ValueError, match=r"differ in the last axis only, got \(2, 3, 4\) and \(2, 4\)"):
+        Concatenate(ReLU(), LastStep())(np.ones((2, 3, 4)))
+
+
+@pytest.mark.parametrize("build", [Concatenate, lambda: Concatenate([])])
+def test_concatenate_needs_a_branch(build):
+    with pytest.raises(ValueError, match="Concatenate: expected branches"):
+        build()
+
+
+@pytest.mark.parametrize("given", [np.uint8, np.int64, np.float32, np.float64])
+def test_a_branch_that_passes_its_input_on_does_not_change_the_dtype(given):
+    layer = Concatenate(Sequential(), Linear(2, 3, rng=0))
+    y = layer(frozen([[1, 2], [3, 4]], given))
+    assert y.dtype == np.float32
+    assert y[:, :2].tolist() == [[1, 2], [3, 4]]
+    assert layer.backward(np.ones((2, 5), np.float32)).dtype == np.float32
+    assert layer.branches[1].W.grad.tolist() == [[4] * 3, [6] * 3]
+
+
+def test_a_branch_that_passes_its_input_on_takes_a_list():
+    assert Concatenate(Sequential(), weighted(2, 1, [[5], [6]]))([[1, 2]]).tolist() == [[1, 2, 17]]
+
+
+def test_embeddings_side_by_side_take_ids():
+    layer = Concatenate(Embedding(5, 2, rng=0), Sequential(Embedding(5, 3, rng=1), Linear(3, 3, rng=2)))
+    ids = frozen([[1, 2, 1], [4, 4, 0]], np.int64)
+    assert layer(ids).shape == (2, 3, 5)
+    assert layer(ids).dtype == np.float32
+    assert layer.backward(np.ones((2, 3, 5), np.float32)) is None
+    assert layer.branches[0].W.grad.tolist() == [[1, 1], [2, 2], [1, 1], [0, 0], [2, 2]]
+    check_layer(layer, ids)
+
+
+@pytest.mark.parametrize("embedding_first", [True, False])
+def test_ids_have_no_gradient_however_the_other_branches_see_them(embedding_first):
+    parts = [Embedding(5, 2, rng=0), Sequential(Reshape(3, 1), Linear(1, 2, rng=1))]
+    layer = Concatenate(*parts if embedding_first else parts[::-1])
+    ids = frozen([[1, 2, 1], [4, 4, 0]], np.int64)
+    assert layer(ids).shape == (2, 3, 4)
+    assert layer.backward(np.ones((2, 3, 4), np.float32)) is None
+    assert parts[0].W.grad.tolist() == [[1, 1], [2, 2], [1, 1], [0, 0], [2, 2]]
+    assert parts[1][1].W.grad.tolist() == [[12, 12]]
+
+
+# Both of them
+
+
+every_wrapping = pytest.mark.parametrize("kind", [Residual, Concatenate])
+
+
+@every_wrapping
+@pytest.mark.parametrize("thing", [None, 3, "relu", np.tanh])
+def test_what_is_no_layer_is_refused_inside_too(kind, thing):
+    with pytest.raises(TypeError, match=r"layer 1 is .* expected a Layer"):
+        kind(ReLU(), thing)
+
+
+@every_wrapping
+def test_a_class_in_place_of_a_layer_is_refused_inside_too(kind):
+    with pytest.raises(TypeError, match=r"write ReLU\(\.\.\.\)"):
+        kind(ReLU)
+
+
+@every_wrapping
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: [MeanSquaredError()],
+        lambda: [Linear(2, 2), SoftmaxCrossEntropy()],
+        lambda: [SoftmaxCrossEntropy(), Linear(2, 2)],
+        lambda: [Sequential(Linear(2, 2), MeanSquaredError())],
+        lambda: [Linear(2, 2), Sequential(Sequential(NegativeLogLikelihood()))],
+    ],
+)
+def test_a_loss_inside_is_refused(kind, build):
+    with pytest.raises(ValueError, match=r"loss|expected branches that give arrays"):
+        kind(*build())
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda a: Residual(a, a),
+        lambda a: Residual(a, Residual(ReLU(), a)),
+        lambda a: Residual([a, ReLU(), a]),
+        lambda a: Concatenate(a, a),
+        lambda a: Concatenate(a, Sequential(ReLU(), a)),
+        lambda a: Concatenate(Residual(a), Wrapper(a)),
+        lambda a: Sequential(a, Residual(a)),
+        lambda a: Sequential(Concatenate(a, ReLU()), Residual(Linear(2, 2), a)),
+    ],
+)
+@pytest.mark.parametrize("layer", [Linear(2, 2), Double()], ids=repr)
+def test_one_layer_object_in_two_places_is_refused_inside_too(build, layer):
+    with pytest.raises(ValueError, match=re.escape(repr(layer)) + r" .*layer 0.*layer \d.*share the Parameter"):
+        build(layer)
+
+
+def test_weights_can_be_shared_between_branches():
+    layer = Concatenate(Linear(1, 1, bias=False), Linear(1, 1, bias=False)).astype(np.float64)
+    layer.branches[1].W = layer.branches[0].W
+    assert list(layer.named_parameters()) == ["branches.0.W"]
+    layer.load_state_dict({"branches.0.W": [[3]]})
+    assert layer(frozen([[2]])).tolist() == [[6, 6]]
+    assert layer.backward(frozen([[1, 10]])).tolist() == [[33]]
+    assert layer.parameters()[0].grad.tolist() == [[22]]
+
+
+def test_what_is_inside_has_nested_names():
+    model = Sequential(
+        Concatenate(Linear(4, 3), Linear(4, 3)),
+        ReLU(),
+        Residual(Linear(6, 6, bias=False), BatchNorm(6), Residual(LayerNorm(6))),
+    )
+    assert list(model.state_dict()) == [
+        "0.branches.0.W",
+        "0.branches.0.b",
+        "0.branches.1.W",
+        "0.branches.1.b",
+        "2.layers.0.W",
+        "2.layers.1.gamma",
+        "2.layers.1.beta",
+        "2.layers.1.running_mean",
+        "2.layers.1.running_var",
+        "2.layers.2.layers.0.gamma",
+        "2.layers.2.layers.0.beta",
+    ]
+    assert model.named_parameters()["2.layers.1.gamma"] is model[2].layers[1].gamma
+    assert model.named_parameters()["0.branches.1.W"] is model[0].branches[1].W
+
+
+def test_the_state_of_what_is_inside_survives_a_round_trip():
+    def build(rng):
+        return Sequential(Concatenate(Linear(3, 2, rng=rng), ReLU()), Residual(Linear(5, 5, rng=rng), BatchNorm(5)))
+
+    model, other, (x, _) = build(0), build(1), batch()
+    model(x[:, :3])
+    other.load_state_dict(model.state_dict())
+    assert np.array_equal(other.eval()(x[:, :3]), model.eval()(x[:, :3]))
+
+
+@every_wrapping
+def test_the_repr_evaluates_back(kind):
+    layer = kind(Linear(3, 3), ReLU())
+    assert repr(layer) == f"{kind.__name__}(Linear(3, 3), ReLU())"
+    assert repr(eval(repr(layer))) == repr(layer)
+
+
+@every_wrapping
+def test_modes_caches_and_dtypes_reach_what_is_inside(kind):
+    layer = kind(Linear(3, 3), Sequential(BatchNorm(3)), Dropout(0.5))
+    leaves = [inner for inner in layer.walk(Layer).values() if isinstance(inner, (Linear, BatchNorm, Dropout))]
+    assert len(leaves) == 3
+    assert not any(inner.training for inner in layer.eval().walk(Layer).values())
+    assert all(inner.training for inner in layer.train().walk(Layer).values())
+    assert layer.astype(np.float64)(np.ones((2, 3))).dtype == np.float64
+    assert all(hasattr(inner, "cache") for inner in leaves)
+    layer.clear_cache()
+    assert not any(hasattr(inner, "cache") for inner in layer.walk(Layer).values())
+    assert len(layer.walk(np.random.Generator)) == 1
+
+
+@every_wrapping
+def test_the_second_step_may_have_another_batch(kind):
+    layer, fresh = (kind(Linear(3, 3, rng=0), Tanh()).astype(np.float64) for _ in range(2))
+    rng = np.random.default_rng(5)
+    y = layer(rng.normal(size=(4, 3)))
+    layer.backward(rng.normal(size=y.shape))
+    for p in layer.parameters():
+        p.data -= 0.1 * p.grad
+    layer.zero_grad()
+    fresh.load_state_dict(layer.state_dict())
+    x = rng.normal(size=(2, 5, 3))
+    y, expected = layer(x), fresh(x)
+    assert np.array_equal(y, expected)
+    dy = rng.normal(size=y.shape)
+    assert np.array_equal(layer.backward(dy), fresh.backward(dy))
+    assert all(np.array_equal(a.grad, b.grad) and a.grad.any() for a, b in zip(layer.parameters(), fresh.parameters()))
+
+
+@every_wrapping
+def test_backward_before_forward_is_an_error_inside_too(kind):
+    with pytest.raises(RuntimeError, match="backward before forward"):
+        kind(Linear(3, 3)).backward(np.ones((2, 3)))
+
+
+def test_an_error_inside_names_the_whole_way_there():
+    model = Sequential(ReLU(), Residual(Linear(4, 5), ReLU(), Linear(3, 4)))
+    message = message_of(ValueError, lambda: model(np.ones((2, 4))))
+    parts = [
+        "layer 1, Residual(Linear(4, 5), ReLU(), Linear(3, 4)), given shape (2, 4)",
+        "layer 2, Linear(3, 4), given shape (2, 5) by layer 1, ReLU()",
+        "expected x of shape (..., 3)",
+    ]
+    assert all(part in message for part in parts)
+    model = Sequential(ReLU(), Concatenate(Linear(4, 5), Linear(3, 4)))
+    message = message_of(ValueError, lambda: model(np.ones((2, 4))))
+    parts = ["layer 1, Concatenate(Linear(4, 5), Linear(3, 4))", "Linear(3, 4): expected x of shape (..., 3)"]
+    assert all(part in message for part in parts)
+
+
+def test_after_an_error_no_cache_is_left_inside():
+    for model in (Residual(Linear(4, 5), Linear(3, 4)), Concatenate(Linear(4, 2), Linear(3, 4))):
+        with pytest.raises(ValueError):
+            model(np.ones((2, 4)))
+        assert not any(hasattr(layer, "cache") for layer in model.walk(Layer).values())
+
+
+def firsts():
+    """Blocks that map 4 features to 4, and their layers that see the data; all in float64."""
+    a, b = Linear(4, 4, rng=0), Linear(4, 4, rng=1)
+    yield Residual(a, Tanh()), [a]
+    a, b = Linear(4, 1, rng=0), Linear(4, 3, rng=1)
+    yield Concatenate(a, b), [a, b]
+    a, b = Linear(4, 1, rng=0), Linear(4, 3, rng=1)
+    yield Concatenate(Sequential(a, Tanh()), Residual(Sequential(), Double(), Double())), [a]
+    a, b = Linear(4, 3, rng=0), Linear(4, 1, rng=1)
+    yield Sequential(Residual(Concatenate(Sequential(b), a), Tanh()), Tanh()), [a, b]
+    a, b = Linear(4, 4, rng=0), Linear(4, 4, rng=1)
+    yield Residual(Residual(Residual(a), Tanh()), b), [a]
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_a_first_residual_or_concatenate_computes_no_gradient_of_the_data(case):
+    (block, _), (twin, seeing) = list(firsts())[case], list(firsts())[case]
+    (x, y), width = batch(), block(np.ones((1, 4))).shape[-1]
+    model = Sequential(block, Linear(width, 3, rng=2), SoftmaxCrossEntropy()).astype(np.float64)
+    other = Sequential(twin, Linear(width, 3, rng=2), SoftmaxCrossEntropy()).astype(np.float64)
+    assert model(x, y) == other(x, y)
+    assert model.backward(input_gradient=True).shape == x.shape
+    # The values of the first weights serve the gradient of the data alone: without them, training must still work.
+    for layer in seeing:
+        layer.W.data = OnlyShape(layer.W.data)
+    assert other.backward() is None
+    assert all(np.array_equal(a.grad, b.grad) and a.grad.any() for a, b in zip(other.parameters(), model.parameters()))
+    with pytest.raises((AttributeError, TypeError)):
+        other.backward(input_gradient=True)
+    assert all(layer.input_gradient for layer in other.walk(Layer).values())
+
+
+@pytest.mark.parametrize("kind", [Residual, lambda *layers: Concatenate(Sequential(*layers))])
+def test_layers_inside_in_front_of_the_first_parameter_do_not_run_backward(kind):
+    model, (x, y) = Sequential(kind(NeverBackward(), Linear(4, 4)), Linear(4, 3), SoftmaxCrossEntropy()), batch()
+    model(x, y)
+    assert model.backward() is None
+    assert all(p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("branch", [NeverBackward, lambda: Sequential(NeverBackward())])
+def test_branches_without_parameters_do_not_run_backward_where_nobody_needs_it(branch):
+    model, (x, y) = Sequential(Concatenate(branch(), Linear(4, 4)), Linear(8, 3), SoftmaxCrossEntropy()), batch()
+    model(x, y)
+    assert model.backward() is None
+    assert all(p.grad.any() for p in model.parameters())
+    with pytest.raises(AssertionError, match="nobody needs this gradient"):
+        model.backward(input_gradient=True)
+
+
+@every_wrapping
+def test_a_later_residual_or_concatenate_hands_its_gradient_on(kind):
+    model, (x, y) = Sequential(Linear(4, 4), kind(Linear(4, 4)), Linear(4, 3), SoftmaxCrossEntropy()), batch()
+    model(x, y)
+    model.backward()
+    assert all(p.grad.any() for p in model.parameters())
 
 
 def test_a_prediction_forgets_the_loss_before_it():
