@@ -19,7 +19,7 @@ class LayerSummary:
     """A row of a summary: a layer, its output for one sample, its own parameters, and the bytes of its output.
 
     shape is None for a layer that was not run, or gave no array. parameters are without those of layers inside; shared
-    ones are counted where they come first. A layer made of layers has 0 bytes, since its output is that of one inside.
+    ones are counted where they come first. A layer that hands on the output of one inside has 0 bytes.
     """
 
     name: str
@@ -47,7 +47,9 @@ class Summary:
     def __str__(self) -> str:
         lines = [("layer", "output shape", "parameters", "bytes")]
         for row in self.rows:
-            indent = "  " * (row.name.count(".") + 1 if row.name else 0)
+            indent = "  " * sum(
+                row.name.startswith(f"{outer.name}.") or not outer.name for outer in self.rows if outer != row
+            )
             shape = "not run" if row.shape is None else f"({', '.join(['N', *map(str, row.shape)])})"
             name = f"{row.name}: " if row.name else ""
             lines.append((f"{indent}{name}{row.layer}", shape, f"{row.parameters:,}", f"{row.bytes:,}"))
@@ -80,6 +82,8 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
       3: SoftmaxCrossEntropy()  (N, 10)                0     40
     total                                          2,410    336
     """
+    if not isinstance(input_shape, tuple):
+        raise TypeError(f"summary: expected input_shape to be a tuple, without the batch axis, got {input_shape!r}")
     if dtype is None:
         try:
             return summary(model, input_shape, np.float32)
@@ -94,8 +98,8 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
     rows = []
     for name, layer in layers.items():
         y = outputs.get(name)
-        is_leaf = len(layer.walk(Layer)) == 1
-        shape, size = (y.shape[1:], y.nbytes if is_leaf else 0) if isinstance(y, Array) else (None, 0)
+        handed_on = any(y is outputs.get(f"{name}.{inner}".strip(".")) for inner in layer.walk(Layer) if inner)
+        shape, size = (y.shape[1:], 0 if handed_on else y.nbytes) if isinstance(y, Array) else (None, 0)
         rows.append(LayerSummary(name, label(layer), shape, counts[name], size))
     return Summary(rows)
 

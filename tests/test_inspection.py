@@ -107,7 +107,7 @@ def test_a_layer_made_of_layers_counts_what_is_its_own_and_not_what_is_inside():
     model = Sequential(Residual(Linear(4, 4), ReLU()), Sequential(Sequential(Linear(4, 2))))
     assert table(summary(model, (4,))) == [
         ("", (2,), 0, 0),
-        ("0", (4,), 0, 0),
+        ("0", (4,), 0, 16),
         ("0.layers", (4,), 0, 0),
         ("0.layers.0", (4,), 20, 16),
         ("0.layers.1", (4,), 0, 16),
@@ -120,7 +120,7 @@ def test_a_layer_made_of_layers_counts_what_is_its_own_and_not_what_is_inside():
 def test_branches_are_rows_of_their_own():
     model = Concatenate(Linear(4, 3), Sequential(Linear(4, 2), ReLU()))
     assert table(summary(model, (5, 4))) == [
-        ("", (5, 5), 0, 0),
+        ("", (5, 5), 0, 5 * 5 * 4),
         ("branches.0", (5, 3), 15, 5 * 3 * 4),
         ("branches.1", (5, 2), 0, 0),
         ("branches.1.0", (5, 2), 10, 5 * 2 * 4),

@@ -54,7 +54,7 @@ class MultiHeadAttention(Layer):
         q, k, v = self.cut(qkv, T, 3)
         scores = q @ k.swapaxes(-1, -2) * (1 / math.sqrt(D // self.heads))
         if self.causal:
-            scores[..., ~np.tri(T, dtype=bool)] = -np.inf
+            scores += np.where(np.tri(T, dtype=bool), 0, -np.inf).astype(scores.dtype)
         p = softmax(scores)
         o = self.join(p @ v)
         self.cache = x, q, k, v, p, o

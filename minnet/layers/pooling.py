@@ -65,7 +65,7 @@ class MaxPool2d(_Pool2d):
         first, *others = self.views(padded)
         y, winner = first.copy(), np.zeros(first.shape, np.min_scalar_type(len(others)))
         for q, view in enumerate(others, start=1):
-            np.copyto(winner, q, where=view > y)
+            np.maximum(winner, (view > y) * winner.dtype.type(q), out=winner)  # q is larger than any before it
             np.maximum(y, view, out=y)
         self.cache = padded.shape, winner
         return y

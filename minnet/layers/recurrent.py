@@ -37,12 +37,20 @@ class _Recurrent(Layer):
         """Room for the states at times 0 … T, (T + 1, N, H), zero so far."""
         return np.zeros((len(x) + 1, x.shape[1], len(self.U.data)), x.dtype)
 
+    def inputs(self, x: Array, W: Array, b: Array) -> Array:
+        """What x brings to every gate at all times, x W + b."""
+        a = as_rows(x) @ W
+        a += b
+        return a.reshape(*x.shape[:2], len(b))
+
     def finish(self, x: Array, h: Array, da: Array, du: Array) -> Array | None:
         """Add up dW and db from the gradients da of x W + b, and dU from the du of h U, at all times; return dx."""
         self.W.grad += as_rows(x).T @ as_rows(da)
         self.U.grad += as_rows(h[:-1]).T @ as_rows(du)
         self.b.grad += column_sum(da)
-        return np.ascontiguousarray((da @ self.W.data.T).swapaxes(0, 1)) if self.input_gradient else None
+        if not self.input_gradient:
+            return None
+        return np.ascontiguousarray((as_rows(da) @ self.W.data.T).reshape(x.shape).swapaxes(0, 1))
 
 
 class RNN(_Recurrent):
@@ -63,7 +71,7 @@ class RNN(_Recurrent):
     def forward(self, x: Array) -> Array:
         x = self.steps(x)
         h, U = self.states(x), self.U.data
-        a = x @ self.W.data + self.b.data
+        a = self.inputs(x, self.W.data, self.b.data)
         for t in range(len(x)):
             np.tanh(a[t] + h[t] @ U, out=h[t + 1])
         self.cache = x, h
@@ -72,10 +80,10 @@ class RNN(_Recurrent):
     def backward(self, dy: Array) -> Array | None:
         x, h = self.cache
         da = 1 - h[1:] ** 2
-        dh = np.zeros_like(h[0])
+        dh, U_T = np.zeros_like(h[0]), np.ascontiguousarray(self.U.data.T)
         for t in reversed(range(len(x))):
             da[t] *= dy[:, t] + dh
-            dh = da[t] @ self.U.data.T
+            dh = da[t] @ U_T
         return self.finish(x, h, da, da)
 
 
@@ -109,7 +117,7 @@ class LSTM(_Recurrent):
         H = len(self.U.data)
         s = np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), H)
         h, c, U = self.states(x), self.states(x), self.U.data * s
-        z = x @ (self.W.data * s) + self.b.data * s
+        z = self.inputs(x, self.W.data * s, self.b.data * s)
         tanh_c = np.empty_like(c[1:])
         for t in range(len(x)):
             z[t] += h[t] @ U
@@ -126,14 +134,14 @@ class LSTM(_Recurrent):
         x, h, c, tanh_c, z, s = self.cache
         da = s * s * (1 - z * z)
         gates = z * s + (1 - s)
-        dh, dc = np.zeros_like(h[0]), np.zeros_like(h[0])
+        dh, dc, U_T = np.zeros_like(h[0]), np.zeros_like(h[0]), np.ascontiguousarray(self.U.data.T)
         for t in reversed(range(len(x))):
             i, f, g, o = np.split(gates[t], 4, axis=1)
             dh += dy[:, t]
             dc += dh * o * (1 - tanh_c[t] ** 2)
             da[t] *= np.hstack([dc * g, dc * c[t], dc * i, dh * tanh_c[t]])
             dc *= f
-            dh = da[t] @ self.U.data.T
+            dh = da[t] @ U_T
         return self.finish(x, h, da, da)
 
 
@@ -166,7 +174,7 @@ class GRU(_Recurrent):
     def forward(self, x: Array) -> Array:
         x = self.steps(x)
         H = len(self.U.data)
-        h, a = self.states(x), x @ self.W.data + self.b.data
+        h, a = self.states(x), self.inputs(x, self.W.data, self.b.data)
         m = np.empty_like(h[1:])
         for t in range(len(x)):
             hU = h[t] @ self.U.data
@@ -192,7 +200,7 @@ class GRU(_Recurrent):
         da = per_dh  # filled step by step: what dh is multiplied by becomes its product with dh
         du = np.empty_like(da)
         H = len(self.U.data)
-        dh = np.zeros_like(h[0])
+        dh, U_T = np.zeros_like(h[0]), np.ascontiguousarray(self.U.data.T)
         for t in reversed(range(len(x))):
             dh += dy[:, t]
             da[t, :, H:] *= np.hstack([dh, dh])
@@ -200,6 +208,6 @@ class GRU(_Recurrent):
             np.multiply(dn, per_dn[t], out=da[t, :, :H])
             du[t] = da[t]
             du[t, :, 2 * H :] *= r[t]
-            dh = dh * z[t] + du[t] @ self.U.data.T
+            dh = dh * z[t] + du[t] @ U_T
         self.c.grad += column_sum(du[..., 2 * H :])
         return self.finish(x, h, da, du)
