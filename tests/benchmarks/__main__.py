@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import environment, hold
 from imports import import_race
+from layers import ROWS, layer_race
+from nets import NETS, net_race
 from softmax_regression import digits_race, step_race
 
 RACES = {
@@ -20,13 +22,15 @@ RACES = {
     "step-1": partial(step_race, 1),
     "step-128": partial(step_race, 128),
     "digits": digits_race,
+    **{name: partial(net_race, name) for name in NETS},
+    **{name: partial(layer_race, name) for name in ROWS},
     "import": import_race,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: under a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: about a minute")
     parser.add_argument("--only", metavar="NAME", help=f"only the races whose name contains it: {', '.join(RACES)}")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write every time and ratio there")
     options = parser.parse_args()
