@@ -95,6 +95,30 @@ def test_the_custom_layer_example_catches_its_wrong_version():
     assert script("custom_layer").main().startswith("WrongScale(4): wrong gradient of g at ")
 
 
+def test_the_perceptron_learns_the_digits():
+    assert script("perceptron").main() >= 0.975
+
+
+def test_the_convolutional_net_learns_the_digits():
+    assert script("convnet").main() >= 0.985
+
+
+def test_gates_remember_what_a_plain_recurrent_net_forgets():
+    rights = script("recurrent").main()
+    assert rights["RNN"] < 0.7
+    assert min(rights["LSTM"], rights["GRU"]) > 0.95
+
+
+def test_depth_needs_the_path_past_the_layers():
+    rates = script("residual_block").main()
+    plain, residual = rates.values()
+    assert residual[-1] > 0.95 > 0.5 > plain[-1]
+
+
+def test_the_transformer_learns_its_text():
+    assert script("transformer").main() > 0.95
+
+
 def test_the_code_in_the_readme_runs_and_says_what_the_readme_says(capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2
