@@ -1,3 +1,4 @@
+import copy
 import itertools
 import math
 import re
@@ -5,7 +6,27 @@ import re
 import numpy as np
 import pytest
 
-from minnet import Linear, Loss, MeanSquaredError, Sequential, SoftmaxCrossEntropy
+from minnet import (
+    SGD,
+    Adam,
+    Batches,
+    BinaryCrossEntropy,
+    Huber,
+    Layer,
+    LayerCheckError,
+    Linear,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    MulticlassHinge,
+    Sequential,
+    Softmax,
+    SoftmaxCrossEntropy,
+    check_layer,
+    evaluate,
+    fit,
+    predict,
+)
 
 
 def frozen(values, dtype=np.float64):
@@ -25,439 +46,492 @@ def differences(loss, scores, *rest, h=1e-6):
     return gradient
 
 
-SCORES = frozen([[1, 2, 3, 5], [4, 5, 2, 3], [0.5, -1, 2, 0]])
+SCORES = frozen([[1, 2, 3, 5], [4, 5.5, 2, 3], [0.5, -1, 2, 0.25]])
 LABELS = frozen([3, 1, 0], np.int64)
 SHARES = frozen([[0.1, 0.2, 0.3, 0.4], [0, 1, 0, 0], [0.25, 0.25, 0.5, 0]])
 WEIGHT = [0.5, 2.0, 1.0, 3.0]
 
-# PyTorch gives these for SCORES: options of cross_entropy, target, sample weights, loss, gradient. The sample weights
-# multiply its unreduced losses, and the sum is divided by the sum of the products of all weights.
+# Every loss, and a target for SCORES.
+LOSSES = [
+    (SoftmaxCrossEntropy(), LABELS),
+    (SoftmaxCrossEntropy(), SHARES),
+    (SoftmaxCrossEntropy(WEIGHT, label_smoothing=0.1, ignore_index=1), LABELS),
+    (MulticlassHinge(), LABELS),
+    (MulticlassHinge(2.25), LABELS),
+    (MeanSquaredError(), SHARES),
+    (MeanAbsoluteError(), SHARES),
+    (Huber(), SHARES),
+    (Huber(delta=2.75), SHARES),
+    (BinaryCrossEntropy(), SHARES),
+    (BinaryCrossEntropy(pos_weight=3.0), SHARES),
+    (BinaryCrossEntropy(WEIGHT), SHARES),
+]
+ELEMENTWISE = MeanSquaredError, MeanAbsoluteError, Huber, BinaryCrossEntropy
+every_loss = pytest.mark.parametrize(("loss", "target"), LOSSES)
+every_elementwise_loss = pytest.mark.parametrize(
+    ("loss", "target"), [(loss, target) for loss, target in LOSSES if isinstance(loss, ELEMENTWISE)]
+)
+
+
+# Values of the losses that compare entry by entry
+
+X = frozen([[0.5, -1.5], [2, 3], [-0.25, 0]])
+YES = frozen([[1, 0], [0, 1], [1, 1]])
+MAYBE = frozen([[0.9, 0.2], [0.5, 1], [0, 0.35]])
+Y = frozen([[0.3, -2.1], [4, 1.25], [-0.6, 7]])
+TRUTH = frozen([[0.7, -2], [1, 1.5], [-0.6, -3]])
+POSITIONS = frozen([[1, 0], [2, 0.5], [0, 3]])
+
+# PyTorch gives these: prediction, target, weights, loss, gradient row by row. The weights multiply its unreduced
+# losses, and the sum is divided by the sum of the weights, each counted once for every entry that it weighs.
 PYTORCH = [
     (
-        {},
-        LABELS,
+        BinaryCrossEntropy(),
+        X,
+        YES,
         None,
-        0.8225739111849432,
-        [
-            [0.005073142955, 0.013790232307, 0.03748573789, -0.056349113152],
-            [0.078960939363, -0.118695246704, 0.010686201093, 0.029048106247],
-            [-0.280518430162, 0.011784597803, 0.236699974295, 0.032033858063],
-        ],
+        0.7283487042030604,
+        [-0.0629234447997, 0.0304042539677, 0.146799512996, -0.00790431219626, -0.093696083481, -0.0833333333333],
     ),
     (
-        {"weight": WEIGHT},
-        LABELS,
-        None,
-        0.4285639174779526,
-        [
-            [0.008301506653, 0.022565834684, 0.061340298366, -0.092207639703],
-            [0.086139206578, -0.129485723677, 0.01165767392, 0.031688843179],
-            [-0.076505026408, 0.003213981219, 0.064554538444, 0.008736506745],
-        ],
-    ),
-    (
-        {"label_smoothing": 0.1},
-        LABELS,
-        None,
-        0.9517405778516099,
-        [
-            [-0.003260190379, 0.005456898974, 0.029152404557, -0.031349113152],
-            [0.07062760603, -0.093695246704, 0.00235286776, 0.020714772914],
-            [-0.255518430162, 0.00345126447, 0.228366640962, 0.02370052473],
-        ],
-    ),
-    (
-        {"weight": WEIGHT, "label_smoothing": 0.1},
-        LABELS,
-        None,
-        0.5608902133124591,
-        [
-            [0.005648293659, 0.01244065817, 0.053983413479, -0.072072365308],
-            [0.082251369182, -0.106603320904, 0.006893637989, 0.017458313733],
-            [-0.066445930077, -0.005153782098, 0.074533855049, -0.002934142874],
-        ],
-    ),
-    (
-        {"ignore_index": -100},
-        frozen([3, -100, 0], np.int64),
-        None,
-        1.0137660174968173,
-        [
-            [0.007609714432, 0.02068534846, 0.056228606835, -0.084523669728],
-            [0, 0, 0, 0],
-            [-0.420777645243, 0.017676896704, 0.355049961443, 0.048050787095],
-        ],
-    ),
-    (
-        {"ignore_index": 1, "weight": WEIGHT, "label_smoothing": 0.2},
-        LABELS,
-        None,
-        0.7115216087365743,
-        [
-            [0.00470655533, 0.003638614031, 0.073270259215, -0.081615428576],
-            [0, 0, 0, 0],
-            [-0.0886078816, -0.021248142794, 0.132806412598, -0.022950388203],
-        ],
-    ),
-    (
-        {},
-        SHARES,
-        None,
-        1.2309072445182767,
-        [
-            [-0.028260190379, -0.05287643436, -0.06251426211, 0.143650886848],
-            [0.078960939363, -0.118695246704, 0.010686201093, 0.029048106247],
-            [-0.030518430162, -0.07154873553, 0.070033307629, 0.032033858063],
-        ],
-    ),
-    (
-        {"weight": WEIGHT},
-        SHARES,
-        None,
-        1.7713761532961245,
-        [
-            [-0.006774037905, -0.106442380335, -0.026902811114, 0.140119229354],
-            [0.157921878727, -0.237390493408, 0.021372402187, 0.058096212495],
-            [0.017750099401, -0.153408994138, 0.099620804416, 0.036038090321],
-        ],
-    ),
-    (
-        {"weight": WEIGHT, "label_smoothing": 0.1},
-        SHARES,
-        None,
-        1.9154067985340657,
-        [
-            [-0.009438915051, -0.110223896218, -0.026454430929, 0.146117242198],
-            [0.150794176834, -0.195439421657, 0.012638336312, 0.03200690851],
-            [0.02039084456, -0.152819764248, 0.119789136464, 0.012639783224],
-        ],
-    ),
-    (
-        {},
-        LABELS,
+        BinaryCrossEntropy(),
+        X,
+        YES,
         [1, 0.5, 3],
-        1.318294677567528,
-        [
-            [0.0033820953031, 0.0091934882047, 0.0249904919269, -0.0375660754347],
-            [0.0263203131211, -0.0395650822347, 0.003562067031, 0.0096827020824],
-            [-0.5610368603233, 0.0235691956058, 0.4733999485908, 0.0640677161267],
-        ],
+        0.7022786383097314,
+        [-0.0419489631998, 0.0202695026452, 0.0489331709988, -0.00263477073209, -0.187392166962, -0.166666666667],
     ),
     (
-        {"weight": WEIGHT},
-        LABELS,
+        BinaryCrossEntropy(),
+        X,
+        MAYBE,
+        None,
+        0.5783487042030604,
+        [-0.046256778133, -0.00292907936561, 0.063466179663, -0.00790431219626, 0.0729705831857, 0.025],
+    ),
+    (
+        BinaryCrossEntropy(),
+        X,
+        MAYBE,
         [1, 0.5, 3],
-        0.6835020781740665,
-        [
-            [0.0083015066532, 0.0225658346842, 0.061340298366, -0.0922076397033],
-            [0.0430696032891, -0.0647428618386, 0.00582883696, 0.0158444215895],
-            [-0.2295150792232, 0.0096419436569, 0.1936636153326, 0.0262095202337],
-        ],
+        0.6022786383097315,
+        [-0.0308378520887, -0.00195271957707, 0.021155393221, -0.00263477073209, 0.145941166371, 0.05],
+    ),
+    (
+        BinaryCrossEntropy(3.0),
+        X,
+        YES,
+        None,
+        1.4089323496006063,
+        [-0.188770334399, 0.0304042539677, 0.146799512996, -0.0237129365888, -0.281088250443, -0.25],
+    ),
+    (
+        BinaryCrossEntropy(3.0),
+        X,
+        YES,
+        [1, 0.5, 3],
+        1.8257520741504745,
+        [-0.125846889599, 0.0202695026452, 0.0489331709988, -0.00790431219626, -0.562176500886, -0.5],
+    ),
+    (
+        BinaryCrossEntropy(3.0),
+        X,
+        MAYBE,
+        None,
+        0.9522169747530121,
+        [-0.159518978772, -0.0574340444452, 0.0435990259926, -0.0237129365888, 0.0729705831857, -0.0333333333333],
+    ),
+    (
+        BinaryCrossEntropy(3.0),
+        X,
+        MAYBE,
+        [1, 0.5, 3],
+        0.9468968959751098,
+        [-0.106345985848, -0.0382893629635, 0.0145330086642, -0.00790431219626, 0.145941166371, -0.0666666666667],
+    ),
+    (
+        BinaryCrossEntropy([0.5, 2.0]),
+        X,
+        YES,
+        None,
+        0.7436364258870958,
+        [-0.0314617223998, 0.0304042539677, 0.146799512996, -0.0158086243925, -0.0468480417405, -0.166666666667],
+    ),
+    (
+        BinaryCrossEntropy([0.5, 2.0]),
+        X,
+        YES,
+        [1, 0.5, 3],
+        0.7720328155939967,
+        [-0.0209744815999, 0.0202695026452, 0.0489331709988, -0.00526954146417, -0.093696083481, -0.333333333333],
+    ),
+    (
+        BinaryCrossEntropy([0.5, 2.0]),
+        X,
+        YES,
+        POSITIONS,
+        1.338209992170679,
+        [-0.0290415899075, 0, 0.271014485532, -0.00729628818116, 0, -0.461538461538],
+    ),
+    (
+        BinaryCrossEntropy([0.5, 2.0]),
+        X,
+        MAYBE,
+        None,
+        0.6427495166571409,
+        [-0.0179412279732, -0.0301815619054, 0.0684329680806, -0.0158086243925, 0.0729705831857, -0.00416666666667],
+    ),
+    (
+        BinaryCrossEntropy([0.5, 2.0]),
+        X,
+        MAYBE,
+        [1, 0.5, 3],
+        0.6981875523886143,
+        [-0.0119608186488, -0.0201210412703, 0.0228109893602, -0.00526954146417, 0.145941166371, -0.00833333333333],
+    ),
+    (
+        BinaryCrossEntropy([0.5, 2.0]),
+        X,
+        MAYBE,
+        POSITIONS,
+        0.8241488908776982,
+        [-0.0165611335137, 0, 0.126337787226, -0.00729628818116, 0, -0.0115384615385],
+    ),
+    (
+        MeanSquaredError(),
+        Y,
+        TRUTH,
+        None,
+        18.205416666666668,
+        [-0.133333333333, -0.0333333333333, 1, -0.0833333333333, 0, 3.33333333333],
+    ),
+    (
+        MeanSquaredError(),
+        Y,
+        TRUTH,
+        [1, 0.5, 3],
+        33.855694444444445,
+        [-0.0888888888889, -0.0222222222222, 0.333333333333, -0.0277777777778, 0, 6.66666666667],
+    ),
+    (
+        MeanSquaredError(),
+        Y,
+        TRUTH,
+        POSITIONS,
+        48.9525,
+        [-0.123076923077, 0, 1.84615384615, -0.0384615384615, 0, 9.23076923077],
+    ),
+    (
+        MeanAbsoluteError(),
+        Y,
+        TRUTH,
+        None,
+        2.2916666666666665,
+        [-0.166666666667, -0.166666666667, 0.166666666667, -0.166666666667, 0, 0.166666666667],
+    ),
+    (
+        MeanAbsoluteError(),
+        Y,
+        TRUTH,
+        [1, 0.5, 3],
+        3.5694444444444446,
+        [-0.111111111111, -0.111111111111, 0.0555555555556, -0.0555555555556, 0, 0.333333333333],
+    ),
+    (
+        MeanAbsoluteError(),
+        Y,
+        TRUTH,
+        POSITIONS,
+        5.619230769230769,
+        [-0.153846153846, 0, 0.307692307692, -0.0769230769231, 0, 0.461538461538],
+    ),
+    (
+        Huber(),
+        Y,
+        TRUTH,
+        None,
+        2.019375,
+        [-0.0666666666667, -0.0166666666667, 0.166666666667, -0.0416666666667, 0, 0.166666666667],
+    ),
+    (
+        Huber(),
+        Y,
+        TRUTH,
+        [1, 0.5, 3],
+        3.3167361111111107,
+        [-0.0444444444444, -0.0111111111111, 0.0555555555556, -0.0138888888889, 0, 0.333333333333],
+    ),
+    (
+        Huber(),
+        Y,
+        TRUTH,
+        POSITIONS,
+        5.168557692307692,
+        [-0.0615384615385, 0, 0.307692307692, -0.0192307692308, 0, 0.461538461538],
+    ),
+    (
+        Huber(0.35),
+        Y,
+        TRUTH,
+        None,
+        0.7570833333333332,
+        [-0.0583333333333, -0.0166666666667, 0.0583333333333, -0.0416666666667, 0, 0.0583333333333],
+    ),
+    (
+        Huber(0.35),
+        Y,
+        TRUTH,
+        [1, 0.5, 3],
+        1.2122222222222223,
+        [-0.0388888888889, -0.0111111111111, 0.0194444444444, -0.0138888888889, 0, 0.116666666667],
+    ),
+    (
+        Huber(0.35),
+        Y,
+        TRUTH,
+        POSITIONS,
+        1.9058653846153844,
+        [-0.0538461538462, 0, 0.107692307692, -0.0192307692308, 0, 0.161538461538],
+    ),
+    (
+        Huber(20.0),
+        Y,
+        TRUTH,
+        None,
+        9.102708333333334,
+        [-0.0666666666667, -0.0166666666667, 0.5, -0.0416666666667, 0, 1.66666666667],
     ),
 ]
 
 
-@pytest.mark.parametrize(("options", "target", "sample_weight", "value", "gradient"), PYTORCH)
-def test_cross_entropy_and_its_gradient_have_the_values_that_pytorch_gives(
-    options, target, sample_weight, value, gradient
-):
-    loss = SoftmaxCrossEntropy(**options)
-    assert loss(SCORES, target, sample_weight) == pytest.approx(value, rel=1e-12)
-    assert np.allclose(loss.backward(), gradient, rtol=0, atol=2e-12)
+@pytest.mark.parametrize(("loss", "y", "target", "sample_weight", "value", "gradient"), PYTORCH)
+def test_a_loss_and_its_gradient_have_the_values_that_pytorch_gives(loss, y, target, sample_weight, value, gradient):
+    assert loss(y, target, sample_weight) == pytest.approx(value, rel=1e-12)
+    assert np.allclose(loss.backward().reshape(-1), gradient, rtol=0, atol=1e-11)
 
 
-def test_cross_entropy_of_sequences_has_the_value_that_pytorch_gives():
-    scores = 2 * np.sin(np.arange(24.0).reshape(2, 3, 4))
-    loss = SoftmaxCrossEntropy(ignore_index=-100)
-    # PyTorch gives this, with the classes moved to the second axis.
-    assert loss(scores, [[0, 1, 2], [3, -100, 1]]) == pytest.approx(2.33052794716223, rel=1e-12)
-    gradient = loss.backward()
-    assert gradient.shape == (2, 3, 4)
-    assert np.allclose(
-        gradient[0, 1], [0.009447314785, -0.193694091868, 0.024544911101, 0.159701865982], rtol=0, atol=1e-12
+def test_mean_squared_error_has_the_values_computed_by_hand():
+    y, t = frozen([[1, 2], [3, 4.5]]), frozen([[0, 2.5], [1, 4]])  # errors 1, −1/2, 2, 1/2
+    loss = MeanSquaredError()
+    assert loss(y, t) == (1 + 0.25 + 4 + 0.25) / 4
+    assert loss.backward().tolist() == [[0.5, -0.25], [1.0, 0.25]]
+    assert loss(y, t, [1, 3]) == 1.75
+    assert loss.backward().tolist() == [[0.25, -0.125], [1.5, 0.375]]
+
+
+def test_mean_absolute_error_has_the_values_computed_by_hand():
+    y, t = frozen([[1, 2], [3, 4.5]]), frozen([[0, 2.5], [1, 4]])
+    loss = MeanAbsoluteError()
+    assert loss(y, t) == (1 + 0.5 + 2 + 0.5) / 4
+    assert loss.backward().tolist() == [[0.25, -0.25], [0.25, 0.25]]
+    assert loss(y, t, [1, 3]) == 1.125
+    assert loss.backward().tolist() == [[0.125, -0.125], [0.375, 0.375]]
+
+
+def test_huber_has_the_values_computed_by_hand():
+    y, t = frozen([[1, 2], [3, 4.5]]), frozen([[0, 2.5], [1, 4]])
+    loss = Huber()
+    assert loss(y, t) == (0.5 + 0.125 + 1.5 + 0.125) / 4
+    assert loss.backward().tolist() == [[0.25, -0.125], [0.25, 0.125]]
+    loss = Huber(delta=0.75)  # ¾ (1 − ⅜), ⅛, ¾ (2 − ⅜), ⅛
+    assert loss(y, t) == (0.46875 + 0.125 + 1.21875 + 0.125) / 4
+    assert loss.backward().tolist() == [[0.1875, -0.125], [0.1875, 0.125]]
+
+
+def test_binary_cross_entropy_has_the_values_computed_by_hand():
+    loss = BinaryCrossEntropy()
+    # σ(log 3) is ¾; the two answers cost −log ¾ and −log ¼, half yes costs the mean of both.
+    assert loss(frozen([math.log(3)]), [1]) == pytest.approx(math.log(4 / 3), rel=1e-14)
+    assert loss.backward() == pytest.approx([-0.25], rel=1e-14)
+    assert loss(frozen([math.log(3)]), [0]) == pytest.approx(math.log(4), rel=1e-14)
+    assert loss.backward() == pytest.approx([0.75], rel=1e-14)
+    assert loss(frozen([math.log(3)]), [0.5]) == pytest.approx(math.log(16 / 3) / 2, rel=1e-14)
+    assert loss.backward() == pytest.approx([0.25], rel=1e-14)
+    assert loss(frozen([0, 0]), [1, 0]) == pytest.approx(math.log(2), rel=1e-14)
+    assert loss.backward().tolist() == [-0.25, 0.25]
+
+
+def test_what_a_yes_counts_does_not_change_what_a_no_counts():
+    scores = frozen([[math.log(3), -math.log(3)], [math.log(3), -math.log(3)]])
+    loss = BinaryCrossEntropy([2, 5])
+    value = loss(scores, [[1, 1], [0, 0]])
+    assert value == pytest.approx(
+        (2 * math.log(4 / 3) + 5 * math.log(4) + math.log(4) + math.log(4 / 3)) / 4, rel=1e-14
     )
-    assert gradient[1, 1].tolist() == [0, 0, 0, 0]
+    assert np.allclose(4 * loss.backward(), [[-0.5, -3.75], [0.75, 0.25]], rtol=1e-14)
+    loss = BinaryCrossEntropy(0)
+    assert loss(scores, [[1, 1], [1, 1]]) == 0.0
+    assert not loss.backward().any()
 
 
-def test_cross_entropy_has_the_known_values():
-    loss = SoftmaxCrossEntropy()
-    scores = frozen([[1, 2, 3, 5], [4, 5, 2, 3]])
-    # The known value is the sum over the two samples, and what minnet gives is the mean.
-    assert 2 * loss(scores, [3, 1]) == pytest.approx(0.6253721511650081, rel=1e-14)
-    difference = [[0.01521943, 0.0413707, 0.11245721, -0.16904734], [0.23688282, -0.35608574, 0.0320586, 0.08714432]]
-    assert np.allclose(2 * loss.backward(), difference, rtol=0, atol=1e-8)
+def test_huber_with_a_large_delta_is_half_the_squared_error_and_with_a_small_one_delta_times_the_absolute():
+    assert Huber(1e6)(Y, TRUTH) == pytest.approx(MeanSquaredError()(Y, TRUTH) / 2, rel=1e-12)
+    assert Huber(1e-9)(Y, TRUTH) == pytest.approx(1e-9 * MeanAbsoluteError()(Y, TRUTH), rel=1e-8)
 
 
-OPTIONS = list(
-    itertools.product(
-        [None, WEIGHT, [0, 1, 0, 4]], [0.0, 0.2, 1.0], [None, 1], ["labels", "shares"], [None, [0.5, 0, 2]]
-    )
+@pytest.mark.parametrize("e", [1.5, -1.5])
+def test_huber_is_smooth_where_its_two_parts_meet(e):
+    loss = Huber(1.5)
+    values, slopes = [], []
+    for nudge in (1 - 1e-9, 1, 1 + 1e-9):
+        values.append(loss(frozen([e * nudge]), [0.0]))
+        slopes.append(loss.backward()[0])
+    assert values == pytest.approx([1.125] * 3, rel=1e-8)
+    assert slopes == pytest.approx([e] * 3, rel=1e-8)
+
+
+def test_where_nothing_is_wrong_the_slope_is_zero():
+    for loss in (MeanSquaredError(), MeanAbsoluteError(), Huber()):
+        assert loss(TRUTH, TRUTH) == 0.0
+        assert loss.backward().tolist() == [[0, 0], [0, 0], [0, 0]]
+
+
+# Predictions
+
+
+def test_the_prediction_of_a_regression_is_its_input():
+    for loss in (MeanSquaredError(), MeanAbsoluteError(), Huber()):
+        assert loss(SCORES).tolist() == SCORES.tolist()
+
+
+def test_the_prediction_of_binary_cross_entropy_is_the_probability_of_yes():
+    for loss in (BinaryCrossEntropy(), BinaryCrossEntropy(pos_weight=[7, 8])):
+        p = loss(frozen([[0, math.log(3)], [-math.log(4), math.log(9)]]))
+        assert np.allclose(p, [[0.5, 0.75], [0.2, 0.9]], rtol=1e-14)
+
+
+@every_loss
+def test_the_prediction_leaves_no_cache_behind(loss, target):
+    loss(SCORES, target)
+    loss(SCORES)
+    with pytest.raises(RuntimeError, match=r"\): backward before forward"):
+        loss.backward()
+
+
+# Extreme numbers
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("loss", "target", "value", "slope"),
+    [
+        (MeanSquaredError(), -1e4, 4e8, 4e4),
+        (MeanAbsoluteError(), -1e4, 2e4, 1),
+        (Huber(), -1e4, 19_999.5, 1),
+        (Huber(2.0), -1e4, 39_998, 2),
+        (Huber(32_768.0), -1e4, 2e8, 2e4),
+        (BinaryCrossEntropy(), 1, 0, 0),
+        (BinaryCrossEntropy(), 0, 10_000, 1),
+        (BinaryCrossEntropy(), 0.25, 7_500, 0.75),
+        (BinaryCrossEntropy(3), 1, 0, 0),
+        (BinaryCrossEntropy(3), 0.25, 7_500, 0.75),
+    ],
 )
+def test_scores_of_ten_thousand_give_exact_values(loss, target, value, slope, dtype):
+    assert loss(frozen([1e4], dtype), [target]) == value
+    assert loss.backward().tolist() == [slope]
+    assert loss.backward().dtype == dtype
 
 
-@pytest.mark.parametrize(("weight", "smoothing", "ignored", "kind", "sample_weight"), OPTIONS)
-def test_the_gradient_is_that_of_the_value_reported(weight, smoothing, ignored, kind, sample_weight):
-    loss = SoftmaxCrossEntropy(weight, smoothing, ignored)
-    target = LABELS if kind == "labels" else SHARES
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("x", [800.0, 1e4])
+def test_scores_far_below_zero_give_exact_values(x, dtype):
+    plain, heavy = BinaryCrossEntropy(), BinaryCrossEntropy([3])
+    for loss, target, value, slope in [
+        (plain, 1, x, -1),
+        (plain, 0, 0, 0),
+        (plain, 0.25, x / 4, -0.25),
+        (heavy, 1, 3 * x, -3),
+        (heavy, 0, 0, 0),
+        (heavy, 0.25, 3 * x / 4, -0.75),
+    ]:
+        assert loss(frozen([-x], dtype), [target]) == value
+        assert loss.backward().tolist() == [slope]
+    assert plain(frozen([-x, x], dtype)).tolist() == [0, 1]
+    for loss in (MeanAbsoluteError(), Huber()):
+        loss(frozen([-x], dtype), [x])
+        assert loss.backward().tolist() == [-1]
+
+
+def test_small_losses_keep_their_digits():
+    loss = BinaryCrossEntropy()
+    for x in (20.0, 40.0, 700.0):
+        # log(1 + e⁻ˣ) is e⁻ˣ up to a relative e⁻ˣ/2; a small constant in the logarithm would drown it.
+        assert loss(frozen([x]), [1]) == pytest.approx(math.exp(-x), rel=2e-9)
+        assert loss.backward() == pytest.approx([-math.exp(-x)], rel=4e-9)
+        assert loss(frozen([-x]), [0]) == pytest.approx(math.exp(-x), rel=2e-9)
+        assert loss.backward() == pytest.approx([math.exp(-x)], rel=4e-9)
+    assert Huber()(frozen([1e-9]), [0]) == pytest.approx(5e-19, rel=1e-12)
+
+
+@every_loss
+def test_what_is_not_a_number_is_not_hidden(loss, target):
+    scores = SCORES.copy()
+    scores[0, 1] = np.nan
+    assert math.isnan(loss(scores, target))
+
+
+# The gradient is that of the value
+
+
+@every_loss
+@pytest.mark.parametrize("sample_weight", [None, [1, 0.5, 3], [0, 2, 0]])
+def test_the_gradient_is_that_of_the_value_reported(loss, target, sample_weight):
     expected = differences(loss, SCORES, target, sample_weight)
     loss(SCORES, target, sample_weight)
-    gradient = loss.backward()
-    assert np.allclose(gradient, expected, rtol=1e-6, atol=1e-9)
-    assert np.allclose(gradient.sum(axis=1), 0, atol=1e-14)
+    assert np.allclose(loss.backward(), expected, rtol=1e-6, atol=1e-8)
 
 
-def test_class_weights_weigh_rows_and_not_columns():
-    plain, weighted = SoftmaxCrossEntropy(), SoftmaxCrossEntropy(WEIGHT)
-    plain(SCORES, LABELS), weighted(SCORES, LABELS)
-    # Labels 3, 1, 0 weigh 3, 2 and 0.5 of 5.5 together, where each weighed a third.
-    assert np.allclose(weighted.backward(), 3 * plain.backward() * np.array([[3], [2], [0.5]]) / 5.5, rtol=1e-12)
+@every_elementwise_loss
+def test_the_gradient_is_that_of_the_value_where_each_entry_has_a_weight(loss, target):
+    sample_weight = np.arange(12.0).reshape(3, 4)
+    expected = differences(loss, SCORES, target, sample_weight)
+    loss(SCORES, target, sample_weight)
+    assert np.allclose(loss.backward(), expected, rtol=1e-6, atol=1e-8)
 
 
-# Extreme scores
+RANKS = [(4,), (3, 4), (2, 3, 4), (2, 1, 3, 4)]
+OPTIONS = [
+    *(SoftmaxCrossEntropy(*options) for options in itertools.product([None, WEIGHT], [0.0, 0.2, 1.0], [None, 1])),
+    *map(MulticlassHinge, [0.0, 1.0, 2.5]),
+    MeanSquaredError(),
+    MeanAbsoluteError(),
+    *map(Huber, [0.1, 1.0, 10.0]),
+    *map(BinaryCrossEntropy, [None, 3.0, 0.0, WEIGHT]),
+]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("label", "value"), [(0, 0), (1, 20_000), (2, 10_000)])
-def test_scores_of_ten_thousand_give_exact_values(dtype, label, value):
-    loss = SoftmaxCrossEntropy()
-    assert loss(frozen([[1e4, -1e4, 0]], dtype), [label]) == value
-    expected = [1.0, 0.0, 0.0]
-    expected[label] -= 1
-    assert loss.backward().tolist() == [expected]
-    assert loss(frozen([[1e4, -1e4, 0]], dtype)).tolist() == [[1, 0, 0]]
+def targets(loss, shape):
+    """Whatever kinds of targets a loss takes: labels, probabilities of classes, of a yes, or numbers."""
+    rng = np.random.default_rng(3)
+    labels, numbers = rng.integers(0, shape[-1], shape[:-1]), rng.normal(size=shape)
+    if isinstance(loss, SoftmaxCrossEntropy):
+        return [labels, rng.dirichlet(np.ones(shape[-1]), shape[:-1])]
+    if isinstance(loss, MulticlassHinge):
+        return [labels]
+    return [rng.integers(0, 2, shape), rng.uniform(size=shape)] if isinstance(loss, BinaryCrossEntropy) else [numbers]
 
 
-def test_scores_of_ten_thousand_give_exact_values_for_probabilities_and_smoothing():
-    scores = frozen([[1e4, -1e4]])
-    assert SoftmaxCrossEntropy()(scores, [[0.25, 0.75]]) == 15_000
-    assert SoftmaxCrossEntropy(label_smoothing=0.5)(scores, [0]) == 5_000
-    assert SoftmaxCrossEntropy()(frozen([[0, -800]]), [1]) == 800
+def weights(loss, shape):
+    """No weights, one for each sample, and one for each position, some of them zero."""
+    positions = shape if isinstance(loss, ELEMENTWISE) else shape[:-1]
+    drawn = np.random.default_rng(4).integers(0, 3, positions) / 2
+    return [(), (drawn[(slice(None), *(0,) * (drawn.ndim - 1))],), (drawn,)] if positions else [()]
 
 
-def test_a_share_of_zero_where_the_score_is_lowest_costs_nothing():
-    assert SoftmaxCrossEntropy()(frozen([[1e4, 1e4, -1e4]]), [[0.5, 0.5, 0]]) == pytest.approx(math.log(2), rel=1e-12)
+@pytest.mark.parametrize("shape", RANKS, ids=str)
+@pytest.mark.parametrize("loss", OPTIONS, ids=repr)
+def test_check_layer_finds_nothing_wrong_with_any_option_target_weight_and_rank(loss, shape):
+    scores = np.random.default_rng(5).normal(size=shape)
+    for target in targets(loss, shape):
+        for rest in weights(loss, shape):
+            check_layer(loss, scores, target, *rest)
 
 
-# Targets
+# Means and weights
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
-def test_labels_may_be_of_any_integer_dtype(dtype):
-    loss = SoftmaxCrossEntropy()
-    expected = loss(SCORES, [3, 1, 0])
-    assert loss(SCORES, frozen([3, 1, 0], dtype)) == expected
-    assert SoftmaxCrossEntropy(ignore_index=-100)(SCORES, frozen([3, 1, 0], dtype)) == expected
-
-
-def test_small_integer_labels_do_not_overflow_among_many_classes():
-    scores = frozen(np.random.default_rng(0).normal(size=(300, 300)))
-    labels = np.arange(300) % 128
-    loss = SoftmaxCrossEntropy()
-    expected = loss(scores, labels), loss.backward()
-    assert loss(scores, labels.astype(np.int8)) == expected[0]
-    assert np.array_equal(loss.backward(), expected[1])
-
-
-def test_labels_and_their_one_hot_rows_are_the_same_target():
-    loss = SoftmaxCrossEntropy()
-    value, gradient = loss(SCORES, LABELS), loss.backward()
-    one_hot = [[0, 0, 0, 1], [0, 1, 0, 0], [1, 0, 0, 0]]
-    for dtype in (np.int64, np.float32, bool):
-        assert loss(SCORES, np.array(one_hot, dtype)) == pytest.approx(value, rel=1e-14)
-        assert np.allclose(loss.backward(), gradient, rtol=1e-14, atol=1e-17)
-
-
-def test_label_smoothing_moves_the_target_towards_the_uniform_distribution():
-    smoothed, plain = SoftmaxCrossEntropy(label_smoothing=0.2), SoftmaxCrossEntropy()
-    target = [[0.05, 0.05, 0.05, 0.85], [0.05, 0.85, 0.05, 0.05], [0.85, 0.05, 0.05, 0.05]]
-    assert smoothed(SCORES, LABELS) == pytest.approx(plain(SCORES, target), rel=1e-12)
-    assert np.allclose(smoothed.backward(), plain.backward(), rtol=1e-12)
-
-
-@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (2, 1, 3, 4)])
-@pytest.mark.parametrize("probabilities", [False, True])
-def test_scores_may_have_any_rank(shape, probabilities):
-    rng = np.random.default_rng(1)
-    scores = frozen(rng.normal(size=shape))
-    if probabilities:
-        target = rng.dirichlet(np.ones(4), shape[:-1])
-        flat = target.reshape(-1, 4)
-    else:
-        target = rng.integers(0, 4, shape[:-1])
-        flat = np.reshape(target, -1)
-    loss = SoftmaxCrossEntropy(WEIGHT)
-    value, gradient = loss(scores, target), loss.backward()
-    assert gradient.shape == shape
-    assert value == pytest.approx(loss(scores.reshape(-1, 4), flat), rel=1e-14)
-    assert np.allclose(gradient.reshape(-1, 4), loss.backward(), rtol=1e-14)
-
-
-@pytest.mark.parametrize(
-    ("options", "target", "kind", "parts"),
-    [
-        ({}, [0, 4, 1], ValueError, ["label 4 at (1,)", "4 classes 0 to 3"]),
-        ({}, [0, 1, -1], ValueError, ["label -1 at (2,)", "4 classes 0 to 3"]),
-        ({}, [0, 1, -100], ValueError, ["label -100 at (2,)"]),
-        ({"ignore_index": -100}, [0, -100, -1], ValueError, ["label -1 at (2,)"]),
-        ({"ignore_index": 7}, [7, 8, 0], ValueError, ["label 8 at (1,)"]),
-        ({}, np.array([0, 2**64 - 1, 0], np.uint64), ValueError, ["label 18446744073709551615 at (1,)"]),
-        ({}, [0.0, 1.0, 2.0], TypeError, ["integer labels", "float64"]),
-        ({"ignore_index": 1}, [0.0, 1.0, 2.0], TypeError, ["integer labels", "float64"]),
-        ({}, [True, False, True], TypeError, ["integer labels", "bool"]),
-        ({}, ["a", "b", "c"], TypeError, ["integer labels", "<U1"]),
-        ({}, [0, 1], ValueError, ["shape (3,) (labels)", "(3, 4) (probabilities)", "got (2,)"]),
-        ({}, 1, ValueError, ["got ()"]),
-        ({}, [[0], [1], [2]], ValueError, ["got (3, 1)"]),
-        ({}, np.ones((3, 5)) / 5, ValueError, ["got (3, 5)"]),
-        ({}, [[1, 0, 0, 0], [0.5, 0.4, 0, 0], [1, 0, 0, 0]], ValueError, ["sum to 1", "[0.5, 0.4, 0.0, 0.0] at 1"]),
-        ({}, [[1, 0, 0, 0], [1, 0, 0, 0], [1.5, -0.5, 0, 0]], ValueError, ["at 2"]),
-        ({}, [[np.nan, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0]], ValueError, ["at 0"]),
-        ({}, np.full((3, 4), 0.25j), TypeError, ["target", "complex128"]),
-        ({}, np.full((3, 4), None), TypeError, ["target", "object"]),
-    ],
-)
-def test_a_bad_target_is_refused_with_what_is_wrong(options, target, kind, parts):
-    loss = SoftmaxCrossEntropy(**options)
-    with pytest.raises(kind) as caught:
-        loss(SCORES, target)
-    message = str(caught.value)
-    assert message.startswith(f"{loss!r}: ")
-    assert [part for part in parts if part not in message] == []
-
-
-# Weights
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"weight": WEIGHT}, {"label_smoothing": 0.1}, {"weight": WEIGHT, "label_smoothing": 0.1}]
-)
-def test_a_sample_weight_of_two_is_as_good_as_the_sample_twice(options):
-    loss = SoftmaxCrossEntropy(**options)
-    value, gradient = loss(SCORES, LABELS, [2, 1, 0]), loss.backward()
-    twice = [0, 0, 1]
-    assert value == pytest.approx(loss(SCORES[twice], LABELS[twice]), rel=1e-12)
-    rows = loss.backward()
-    assert np.allclose(gradient, [rows[0] + rows[1], rows[2], [0] * 4], rtol=1e-12, atol=1e-17)
-
-
-def test_the_weights_matter_only_in_proportion():
-    loss = SoftmaxCrossEntropy()
-    value, gradient = loss(SCORES, LABELS, [1, 2, 3]), loss.backward()
-    assert loss(SCORES, LABELS, [10, 20, 30]) == pytest.approx(value, rel=1e-14)
-    assert np.allclose(loss.backward(), gradient, rtol=1e-13)
-
-
-def test_a_sample_weight_may_be_given_for_each_position():
-    rng = np.random.default_rng(2)
-    scores, labels = rng.normal(size=(2, 3, 4)), rng.integers(0, 4, (2, 3))
-    loss = SoftmaxCrossEntropy()
-    each = loss(scores, labels, [[1, 1, 1], [2, 2, 2]])
-    assert loss(scores, labels, [1, 2]) == pytest.approx(each, rel=1e-14)
-    assert loss(scores, labels, [[0, 0, 0], [0, 1, 0]]) == pytest.approx(loss(scores[1, 1], labels[1, 1]), rel=1e-14)
-
-
-@pytest.mark.parametrize(
-    ("sample_weight", "kind", "part"),
-    [
-        ([1, 2], ValueError, "expected sample_weight of shape (3,), got (2,)"),
-        (1.0, ValueError, "got ()"),
-        ([[1], [1], [1]], ValueError, "got (3, 1)"),
-        ([1, -1, 1], ValueError, "at least 0"),
-        ([1, np.nan, 1], ValueError, "finite"),
-        ([1, np.inf, 1], ValueError, "finite"),
-        (["a", "b", "c"], TypeError, "sample_weight: expected real numbers"),
-        ([1, 1j, 1], TypeError, "sample_weight: expected real numbers"),
-    ],
-)
-@pytest.mark.parametrize(
-    ("loss", "target"), [(SoftmaxCrossEntropy(), [0, 1, 2]), (MeanSquaredError(), SCORES[:, 0] + 1)], ids=["ce", "mse"]
-)
-def test_a_bad_sample_weight_is_refused_by_name(loss, target, sample_weight, kind, part):
-    y = SCORES if isinstance(loss, SoftmaxCrossEntropy) else SCORES[:, 0]
-    with pytest.raises(kind, match=re.escape(part)) as caught:
-        loss(y, target, sample_weight)
-    assert str(caught.value).startswith(repr(loss))
-
-
-@pytest.mark.parametrize("weight", [[1, -1], [np.nan, 1], [np.inf, 1], [[1, 2]], 3.0])
-def test_bad_class_weights_are_value_errors(weight):
-    with pytest.raises(ValueError, match="SoftmaxCrossEntropy: expected weight"):
-        SoftmaxCrossEntropy(weight)
-
-
-def test_class_weights_that_are_not_real_are_type_errors():
-    with pytest.raises(TypeError, match="SoftmaxCrossEntropy: weight"):
-        SoftmaxCrossEntropy(["a", "b"])
-
-
-def test_class_weights_must_be_as_many_as_the_classes():
-    with pytest.raises(ValueError, match=r"SoftmaxCrossEntropy\(\[1, 2\]\): expected .*\(\.\.\., 2\), got \(3, 4\)"):
-        SoftmaxCrossEntropy([1, 2])(SCORES, LABELS)
-
-
-@pytest.mark.parametrize("smoothing", [-0.1, 1.1, np.nan])
-def test_label_smoothing_lies_between_0_and_1(smoothing):
-    with pytest.raises(ValueError, match="label_smoothing from 0 to 1"):
-        SoftmaxCrossEntropy(label_smoothing=smoothing)
-
-
-def test_the_class_weights_given_are_copied():
-    weight = np.array(WEIGHT)
-    loss = SoftmaxCrossEntropy(weight)
-    before = loss(SCORES, LABELS)
-    weight[:] = 1
-    assert loss(SCORES, LABELS) == before
-
-
-# What is ignored
-
-
-@pytest.mark.parametrize("ignored", [-100, 0, 3, 77])
-def test_ignored_samples_are_as_if_they_were_not_there(ignored):
-    loss = SoftmaxCrossEntropy(ignore_index=ignored)
-    labels = np.array([1, ignored, 2])
-    value, gradient = loss(SCORES, labels), loss.backward()
-    kept = [0, 2]
-    assert value == pytest.approx(SoftmaxCrossEntropy()(SCORES[kept], labels[kept]), rel=1e-14)
-    assert gradient[1].tolist() == [0] * 4
-    assert gradient[kept].any(axis=1).all()
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"weight": WEIGHT}, {"label_smoothing": 0.1}, {"weight": WEIGHT, "label_smoothing": 0.1}]
-)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_batch_that_is_all_ignored_gives_zero(options, dtype):
-    loss = SoftmaxCrossEntropy(ignore_index=-1, **options)
-    scores = SCORES.astype(dtype)
-    assert loss(scores, [-1, -1, -1]) == 0.0
-    gradient = loss.backward()
-    assert gradient.tolist() == np.zeros((3, 4)).tolist()
-    assert gradient.dtype == dtype
-
-
-def test_a_batch_whose_weights_are_all_zero_gives_zero():
-    for loss, t in [(SoftmaxCrossEntropy(), LABELS), (SoftmaxCrossEntropy(), SHARES), (MeanSquaredError(), SHARES)]:
-        assert loss(SCORES, t, [0, 0, 0]) == 0.0
-        assert not loss.backward().any()
-    assert SoftmaxCrossEntropy([0, 0, 1, 0])(SCORES, LABELS) == 0.0
-
-
-def test_an_empty_batch_gives_zero():
-    loss = SoftmaxCrossEntropy()
-    assert loss(np.zeros((0, 4)), np.zeros(0, np.int64)) == 0.0
-    assert loss.backward().shape == (0, 4)
-    assert MeanSquaredError()(np.zeros((0, 4)), np.zeros((0, 4))) == 0.0
-
-
-# Any loss
-
-BOTH = pytest.mark.parametrize(
-    ("loss", "target"), [(SoftmaxCrossEntropy(), LABELS), (SoftmaxCrossEntropy(), SHARES), (MeanSquaredError(), SHARES)]
-)
-
-
-@BOTH
+@every_loss
 def test_a_loss_is_a_python_float_and_a_mean(loss, target):
     value, gradient = loss(SCORES, target), loss.backward()
     assert type(value) is float
@@ -466,7 +540,98 @@ def test_a_loss_is_a_python_float_and_a_mean(loss, target):
     assert np.allclose(4 * loss.backward()[:3], gradient, rtol=1e-12)
 
 
-@BOTH
+@every_loss
+def test_a_sample_weight_of_two_is_as_good_as_the_sample_twice(loss, target):
+    value, gradient = loss(SCORES, target, [2, 1, 0]), loss.backward()
+    twice = [0, 0, 1]
+    assert value == pytest.approx(loss(SCORES[twice], target[twice]), rel=1e-12)
+    rows = loss.backward()
+    assert np.allclose(gradient, [rows[0] + rows[1], rows[2], [0] * 4], rtol=1e-12, atol=1e-17)
+
+
+@every_loss
+def test_the_weights_matter_only_in_proportion(loss, target):
+    value, gradient = loss(SCORES, target, [1, 2, 3]), loss.backward()
+    for scale in (10, 1e-30, 1e30):
+        assert loss(SCORES, target, np.array([1, 2, 3]) * scale) == pytest.approx(value, rel=1e-13)
+        assert np.allclose(loss.backward(), gradient, rtol=1e-13, atol=1e-17)
+
+
+@every_loss
+def test_equal_weights_are_none(loss, target):
+    value, gradient = loss(SCORES, target), loss.backward()
+    assert loss(SCORES, target, [0.7, 0.7, 0.7]) == pytest.approx(value, rel=1e-13)
+    assert np.allclose(loss.backward(), gradient, rtol=1e-13, atol=1e-17)
+
+
+@every_loss
+def test_a_weight_for_each_position_is_one_for_each_row(loss, target):
+    scores, t = SCORES.reshape(1, 3, 4), target[None]
+    assert loss(scores, t, [[1, 0.5, 3]]) == pytest.approx(loss(SCORES, target, [1, 0.5, 3]), rel=1e-13)
+    expected = loss.backward()
+    loss(scores, t, [[1, 0.5, 3]])
+    assert np.allclose(loss.backward()[0], expected, rtol=1e-13)
+    assert loss(scores, t, [5]) == pytest.approx(loss(SCORES, target), rel=1e-13)
+
+
+@pytest.mark.parametrize("loss", [kind() for kind in ELEMENTWISE] + [BinaryCrossEntropy(3.0)], ids=repr)
+def test_a_weight_for_each_entry_can_leave_entries_out(loss):
+    value, gradient = loss(SCORES, SHARES, [[0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 1, 0]]), loss.backward()
+    assert value == pytest.approx(loss(SCORES[[0, 2], 2], SHARES[[0, 2], 2]), rel=1e-13)
+    assert np.allclose(gradient[[0, 2], 2], loss.backward(), rtol=1e-13)
+    assert np.count_nonzero(gradient) == 2
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.uint8, np.float32])
+def test_weights_may_be_of_any_real_dtype(loss, target, dtype):
+    assert loss(SCORES, target, np.array([1, 0, 1], dtype)) == loss(SCORES, target, [1.0, 0.0, 1.0])
+
+
+@every_loss
+def test_a_batch_whose_weights_are_all_zero_gives_zero(loss, target):
+    assert loss(SCORES, target, [0, 0, 0]) == 0.0
+    assert loss.backward().tolist() == np.zeros((3, 4)).tolist()
+
+
+@every_loss
+def test_an_empty_batch_gives_zero(loss, target):
+    assert loss(SCORES[:0], target[:0]) == 0.0
+    assert loss.backward().shape == (0, 4)
+    assert loss(SCORES[:0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "target", "plain", "weighted"),
+    [  # with weights of 1, 0.5 and 3; the class weights of the labels 3, 1, 0 are 3, 2 and 0.5
+        (SoftmaxCrossEntropy(), LABELS, 3, 4.5),
+        (SoftmaxCrossEntropy(WEIGHT), LABELS, 5.5, 5.5),
+        (SoftmaxCrossEntropy(WEIGHT, 0.1, 1), LABELS, 3.5, 4.5),
+        (SoftmaxCrossEntropy(WEIGHT), SHARES, 3, 4.5),
+        (MulticlassHinge(), LABELS, 3, 4.5),
+        (MeanSquaredError(), SHARES, 12, 18),
+        (MeanAbsoluteError(), SHARES, 12, 18),
+        (Huber(), SHARES, 12, 18),
+        (BinaryCrossEntropy(WEIGHT), SHARES, 12, 18),
+    ],
+)
+def test_the_total_weight_is_what_the_sum_was_divided_by(loss, target, plain, weighted):
+    loss(SCORES, target)
+    assert loss.total_weight() == plain
+    loss(SCORES, target, [1, 0.5, 3])
+    assert loss.total_weight() == weighted
+
+
+@every_loss
+def test_evaluation_in_uneven_batches_gives_the_loss_of_all(loss, target):
+    batches = [(SCORES[:1], target[:1]), (SCORES[1:], target[1:])]
+    assert evaluate(Sequential(loss), batches)["loss"] == pytest.approx(loss(SCORES, target), rel=1e-12)
+
+
+# What every loss has in common
+
+
+@every_loss
 @pytest.mark.parametrize("sample_weight", [None, frozen([1, 2, 3])])
 @pytest.mark.parametrize("dloss", [1.0, np.float64(0.5), 2])
 def test_float32_stays_float32(loss, target, sample_weight, dloss):
@@ -476,21 +641,45 @@ def test_float32_stays_float32(loss, target, sample_weight, dloss):
     assert loss(frozen(SCORES, np.float32)).dtype == np.float32
 
 
-@pytest.mark.parametrize("options", [{"weight": WEIGHT}, {"label_smoothing": 0.1}, {"ignore_index": 0}])
-@pytest.mark.parametrize("target", [LABELS, SHARES], ids=["labels", "shares"])
-def test_options_of_cross_entropy_keep_float32(options, target):
-    loss = SoftmaxCrossEntropy(**options)
-    loss(frozen(SCORES, np.float32), target)
+@every_loss
+def test_a_target_of_float64_does_not_make_float64_of_float32(loss, target):
+    value = loss(frozen(SCORES, np.float32), target)
+    assert loss.backward().dtype == np.float32
+    assert value == pytest.approx(loss(SCORES, target), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        (Huber(np.float64(0.5)), SHARES),
+        (BinaryCrossEntropy(np.float64(0.5)), SHARES),
+        (BinaryCrossEntropy(np.array(WEIGHT)), SHARES),
+        (MulticlassHinge(np.float64(0.5)), LABELS),
+        (SoftmaxCrossEntropy(np.array(WEIGHT), np.float64(0.5)), LABELS),
+        (SoftmaxCrossEntropy(np.array(WEIGHT), np.float64(0.5)), SHARES),
+    ],
+    ids=lambda value: repr(value) if isinstance(value, Loss) else "",
+)
+def test_options_of_float64_do_not_make_float64_of_float32(loss, target):
+    loss(frozen(SCORES, np.float32), target, np.ones(3))
     assert loss.backward().dtype == np.float32
 
 
-@BOTH
+@every_loss
+def test_integer_scores_are_taken_as_float32(loss, target):
+    scores = np.array([[1, 2, 3, 5], [4, 7, 2, 3], [0, -1, 2, 9]])
+    assert loss(scores, target) == loss(scores.astype(np.float32), target)
+    assert loss.backward().dtype == np.float32
+
+
+@every_loss
 def test_dloss_scales_the_gradient(loss, target):
     loss(SCORES, target)
     assert np.allclose(loss.backward(-2.5), -2.5 * loss.backward(), rtol=1e-14)
+    assert not loss.backward(0).any()
 
 
-@BOTH
+@every_loss
 def test_backward_can_be_repeated_and_what_it_returned_may_be_written_to(loss, target):
     loss(SCORES, target)
     first = loss.backward()
@@ -499,110 +688,352 @@ def test_backward_can_be_repeated_and_what_it_returned_may_be_written_to(loss, t
     assert np.array_equal(loss.backward(), expected)
 
 
-@BOTH
+@every_loss
 def test_the_second_pass_is_like_a_first(loss, target):
+    fresh = copy.deepcopy(loss)
+    fresh.clear_cache()
     loss(SCORES[:2] - 1, target[:2], [1, 5])
     loss.backward()
-    value, gradient = loss(SCORES, target), loss.backward()
-    fresh = type(loss)()
-    assert fresh(SCORES, target) == value
-    assert np.array_equal(fresh.backward(), gradient)
+    assert loss(SCORES, target) == fresh(SCORES, target)
+    assert np.array_equal(loss.backward(), fresh.backward())
 
 
-@BOTH
-def test_the_prediction_leaves_no_cache_behind(loss, target):
-    loss(SCORES, target)
-    loss(SCORES)
-    with pytest.raises(RuntimeError, match=r"\(\): backward before forward"):
+@every_loss
+@pytest.mark.parametrize("sample_weight", [None, [1, 2, 3]])
+def test_a_non_contiguous_input_gives_the_same(loss, target, sample_weight):
+    value, gradient = loss(SCORES, target, sample_weight), loss.backward()
+    wide, weights = np.zeros((3, 4, 2)), np.repeat([1.0, 2.0, 3.0], 2)[::2]
+    wide[..., 0] = SCORES
+    twice = np.repeat(target, 2, axis=0)[::2]
+    for scores in (wide[..., 0], np.asfortranarray(SCORES), SCORES[:, ::-1][:, ::-1]):
+        for t in (twice, np.asfortranarray(target)):
+            assert loss(scores, t, sample_weight and weights) == pytest.approx(value, rel=1e-14)
+            assert np.allclose(loss.backward(), gradient, rtol=1e-13, atol=1e-17)
+
+
+@every_loss
+def test_nothing_handed_in_is_written_to(loss, target):
+    scores, t, sample_weight = SCORES.copy(), target.copy(), np.array([1.0, 2.0, 3.0])
+    loss(scores, t, sample_weight)
+    loss.backward()
+    loss.backward()
+    loss(scores)
+    assert np.array_equal(scores, SCORES) and np.array_equal(t, target) and sample_weight.tolist() == [1, 2, 3]
+
+
+@every_loss
+@pytest.mark.parametrize("shape", [(4,), (2, 3, 4), (2, 1, 3, 4)])
+def test_scores_may_have_any_rank(loss, target, shape):
+    scores = frozen(np.random.default_rng(1).normal(size=shape))
+    rows = len(scores.reshape(-1, 4))
+    flat = np.concatenate([target] * 2)[:rows]
+    value, gradient = loss(scores, flat.reshape(shape if flat.ndim == 2 else shape[:-1])), loss.backward()
+    assert gradient.shape == shape
+    assert value == pytest.approx(loss(scores.reshape(-1, 4), flat), rel=1e-13)
+    assert np.allclose(gradient.reshape(-1, 4), loss.backward(), rtol=1e-13)
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), BinaryCrossEntropy()], ids=repr)
+def test_a_score_for_each_sample_needs_no_second_axis(loss):
+    value, gradient = loss(SCORES[:, :1], SHARES[:, :1], [1, 2, 3]), loss.backward()
+    assert loss(SCORES[:, 0], SHARES[:, 0], [1, 2, 3]) == pytest.approx(value, rel=1e-14)
+    assert np.array_equal(loss.backward(), gradient[:, 0])
+
+
+def test_all_are_losses_and_those_with_a_softmax_or_sigmoid_inside_take_scores():
+    for loss, _ in LOSSES:
+        assert isinstance(loss, Loss) and loss.is_loss
+        assert loss.takes_scores is isinstance(loss, (SoftmaxCrossEntropy, BinaryCrossEntropy))
+
+
+def test_the_repr_is_how_a_loss_was_made():
+    assert repr(BinaryCrossEntropy()) == "BinaryCrossEntropy()"
+    assert repr(BinaryCrossEntropy(pos_weight=[1, 2.5])) == "BinaryCrossEntropy(pos_weight=[1, 2.5])"
+    assert repr(Huber(0.5)) == "Huber(0.5)"
+    assert repr(MulticlassHinge(margin=2)) == "MulticlassHinge(margin=2)"
+
+
+# What is counted as right
+
+
+def test_binary_answers_are_counted_entry_by_entry():
+    loss = BinaryCrossEntropy()
+    loss(frozen([[2, -1, 0.1], [-3, 0, 5]]), [[1, 0, 0], [0, 0, 1]])
+    assert loss.count_correct() == (5, 6)
+    loss(frozen([2, -1, 0.1, -3]), [0.9, 0.6, 0.51, 0.2])
+    assert loss.count_correct() == (3, 4)
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), Loss()], ids=repr)
+def test_where_nothing_is_classified_nothing_is_counted(loss):
+    assert loss.count_correct() is None
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5), BinaryCrossEntropy()], ids=repr)
+@pytest.mark.parametrize(("y", "t"), [((3,), (3, 1)), ((3, 1), (3,)), ((3, 1), (3, 4)), ((3, 2), (2, 3)), ((3,), ())])
+def test_a_target_is_not_broadcast(loss, y, t):
+    message = f"{loss!r}: expected a target of shape {y}, like the prediction, got {t}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        loss(np.ones(y), np.ones(t))
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5), BinaryCrossEntropy()], ids=repr)
+def test_integer_and_boolean_targets_are_taken_and_others_refused(loss):
+    expected = loss(frozen([1.5, 2]), [1.0, 0.0])
+    for dtype in (np.uint8, np.int64, bool, np.float32):
+        assert loss(frozen([1.5, 2]), np.array([1, 0], dtype)) == expected
+    for bad in ([1j, 0], ["a", "b"], [None, None]):
+        with pytest.raises(TypeError, match=re.escape(f"{loss!r}: target: expected real numbers")):
+            loss(frozen([1.5, 2]), bad)
+
+
+@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES], ids=repr)
+def test_bad_scores_are_refused_by_name(loss):
+    for bad, kind in (
+        (np.full((3, 4), 1j), TypeError),
+        (np.full((3, 4), "a"), TypeError),
+        (np.float64(1.0), ValueError),
+    ):
+        with pytest.raises(kind) as caught:
+            loss(bad, [0, 1, 2])
+        assert str(caught.value).startswith(repr(loss))
+
+
+@pytest.mark.parametrize(
+    ("target", "part"),
+    [
+        ([0, 1, -0.1], "got -0.1 to 1.0"),
+        ([0, 1.1, 0], "got 0.0 to 1.1"),
+        ([0, 2, 1], "got 0.0 to 2.0"),
+        ([0, -1, 1], "got -1.0 to 1.0"),
+        ([0, math.nan, 1], "got nan to nan"),
+        ([0, math.inf, 1], "got 0.0 to inf"),
+    ],
+)
+def test_binary_targets_outside_of_0_to_1_are_refused_with_what_they_are(target, part):
+    loss = BinaryCrossEntropy()
+    with pytest.raises(ValueError, match=re.escape(f"BinaryCrossEntropy(): expected targets from 0 to 1, {part}")):
+        loss(frozen([1, 2, 3]), target)
+    with pytest.raises(RuntimeError):
         loss.backward()
 
 
-@BOTH
-def test_a_non_contiguous_input_gives_the_same(loss, target):
-    value, gradient = loss(SCORES, target), loss.backward()
-    wide = np.zeros((3, 4, 2))
-    wide[..., 0] = SCORES
-    assert loss(wide[..., 0], np.asfortranarray(target)) == value
-    assert np.allclose(loss.backward(), gradient, rtol=1e-14)
+@pytest.mark.parametrize("weight", [-1, [1, -1], [math.nan], math.inf, [[1, 2]]])
+def test_a_bad_weight_of_yes_is_refused(weight):
+    with pytest.raises(ValueError, match="BinaryCrossEntropy: pos_weight: expected"):
+        BinaryCrossEntropy(weight)
 
 
-def test_the_prediction_of_cross_entropy_is_the_softmax():
-    p = SoftmaxCrossEntropy()(frozen([[1, 3, 5, 2, 4]]))
-    assert np.allclose(p, [[0.01165623, 0.08612854, 0.63640865, 0.03168492, 0.23412166]], rtol=0, atol=5e-9)
+@pytest.mark.parametrize("weight", ["a", ["1", "2"], 1j, [None]])
+def test_a_weight_of_yes_that_is_not_real_is_refused(weight):
+    with pytest.raises(TypeError, match="BinaryCrossEntropy: pos_weight: expected real numbers"):
+        BinaryCrossEntropy(weight)
 
 
-def test_both_are_losses_and_one_takes_scores():
-    assert issubclass(SoftmaxCrossEntropy, Loss)
-    assert issubclass(MeanSquaredError, Loss)
-    assert [SoftmaxCrossEntropy().is_loss, MeanSquaredError().is_loss] == [True, True]
-    assert [SoftmaxCrossEntropy().takes_scores, MeanSquaredError().takes_scores] == [True, False]
-
-
-def test_a_linear_softmax_classifier_has_the_gradient_of_the_derivation():
-    rng = np.random.default_rng(3)
-    X, y = frozen(rng.normal(size=(7, 4))), rng.integers(0, 3, 7)
-    model = Sequential(Linear(4, 3, rng=0), SoftmaxCrossEntropy()).astype(np.float64)
-    model(X, y)
-    model.backward()
-    W, b = model[0].W.data, model[0].b.data
-    dW, db = [[0.0] * 3 for _ in range(4)], [0.0] * 3
-    for n in range(7):
-        e = [math.exp(sum(X[n, d] * W[d, k] for d in range(4)) + b[k]) for k in range(3)]
-        for k in range(3):
-            error = e[k] / sum(e) - (k == y[n])
-            db[k] += error / 7
-            for d in range(4):
-                dW[d][k] += X[n, d] * error / 7
-    assert np.allclose(model[0].W.grad, dW, rtol=0, atol=1e-15)
-    assert np.allclose(model[0].b.grad, db, rtol=0, atol=1e-15)
-
-
-def test_the_right_answers_are_counted_without_the_ignored():
-    loss = SoftmaxCrossEntropy()
-    loss(SCORES, [3, 1, 0])
-    assert loss.count_correct() == (2, 3)
-    loss(SCORES, SHARES)
-    assert loss.count_correct() == (3, 3)
-    loss = SoftmaxCrossEntropy(ignore_index=1, label_smoothing=0.1)
-    loss(SCORES, [3, 1, 0])
-    assert loss.count_correct() == (1, 2)
-    assert MeanSquaredError().count_correct() is None
-
-
-# The mean squared error
-
-
-def test_mean_squared_error_and_its_gradient_have_the_values_that_pytorch_gives():
-    y, t = frozen([[1, 2], [3, 4.5]]), frozen([[0, 2.5], [1, 4]])
-    loss = MeanSquaredError()
-    # PyTorch gives these; with weights 1 and 3, as the weighted sum over 2 · (1 + 3).
-    assert loss(y, t) == 1.375
-    assert loss.backward().tolist() == [[0.5, -0.25], [1.0, 0.25]]
-    assert loss(y, t, [1, 3]) == 1.75
-    assert loss.backward().tolist() == [[0.25, -0.125], [1.5, 0.375]]
-
-
-@pytest.mark.parametrize("sample_weight", [None, [1, 0.5, 3], np.arange(12.0).reshape(3, 4)])
-def test_the_gradient_of_mean_squared_error_is_that_of_its_value(sample_weight):
-    loss = MeanSquaredError()
-    expected = differences(loss, SCORES, SHARES, sample_weight)
-    loss(SCORES, SHARES, sample_weight)
-    assert np.allclose(loss.backward(), expected, rtol=1e-7, atol=1e-8)
-
-
-def test_the_prediction_of_mean_squared_error_is_its_input():
-    assert MeanSquaredError()(SCORES).tolist() == SCORES.tolist()
-
-
-@pytest.mark.parametrize(("y", "t"), [((3,), (3, 1)), ((3, 1), (3,)), ((3, 1), (3, 4)), ((3, 2), (2, 3)), ((3,), ())])
-def test_mean_squared_error_does_not_broadcast(y, t):
-    message = f"MeanSquaredError(): expected a target of shape {y}, like the prediction, got {t}"
+@pytest.mark.parametrize("weight", [[1, 2], [1, 2, 3], [1, 2, 3, 4, 5]])
+def test_the_weights_of_yes_must_be_as_many_as_the_features(weight):
+    message = f"BinaryCrossEntropy({weight}): expected x of shape (..., {len(weight)}), like pos_weight, got (3, 4)"
     with pytest.raises(ValueError, match=re.escape(message)):
-        MeanSquaredError()(np.ones(y), np.ones(t))
+        BinaryCrossEntropy(weight)(SCORES, SHARES)
 
 
-def test_mean_squared_error_takes_integer_targets_and_refuses_others():
-    assert MeanSquaredError()(frozen([1.5, 2]), np.array([1, 4], np.uint8)) == 2.125
-    for bad in ([1j, 0], ["a", "b"], [None, None]):
-        with pytest.raises(TypeError, match=r"MeanSquaredError\(\): target: expected real numbers"):
-            MeanSquaredError()(frozen([1.5, 2]), bad)
+def test_the_weights_of_yes_are_copied():
+    weight = np.array(WEIGHT)
+    loss = BinaryCrossEntropy(weight)
+    before = loss(SCORES, SHARES)
+    weight[:] = 1
+    assert loss(SCORES, SHARES) == before
+
+
+@pytest.mark.parametrize("delta", [0, 0.0, -1, math.nan, math.inf])
+def test_a_delta_out_of_range_is_refused(delta):
+    with pytest.raises(ValueError, match="Huber: expected delta to be"):
+        Huber(delta)
+
+
+@pytest.mark.parametrize("delta", ["1", None, True, [1.0], 1j])
+def test_a_delta_that_is_not_a_number_is_refused(delta):
+    with pytest.raises(TypeError, match="Huber: expected delta to be a number"):
+        Huber(delta)
+
+
+@pytest.mark.parametrize(
+    ("sample_weight", "kind", "part"),
+    [
+        ([1, 2], ValueError, "expected sample_weight of shape (3,)"),
+        (1.0, ValueError, "got ()"),
+        ([[1], [1], [1]], ValueError, "got (3, 1)"),
+        ([1, -1, 1], ValueError, "at least 0"),
+        ([1, np.nan, 1], ValueError, "finite"),
+        ([1, np.inf, 1], ValueError, "finite"),
+        (["a", "b", "c"], TypeError, "sample_weight: expected real numbers"),
+        ([1, 1j, 1], TypeError, "sample_weight: expected real numbers"),
+    ],
+)
+@every_loss
+def test_a_bad_sample_weight_is_refused_by_name(loss, target, sample_weight, kind, part):
+    with pytest.raises(kind, match=re.escape(part)) as caught:
+        loss(SCORES, target, sample_weight)
+    assert str(caught.value).startswith(repr(loss))
+
+
+class Sigmoid(Layer):
+    gives_probabilities = True
+
+    def forward(self, x):
+        self.cache = y = 1 / (1 + np.exp(-x))
+        return y
+
+    def backward(self, dy):
+        y = self.cache
+        return dy * y * (1 - y)
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), SoftmaxCrossEntropy()], ids=repr)
+@pytest.mark.parametrize("layer", [Sigmoid(), Softmax()], ids=repr)
+def test_probabilities_in_front_of_a_loss_that_takes_scores_are_refused(loss, layer):
+    message = re.escape(f"{layer!r} in front of {loss!r}")
+    with pytest.raises(ValueError, match=message):
+        Sequential(Linear(4, 2), layer, loss)
+    with pytest.raises(ValueError, match=message):
+        Sequential(Sequential(Linear(4, 2), layer), loss)
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber()], ids=repr)
+def test_a_regression_may_learn_probabilities(loss):
+    Sequential(Linear(4, 2), Sigmoid(), loss)(np.ones((3, 4)), np.zeros((3, 2)))
+
+
+# Training
+
+
+def plane(seed=0):
+    """x, and y that depends on it linearly."""
+    x = np.random.default_rng(seed).normal(size=(64, 3)).astype(np.float32)
+    return x, x @ np.array([[1.0], [-2.0], [0.5]], np.float32) + 0.25
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), Huber(0.1)], ids=repr)
+def test_every_regression_finds_the_plane(loss):
+    model = Sequential(Linear(3, 1, rng=0), loss)
+    train = Batches(*plane(), batch_size=64, rng=0)
+    history = fit(model, Adam(model.parameters(), lambda step: 0.1 * 0.99**step), train, epochs=500, progress=False)
+    assert set(history) == {"loss", "seconds"}
+    assert history["loss"][-1] < 1e-2 * history["loss"][0]
+    np.testing.assert_allclose(model[0].W.data[:, 0], [1, -2, 0.5], atol=1e-2)
+    np.testing.assert_allclose(model[0].b.data, [0.25], atol=1e-2)
+
+
+def test_outliers_pull_the_squared_error_and_hardly_the_others():
+    x, y = plane()
+    y[::8] += 100
+    errors = {}
+    for loss in (MeanSquaredError(), MeanAbsoluteError(), Huber()):
+        model = Sequential(Linear(3, 1, rng=0), loss)
+        schedule = Adam(model.parameters(), lambda step: 0.1 * 0.995**step)
+        fit(model, schedule, [(x, y)], epochs=1000, progress=False)
+        errors[type(loss)] = abs(model[0].b.data[0] - 0.25)
+    assert errors[MeanSquaredError] > 5 > 0.5 > max(errors[MeanAbsoluteError], errors[Huber])
+
+
+def test_binary_cross_entropy_learns_to_say_yes():
+    x, y = plane()
+    answers = (y > 0).astype(np.int64)
+    model = Sequential(Linear(3, 1, rng=0), BinaryCrossEntropy())
+    history = fit(model, SGD(model.parameters(), lr=2.0), [(x, answers)], epochs=300, progress=False)
+    assert history["accuracy"][-1] == evaluate(model, [(x, answers)])["accuracy"] == 1.0
+    p = predict(model, x)
+    assert p.shape == (64, 1) and ((p > 0.5) == answers).all()
+
+
+def test_a_larger_weight_of_yes_makes_the_model_say_it_more_often():
+    # With the bias alone, one yes that counts three times is as good as the three noes.
+    x, answers = np.zeros((4, 1), np.float32), np.array([[1], [0], [0], [0]])
+    model = Sequential(Linear(1, 1, rng=0), BinaryCrossEntropy(pos_weight=3))
+    fit(model, SGD(model.parameters(), lr=1.0), [(x, answers)], epochs=200, progress=False)
+    assert predict(model, x[:1])[0, 0] == pytest.approx(0.5, abs=1e-4)
+
+
+# A loss of one's own
+
+
+class LogCosh(Loss):
+    def forward(self, y, target=None):
+        if target is None:
+            self.clear_cache()
+            return y
+        self.cache = e = y - target
+        return float(np.mean(np.logaddexp(e, -e) - math.log(2)))
+
+    def backward(self, dloss=1.0):
+        e = self.cache
+        return np.tanh(e) * (float(dloss) / e.size)
+
+
+def test_a_loss_of_ones_own_is_checked_and_trained_like_the_built_in_ones():
+    check_layer(LogCosh(), SCORES, SHARES)
+    model = Sequential(Linear(3, 1, rng=0), LogCosh())
+    x, y = plane()
+    check_layer(model, x, y)
+    optimizer = Adam(model.parameters(), lambda step: 0.1 * 0.99**step)
+    history = fit(
+        model, optimizer, Batches(x, y, batch_size=16, rng=0), epochs=100, validation=[(x, y)], progress=False
+    )
+    assert set(history) == {"loss", "val_loss", "seconds"}
+    assert history["val_loss"][-1] < 1e-4
+    np.testing.assert_allclose(predict(model, x), y, atol=0.05)
+
+
+def test_a_loss_of_ones_own_is_averaged_over_samples_and_may_count_what_is_right():
+    class Near(LogCosh):
+        def count_correct(self):
+            return int(np.count_nonzero(abs(self.cache) < 1)), self.cache.size
+
+    batches = [(SCORES[:1], SHARES[:1]), (SCORES[1:], SHARES[1:])]
+    result = evaluate(Sequential(Near()), batches)
+    assert result["loss"] == pytest.approx(LogCosh()(SCORES, SHARES), rel=1e-12)
+    assert result["accuracy"] == 3 / 12
+    model = Sequential(Linear(4, 4, rng=0), Near())
+    history = fit(model, SGD(model.parameters(), lr=0.1), batches, epochs=1, progress=False)
+    assert set(history) == {"loss", "accuracy", "seconds"}
+
+
+def test_a_loss_of_ones_own_with_a_wrong_gradient_is_found_out():
+    class Sum(LogCosh):
+        def backward(self, dloss=1.0):
+            return np.tanh(self.cache) * dloss
+
+    class Unscaled(LogCosh):
+        def backward(self, dloss=1.0):
+            return super().backward()
+
+    class ReportsAnother(LogCosh):
+        def forward(self, y, target=None):
+            super().forward(y, target)
+            return float(np.sum(np.square(self.backward())))
+
+    for wrong in (Sum, Unscaled, ReportsAnother):
+        with pytest.raises(LayerCheckError, match="wrong gradient of y"):
+            check_layer(wrong(), SCORES, SHARES)
+
+
+def test_a_loss_of_ones_own_with_a_sigmoid_inside_says_so():
+    class TakesScores(LogCosh):
+        takes_scores = True
+
+    with pytest.raises(ValueError, match=r"Softmax\(\) in front of TakesScores\(\)"):
+        Sequential(Linear(4, 2), Softmax(), TakesScores())
+    Sequential(Linear(4, 2), Softmax(), LogCosh())
+
+
+def test_the_base_says_what_a_loss_of_ones_own_lacks():
+    class Empty(Loss):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Empty\(\): has no forward"):
+        Empty()(SCORES, SHARES)
+    with pytest.raises(NotImplementedError, match=r"Empty\(\): has no backward"):
+        Empty().backward()
