@@ -1,139 +1,14 @@
-"""Optimizers: what to do with a gradient.
-
-All parameters of an optimizer lie in one vector, so an update is a few array operations. The author of a new one
-writes `update(w, g, lr)` on that vector; the base class owns the rest: the vector itself, the step count, clipping,
-weight decay and the state.
-"""
+"""The optimizers of first order, by growing complexity."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
-from numpy.typing import ArrayLike
 
-from .arguments import misfits, named_arrays, number
-from .layer import Parameter
-
-LearningRate = float | Callable[[int], float]
-
-
-class Optimizer:
-    """The base of optimizers.
-
-    parameters: what `model.parameters()` returns. Their data and gradients move into two vectors here, and the
-    parameters keep views; an array that is assigned to a parameter later is copied in at the next step.
-    lr: the learning rate, or a function of the step, which counts from 0.
-    A step clears the gradients of these parameters only. Weights are tied by sharing a Parameter, not its data; and a
-    model and its optimizer are copied or pickled together, in one call, or saved through their state_dict.
-    weight_decay: λ; λ w is added to the gradient of every parameter whose `decay` is true.
-    clip_norm: a gradient whose norm, over all parameters, is larger is scaled down to it; before weight decay.
-    Raises TypeError for what is not a Parameter or a number; ValueError for no parameters, for parameters of
-    several dtypes, and for a number out of range.
-    """
-
-    def __init__(
-        self,
-        parameters: Iterable[Parameter],
-        lr: LearningRate,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = None,
-    ) -> None:
-        self.parameters = _distinct(self.name, parameters)
-        self.lr = lr if callable(lr) else number(self.name, "lr", lr)
-        self.weight_decay = number(self.name, "weight_decay", weight_decay)
-        self.clip_norm = math.inf if clip_norm is None else number(self.name, "clip_norm", clip_norm)
-        self.steps = 0
-        self.moments: dict[str, Array] = {}
-        self._move_in()
-
-    @property
-    def name(self) -> str:
-        return type(self).__name__
-
-    def update(self, w: Array, g: Array, lr: float) -> None:
-        """Change w, in place, by the gradient g, which may be overwritten."""
-        raise NotImplementedError(f"{self.name} has no update")
-
-    def step(self) -> None:
-        """Apply the gradients that have been added up since the last step, and set them to zero."""
-        self._gather()
-        w, g = self._w, self._g
-        lr = number(self.name, "lr", self.lr(self.steps)) if callable(self.lr) else self.lr
-        if self.clip_norm < math.inf and (norm := _norm(g)) > self.clip_norm:
-            g *= self.clip_norm / norm
-        if self.weight_decay:
-            self.decay(w, g, lr)
-        self.update(w, g, lr)
-        g.fill(0)
-        self.steps += 1
-
-    def decay(self, w: Array, g: Array, lr: float) -> None:
-        """Apply weight decay; this base adds it to the gradient."""
-        for p, w_p, g_p in self._views:
-            if p.decay:
-                g_p += self.weight_decay * w_p
-
-    def zero_grad(self) -> None:
-        """Set all gradients to zero; a step does so too."""
-        self._gather()
-        self._g.fill(0)
-
-    def moment(self, name: str) -> Array:
-        """A new vector of zeros beside w, which is part of the state."""
-        self.moments[name] = np.zeros_like(self._w)
-        return self.moments[name]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The number of steps taken, and a copy of each moment."""
-        return {"steps": self.steps} | {name: moment.copy() for name, moment in self.moments.items()}
-
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Go on where another optimizer of the same kind stopped.
-
-        Raises ValueError that lists every missing, unexpected and unfit name; nothing has been changed then.
-        """
-        arrays = named_arrays(self.name, state)
-        if problems := misfits({"steps": np.asarray(self.steps)} | self.moments, arrays):
-            raise ValueError(f"{self.name}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
-        if arrays["steps"] < 0:
-            raise ValueError(f"{self.name}: expected steps to be at least 0, got {arrays['steps']}")
-        self.steps = int(arrays["steps"])
-        for name, moment in self.moments.items():
-            moment[...] = arrays[name]
-
-    def _move_in(self) -> None:
-        """Make the two vectors, and the parameters views of them."""
-        self._w = np.concatenate([p.data.reshape(-1) for p in self.parameters])
-        self._g = np.concatenate([p.grad.reshape(-1) for p in self.parameters])
-        self._views, end = [], 0
-        for p in self.parameters:
-            start, end = end, end + p.data.size
-            self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
-        self._gather()
-
-    # A view is copied as an array of its own: a copy makes its vectors anew.
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_w", "_g", "_views")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._move_in()
-
-    def _gather(self) -> None:
-        """Bring home what was assigned to a parameter from outside."""
-        for p, w, g in self._views:
-            if p.data is not w or p.grad is not g:
-                if {p.data.shape, p.grad.shape} != {w.shape} or {p.data.dtype, p.grad.dtype} != {w.dtype}:
-                    raise ValueError(
-                        f"{self.name}: expected a parameter of shape {w.shape} and {w.dtype}, as when it "
-                        f"was made, got {p.data.shape} and {p.data.dtype}; make a new optimizer after changing a model"
-                    )
-                w[...], g[...] = p.data, p.grad
-                p.data, p.grad = w, g
+from .arguments import number
+from .optimizer import ClipNorm, LearningRate, Optimizer, Parameters
 
 
 class SGD(Optimizer):
@@ -148,12 +23,12 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: LearningRate,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
-        clip_norm: float | None = None,
+        clip_norm: ClipNorm = None,
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm)
         self.momentum = number(self.name, "momentum", momentum, below=1.0)
@@ -161,35 +36,148 @@ class SGD(Optimizer):
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov needs a momentum above 0")
         if momentum:
-            self.moment("v")
+            self.add_moments("v")
 
-    def update(self, w: Array, g: Array, lr: float) -> None:
-        if self.momentum:
-            v = self.moments["v"]
+    def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
+        for v in moments:
             v *= self.momentum
             v += g
             g = g + self.momentum * v if self.nesterov else v
         w -= lr * g
 
 
-def _norm(g: Array) -> float:
-    with np.errstate(over="ignore"):
-        square = float(g.dot(g))
-    return math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(g.astype(np.float64)))
+class RMSprop(Optimizer):
+    """Divides each entry's gradient by the root of a running mean of its square.
+
+    Update      v ← α v + (1 − α) g²      u ← μ u + g / (√v + ε)      w ← w − lr u
+
+    alpha: α.  eps: ε.  momentum: μ, from 0 to below 1; without it u is g / (√v + ε).  The rest as in Optimizer.
+    The same as PyTorch's, not centered.
+    Source: Tieleman and Hinton 2012.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: LearningRate = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_norm: ClipNorm = None,
+    ) -> None:
+        super().__init__(parameters, lr, weight_decay, clip_norm)
+        self.alpha = number(self.name, "alpha", alpha, below=1.0)
+        self.eps = number(self.name, "eps", eps)
+        self.momentum = number(self.name, "momentum", momentum, below=1.0)
+        self.add_moments("v", *["u"] * bool(momentum))
+
+    def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
+        v, *velocity = moments
+        v *= self.alpha
+        v += (1 - self.alpha) * g * g
+        g /= np.sqrt(v) + self.eps
+        for u in velocity:
+            u *= self.momentum
+            u += g
+            g = u
+        w -= lr * g
 
 
-def _distinct(owner: str, parameters: Iterable[Parameter]) -> list[Parameter]:
-    """The parameters, each once, once they are known to fit into one vector."""
-    if not isinstance(parameters, Iterable):
-        raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {parameters!r}")
-    found = list(parameters)
-    for p in found:
-        if not isinstance(p, Parameter):
-            raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {p!r} among them")
-    if not found:
-        raise ValueError(f"{owner}: expected at least one parameter, got none")
-    if len(dtypes := {str(p.data.dtype) for p in found}) > 1:
-        raise ValueError(
-            f"{owner}: expected parameters of one dtype, got {' and '.join(sorted(dtypes))}; use model.astype"
-        )
-    return list({id(p): p for p in found}.values())
+class Adagrad(Optimizer):
+    """Divides each entry's gradient by the root of the sum of all its squares so far.
+
+    Update      v ← v + g²      w ← w − lr g / (√v + ε)
+
+    eps: ε.  The rest as in Optimizer. The same as PyTorch's with its default lr_decay of 0.
+    Source: Duchi, Hazan and Singer 2011.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: LearningRate = 0.01,
+        eps: float = 1e-10,
+        weight_decay: float = 0.0,
+        clip_norm: ClipNorm = None,
+    ) -> None:
+        super().__init__(parameters, lr, weight_decay, clip_norm)
+        self.eps = number(self.name, "eps", eps)
+        self.add_moments("v")
+
+    def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
+        (v,) = moments
+        v += g * g
+        w -= lr * g / (np.sqrt(v) + self.eps)
+
+
+class Adam(Optimizer):
+    """Running means of the gradient and of its square, both freed of their bias towards the zero they start from.
+
+    Update      m ← β₁ m + (1 − β₁) g      v ← β₂ v + (1 − β₂) g²
+                w ← w − lr m̂ / (√v̂ + ε),  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ),  t counted from 1
+
+    betas: β₁ and β₂.  eps: ε.  The rest as in Optimizer. The same as PyTorch's, without amsgrad.
+    Source: Kingma and Ba 2015.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: LearningRate = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        clip_norm: ClipNorm = None,
+    ) -> None:
+        super().__init__(parameters, lr, weight_decay, clip_norm)
+        if not hasattr(betas, "__len__"):
+            raise TypeError(f"{self.name}: expected betas to be a pair of numbers, got {betas!r}")
+        if len(betas) != 2:
+            raise ValueError(f"{self.name}: expected betas to be a pair of numbers, got {betas!r}")
+        self.betas = tuple(number(self.name, "each of betas", beta, below=1.0) for beta in betas)
+        self.eps = number(self.name, "eps", eps)
+        self.add_moments("m", "v")
+
+    # √v̂ + ε is formed in place of g, whose square v has taken up by then.
+    def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
+        m, v = moments
+        (beta1, beta2), t = self.betas, self.steps + 1
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        np.multiply(g, g, out=g)
+        g *= 1 - beta2
+        v += g
+        np.sqrt(v, out=g)
+        g *= 1 / math.sqrt(1 - beta2**t)
+        g += self.eps
+        np.divide(m, g, out=g)
+        g *= lr / (1 - beta1**t)
+        w -= g
+
+
+class AdamW(Adam):
+    """Adam with weight decay of its own, which the running means do not see.
+
+    Update      w ← (1 − lr λ) w for parameters that decay, then as Adam
+
+    weight_decay: λ.  The rest as in Adam. The same as PyTorch's.
+    Source: Loshchilov and Hutter 2019.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: LearningRate = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        clip_norm: ClipNorm = None,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay, clip_norm)
+
+    def decay(self, w: Array, g: Array, lr: float) -> None:
+        for p, w_p, _ in self._views:
+            if p.decay:
+                w_p *= 1 - lr * self.weight_decay
