@@ -1,6 +1,10 @@
-"""The bundled digits, the split, and batches."""
+"""The bundled digits, IDX files, the split, encodings, and batches."""
 
+import gzip
 import hashlib
+import struct
+import tracemalloc
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 
 import minnet
 from minnet import Batches, load_digits, train_test_split
+from minnet.data import Standardize, load_idx, one_hot
 
 DATASETS = Path(__file__).parent.parent / "datasets"
 
@@ -292,3 +297,487 @@ def test_the_order_follows_the_generator_that_is_given_or_the_packages():
 def test_wrong_arguments_are_refused_when_batches_are_made(change, error, text):
     with pytest.raises(error, match=text):
         Batches(**({"x": np.zeros((4, 2)), "y": np.arange(4), "batch_size": 2} | change))
+
+
+def weighted(n):
+    """n rows with their numbers as labels and, in two further arrays, as weights and as rows of integers."""
+    x, ids = numbered(n)
+    return x, ids, (ids * 2.0, np.stack([ids, ids + 1, ids + 2], axis=1))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("chunk_bytes", [1, 2**25])
+def test_extra_arrays_are_handed_out_in_step(monkeypatch, shuffle, chunk_bytes):
+    monkeypatch.setattr(minnet.data, "CHUNK_BYTES", chunk_bytes)
+    x, ids, extra = weighted(23)
+    seen = []
+    for bx, by, weights, rows in Batches(x, ids, 4, shuffle, extra=extra, rng=0):
+        assert np.array_equal(bx, x[by]) and np.array_equal(weights, 2 * by) and np.array_equal(rows[:, 2], by + 2)
+        assert rows.shape == (len(by), 3)
+        seen += by.tolist()
+    assert sorted(seen) == list(range(23))
+    assert (seen == sorted(seen)) is not shuffle
+
+
+def test_extra_arrays_change_neither_order_nor_batches():
+    x, ids, extra = weighted(20)
+    plain = [(bx.tolist(), by.tolist()) for bx, by in Batches(x, ids, 6, rng=3)]
+    assert [(bx.tolist(), by.tolist()) for bx, by, *_ in Batches(x, ids, 6, extra=extra, rng=3)] == plain
+
+
+def test_extra_arrays_are_treated_as_y():
+    x, ids, extra = weighted(4)
+    ((_, _, weights, rows),) = Batches(x, ids, 4, extra=extra)
+    assert weights.dtype == np.float32 and rows.dtype == ids.dtype
+    ((_, _, weights, _),) = Batches(x, ids, 4, dtype=None, extra=extra)
+    assert weights.dtype == np.float64
+    ((*_, listed),) = Batches(x, ids, 4, False, extra=[[1, 2, 3, 4]])
+    assert listed.tolist() == [1, 2, 3, 4]
+
+
+def test_a_transform_is_given_each_batch_as_it_is_handed_out_and_the_generator():
+    calls = []
+
+    def transform(x, rng):
+        calls.append((x.shape, x.dtype, rng))
+        return x + 100
+
+    rng = np.random.default_rng(0)
+    x, ids = numbered(10)
+    for bx, by in Batches(x.astype(np.uint8), ids, 4, transform=transform, rng=rng):
+        assert np.array_equal(bx[:, 0], by + 100)
+        assert np.issubdtype(by.dtype, np.integer)
+    assert calls == [((rows, 2), np.float32, rng) for rows in (4, 4, 2)]
+
+
+def test_a_transform_leaves_extra_arrays_alone_and_may_change_the_shape_of_a_row():
+    x, ids, extra = weighted(6)
+    for bx, by, weights, _ in Batches(x, ids, 4, extra=extra, transform=lambda x, rng: np.stack([x, -x], axis=1)):
+        assert bx.shape == (len(by), 2, 2)
+        assert np.array_equal(bx[:, 1, 0], -by) and np.array_equal(weights, 2 * by)
+
+
+def test_every_walk_is_transformed_anew_and_the_same_seed_gives_the_same_walks():
+    def noisy(x, rng):
+        return x + rng.normal(size=x.shape)
+
+    def walks(seed):
+        batches = Batches(*numbered(10), 4, False, transform=noisy, rng=seed)
+        return [np.concatenate([x for x, _ in batches]).tolist() for _ in range(2)]
+
+    first, again, other = walks(1), walks(1), walks(2)
+    assert first == again != other
+    assert first[0] != first[1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [(np.float32, np.float32), (np.float64, np.float64), (None, np.float64)]
+)
+def test_what_a_transform_promotes_is_cast_back_if_a_dtype_is_asked_for(dtype, expected):
+    x, ids = numbered(4)
+    batches = Batches(x, ids, 2, dtype=dtype, transform=lambda x, rng: x * np.ones(2))
+    assert {bx.dtype for bx, _ in batches} == {np.dtype(expected)}
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_transform_that_writes_into_its_batch_does_not_change_the_data(shuffle):
+    def negate(x, rng):
+        x *= -1
+        return x
+
+    x, ids = numbered(10)
+    batches = Batches(x, ids, 4, shuffle, transform=negate, rng=0)
+    for _ in range(2):
+        for bx, by in batches:
+            assert np.array_equal(bx[:, 0], -by)
+    assert np.array_equal(x, numbered(10)[0])
+
+
+@pytest.mark.parametrize(
+    ("transform", "error", "text"),
+    [
+        (lambda x, rng: x[:-1], ValueError, r"4 rows for x \(4, 2\), got \(3, 2\)"),
+        (lambda x, rng: 1.0, ValueError, r"4 rows .* got \(\)"),
+        (lambda x, rng: None, TypeError, "transform: expected real numbers"),
+        (lambda x, rng: x * 1j, TypeError, "transform: expected real numbers"),
+    ],
+)
+def test_a_transform_that_gives_something_else_is_refused(transform, error, text):
+    with pytest.raises(error, match=f"^Batches: .*{text}"):
+        next(iter(Batches(*numbered(10), 4, transform=transform)))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        ({"extra": np.ones(4)}, TypeError, "extra to be a tuple of arrays, got ndarray"),
+        ({"extra": (np.ones(4), np.ones(3))}, ValueError, r"extra\[1\] .* 4 samples, got \(3,\)"),
+        ({"extra": (1.0,)}, ValueError, r"extra\[0\] .* got \(\)"),
+        ({"transform": "flip"}, TypeError, "transform .* got 'flip'"),
+    ],
+)
+def test_extra_arrays_and_transforms_are_checked_when_batches_are_made(change, error, text):
+    with pytest.raises(error, match=f"^Batches: expected {text}"):
+        Batches(*numbered(4), 2, **change)
+
+
+def test_one_hot_rows_are_one_at_the_label():
+    result = one_hot([2, 0, 1, 2])
+    assert result.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64])
+def test_one_hot_takes_labels_of_any_integer_dtype_and_rank(dtype):
+    assert one_hot(np.array([[0, 1], [1, 0]], dtype), 3).tolist() == [[[1, 0, 0], [0, 1, 0]], [[0, 1, 0], [1, 0, 0]]]
+    assert one_hot(dtype(1)).tolist() == [0, 1]
+    assert one_hot(np.array([255], np.uint8)).shape == (1, 256)
+
+
+def test_one_hot_of_no_labels_has_no_rows():
+    assert one_hot([], classes=4).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "error", "text"),
+    [
+        ([0, 3], 3, ValueError, "from 0 to 2, got 0 to 3"),
+        ([-1, 1], None, ValueError, "from 0 to 1, got -1 to 1"),
+        ([-1], None, ValueError, "got -1 to -1"),
+        ([], None, ValueError, "expected classes"),
+        ([0.0, 1.0], None, TypeError, "float64"),
+        ([True, False], None, TypeError, "bool"),
+        (["0"], None, TypeError, "integer labels"),
+        ([0], 0, ValueError, "classes"),
+        ([0], 2.0, TypeError, "classes"),
+    ],
+)
+def test_what_are_not_labels_of_these_classes_is_refused(y, classes, error, text):
+    with pytest.raises(error, match=f"^one_hot: .*{text}"):
+        one_hot(np.array(y), classes)
+
+
+def test_standardized_features_are_measured_in_standard_deviations_from_the_mean():
+    x = np.array([[1.0, 10.0], [3.0, 30.0], [5.0, 50.0], [7.0, 30.0]])
+    scale = Standardize()
+    result = scale.fit_transform(x)
+    assert scale.mean.tolist() == [4, 30]
+    assert scale.std == pytest.approx([5**0.5, 200**0.5], rel=1e-15)
+    assert result[:, 0] == pytest.approx([-3 / 5**0.5, -1 / 5**0.5, 1 / 5**0.5, 3 / 5**0.5], rel=1e-15)
+    assert result[:, 1] == pytest.approx([-(2**0.5), 0, 2**0.5, 0], rel=1e-15)
+
+
+def test_the_test_part_is_measured_by_the_training_part():
+    scale = Standardize().fit([[0.0], [2.0]])
+    assert scale.transform([[4.0], [1.0]]).tolist() == [[3], [0]]
+    assert scale.transform([4.0]).tolist() == [3]
+    assert scale.fit([[0.0], [4.0]]).transform([[4.0]]).tolist() == [[1]]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8, np.int64])
+@pytest.mark.parametrize("value", [0.1, 7, 99.9])
+def test_constant_features_become_zero_and_stay_finite(dtype, value):
+    scale = Standardize()
+    x = np.full((1000, 2), value, dtype)
+    x[:, 1] = np.arange(1000) % 2
+    assert (scale.fit_transform(x)[:, 0] == 0).all()
+    x[0, 0] += 1
+    assert np.isfinite(scale.transform(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (np.float16, np.float16),
+        (np.float32, np.float32),
+        (np.float64, np.float64),
+        (np.uint8, np.float32),
+        (np.int64, np.float32),
+        (np.bool_, np.float32),
+    ],
+)
+def test_standardized_floats_keep_their_dtype_and_the_rest_becomes_float32(dtype, expected):
+    x = np.array([[0, 1], [1, 1], [1, 0]], dtype)
+    scale = Standardize().fit(x)
+    assert scale.transform(x).dtype == expected
+    assert scale.mean.dtype == scale.std.dtype == np.float64
+
+
+def test_statistics_are_computed_in_float64():
+    x = np.repeat(np.array([[10_000_000.0], [10_000_001.0]], np.float32), 5000, axis=0)
+    scale = Standardize().fit(x)
+    assert scale.mean == pytest.approx([10_000_000.5], rel=1e-15) and scale.std == pytest.approx([0.5], rel=1e-12)
+    assert np.unique(scale.transform(x)).tolist() == [-1, 1]
+    half = np.full((3000, 1), 60000, np.float16)
+    half[::2] = 59968
+    assert Standardize().fit(half).std == pytest.approx([16], rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(60, 3), (5, 12, 3), (2, 5, 6, 3)])
+def test_features_are_on_the_last_axis_whatever_the_rank(shape):
+    rows = np.random.default_rng(0).normal(3, 2, (60, 3))
+    scale = Standardize()
+    result = scale.fit_transform(rows.reshape(shape))
+    assert result.shape == shape
+    assert np.array_equal(result.reshape(60, 3), Standardize().fit_transform(rows))
+    assert result.reshape(60, 3).mean(axis=0) == pytest.approx(0, abs=1e-14)
+    assert result.reshape(60, 3).std(axis=0) == pytest.approx(1, rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_standardize_writes_into_nothing_and_shares_nothing(dtype):
+    x = np.array([[0, 1], [2, 1]], dtype)
+    x.flags.writeable = False
+    result = Standardize().fit_transform(x)
+    assert not np.shares_memory(result, x) and result.flags.writeable
+
+
+def test_transform_before_fit_is_named():
+    with pytest.raises(RuntimeError, match=r"^Standardize: transform before fit"):
+        Standardize().transform([[1.0]])
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "text"),
+    [
+        ([1.0, 2.0], ValueError, r"shape \(N, ..., D\).*\(2,\)"),
+        (3.0, ValueError, r"shape \(N, ..., D\)"),
+        (np.zeros((0, 2)), ValueError, r"\(0, 2\)"),
+        ([[1.0, np.nan]], ValueError, "finite"),
+        ([[1.0, np.inf]], ValueError, "finite"),
+        ([[1j, 2]], TypeError, "complex"),
+        ([["a"]], TypeError, "real numbers"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_and_changes_nothing(x, error, text):
+    scale = Standardize().fit([[0.0, 0.0], [2.0, 2.0]])
+    with pytest.raises(error, match=f"^Standardize: .*{text}"):
+        scale.fit(x)
+    assert scale.transform([[2.0, 4.0]]).tolist() == [[1, 3]]
+
+
+@pytest.mark.parametrize("x", [[[1.0, 2.0, 3.0]], [[1.0]], 1.0])
+def test_other_features_than_those_fitted_are_refused(x):
+    scale = Standardize().fit([[0.0, 0.0], [2.0, 2.0]])
+    with pytest.raises(ValueError, match=r"^Standardize: expected x of shape \(..., 2\), got"):
+        scale.transform(x)
+
+
+# Each a whole file, byte by byte: 0000, the type, the number of axes; the length of each axis; the values.
+IDX_FILES = {
+    "uint8": ("00000801 00000003 00 7f ff", [0, 127, 255]),
+    "int8": ("00000901 00000003 80 ff 7f", [-128, -1, 127]),
+    "int16": ("00000b01 00000003 0102 fffe 8000", [258, -2, -32768]),
+    "int32": ("00000c01 00000002 00010000 ffffffff", [65536, -1]),
+    "float32": ("00000d01 00000002 3fc00000 c0200000", [1.5, -2.5]),
+    "float64": ("00000e01 00000002 3ff8000000000000 c004000000000000", [1.5, -2.5]),
+    "images": (
+        "00000803 00000002 00000002 00000003 000102 030405 060708 090a0b",
+        np.arange(12).reshape(2, 2, 3).tolist(),
+    ),
+    "a matrix": ("00000b02 00000002 00000001 0001 0100", [[1], [256]]),
+    "nothing": ("00000802 00000000 0000001c", []),
+}
+IMAGES = bytes.fromhex(IDX_FILES["images"][0])
+
+
+def idx_file(folder, content):
+    path = folder / "file-idx"
+    path.unlink(missing_ok=True)  # some file systems are a hundred times slower when a file is written over
+    path.write_bytes(content)
+    return path
+
+
+def peak_memory(function):
+    """What a call gives or raises as a ValueError, and the most memory that it held at a time."""
+    tracemalloc.start()
+    try:
+        result = function()
+    except ValueError as error:
+        result = error
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return result, peak
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
+@pytest.mark.parametrize("kind", IDX_FILES)
+def test_an_idx_file_of_every_type_is_read(tmp_path, kind, pack):
+    text, expected = IDX_FILES[kind]
+    path = idx_file(tmp_path, pack(bytes.fromhex(text)))
+    for name in (path, str(path)):
+        array = load_idx(name)
+        assert array.tolist() == expected
+        assert array.dtype.isnative and array.flags.writeable
+        assert kind not in np.sctypeDict or array.dtype == kind
+
+
+def test_the_axes_of_an_empty_idx_file_are_kept(tmp_path):
+    assert load_idx(idx_file(tmp_path, bytes.fromhex(IDX_FILES["nothing"][0]))).shape == (0, 28)
+
+
+def test_idx_files_are_unpacked_by_content_and_not_by_name(tmp_path):
+    for name, content in (("plain.gz", IMAGES), ("packed-idx3-ubyte", gzip.compress(IMAGES))):
+        (tmp_path / name).write_bytes(content)
+        assert load_idx(tmp_path / name).shape == (2, 2, 3)
+
+
+def test_a_large_file_is_read_whole(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (300, 100, 100), np.uint8)
+    content = struct.pack(">BBBB3I", 0, 0, 8, 3, *values.shape) + values.tobytes()
+    for pack in (bytes, lambda content: gzip.compress(content, 1)):
+        assert np.array_equal(load_idx(idx_file(tmp_path, pack(content))), values)
+
+
+def test_a_gzipped_file_of_zeros_is_read(tmp_path):
+    content = struct.pack(">BBBB2I", 0, 0, 14, 2, 1000, 1000) + bytes(8_000_000)
+    array = load_idx(idx_file(tmp_path, gzip.compress(content)))
+    assert array.shape == (1000, 1000) and not array.any()
+
+
+def test_a_missing_idx_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere-idx"):
+        load_idx(tmp_path / "nowhere-idx")
+
+
+def changed(at, text):
+    """IMAGES with other bytes from an index on."""
+    new = bytes.fromhex(text)
+    return IMAGES[:at] + new + IMAGES[at + len(new) :]
+
+
+BAD_IDX_FILES = {
+    "empty": (b"", "an IDX file, .*got nothing"),
+    "cut in the first four bytes": (IMAGES[:3], "an IDX file, .*got 000008"),
+    "of another format": (b"\x89PNG" + IMAGES[4:], "begins with 0000, .*got 89504e47"),
+    "whose first byte is not zero": (changed(0, "01"), "begins with 0000, .*got 01000803"),
+    "whose second byte is not zero": (changed(1, "01"), "begins with 0000, .*got 00010803"),
+    "of no type": (changed(2, "07"), r"a type \(08, 09, 0b, 0c, 0d, 0e\).*got 00000703"),
+    "of the type between": (changed(2, "0a"), "got 00000a03"),
+    "without axes": (changed(3, "00"), "1 to 64 axes .*got 0 axes"),
+    "of more axes than an array has": (b"\0\0\x08\x41" + b"\0\0\0\1" * 65 + b"\0", "got 65 axes"),
+    "of more axes than lengths": (changed(3, "ff"), "got 255 axes and 6 lengths"),
+    "cut in the lengths": (IMAGES[:15], "got 3 axes and 2 lengths"),
+    "without values": (IMAGES[:16], r"12 bytes for uint8 of shape \(2, 2, 3\)"),
+    "cut in the values": (IMAGES[:-1], r"12 bytes for uint8 of shape \(2, 2, 3\), got 11"),
+    "with one byte more": (IMAGES + b"\0", r"12 bytes for uint8 of shape \(2, 2, 3\), got more"),
+    "of a larger type": (changed(2, "0e"), r"96 bytes for float64 of shape \(2, 2, 3\)"),
+    "that declares a terabyte": (changed(4, "7fffffff 00000020 00000010"), r"shape \(2147483647, 32, 16\)"),
+    "whose size overflows": (changed(4, "80000000 80000000 00000004"), r"shape \(2147483648, 2147483648, 4\)"),
+    "that is empty but overflows": (
+        bytes.fromhex("00000e04 00000000 ffffffff ffffffff ffffffff"),
+        r"shape \(0, 4294967295",
+    ),
+}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
+@pytest.mark.parametrize("kind", BAD_IDX_FILES)
+def test_a_bad_idx_file_is_a_value_error_that_names_it(tmp_path, kind, pack):
+    content, text = BAD_IDX_FILES[kind]
+    path = idx_file(tmp_path, pack(content))
+    with pytest.raises(ValueError, match=text) as caught:
+        load_idx(path)
+    assert str(caught.value).startswith(f"load_idx: {path}: expected ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        gzip.compress(IMAGES)[:2],
+        gzip.compress(IMAGES)[:12],
+        gzip.compress(IMAGES)[:-1],
+        gzip.compress(IMAGES)[:-9],
+        gzip.compress(IMAGES) + b"trailing",
+        gzip.compress(IMAGES)[:-8] + bytes(8),
+        b"\x1f\x8b\x07" + gzip.compress(IMAGES)[3:],
+        b"\x1f\x8b" + IMAGES,
+    ],
+    ids=["magic", "header", "end", "trailer", "trailing", "checksum", "method", "not gzip"],
+)
+def test_a_bad_gzip_file_is_a_value_error_that_names_it(tmp_path, content):
+    path = idx_file(tmp_path, content)
+    with pytest.raises(ValueError, match="expected a whole gzip file, got one that can't be unpacked") as caught:
+        load_idx(path)
+    assert str(caught.value).startswith(f"load_idx: {path}: ")
+
+
+def zeros_gzipped(header, count):
+    """A gzip file of a header and so many zeros, made without having them in memory."""
+    packer = zlib.compressobj(9, wbits=31)
+    parts = [packer.compress(header), *(packer.compress(bytes(2**20)) for _ in range(count // 2**20)), packer.flush()]
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (struct.pack(">BBBBI", 0, 0, 8, 1, 10**9) + bytes(2000), "at most 2008 bytes in a file of 2008"),
+        (gzip.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 10**9) + bytes(2000)), "in a gzip file of"),
+        (zeros_gzipped(struct.pack(">BBBBI", 0, 0, 8, 1, 10**9), 2**16), "in a gzip file of"),
+        (zeros_gzipped(struct.pack(">BBBBI", 0, 0, 8, 1, 2**26), 2**26), "at most 16777216 bytes in a gzip file of"),
+        (zeros_gzipped(struct.pack(">BBBBI", 0, 0, 8, 1, 100), 2**26), "100 bytes .*, got more"),
+    ],
+    ids=["plain", "gzipped", "gzipped zeros", "bomb", "bomb behind a small array"],
+)
+def test_a_file_that_declares_or_unpacks_to_too_much_is_refused_unread(tmp_path, content, text):
+    path = idx_file(tmp_path, content)
+    with pytest.raises(ValueError, match=text):
+        load_idx(path)
+    error, peak = peak_memory(lambda: load_idx(path))
+    assert isinstance(error, ValueError) and peak < 500_000
+
+
+def test_reading_takes_no_more_than_a_few_times_the_array(tmp_path):
+    content = struct.pack(">BBBBI", 0, 0, 12, 1, 10**6) + np.random.default_rng(0).bytes(4 * 10**6)
+    for pack in (bytes, lambda content: gzip.compress(content, 1)):
+        path = idx_file(tmp_path, pack(content))
+        array, peak = peak_memory(lambda path=path: load_idx(path))
+        assert array.nbytes == 4 * 10**6 and peak < 3 * array.nbytes
+
+
+def mutated(content, rng):
+    """The bytes with one to three things wrong: some overwritten, cut out, doubled, put in or cut off."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        at, count = int(rng.integers(len(content) + 1)), int(rng.integers(1, 5))
+        if rng.random() < 0.5:
+            at = int(rng.integers(16))
+        new = rng.bytes(count) if rng.random() < 0.5 else bytes([rng.choice([0, 1, 8, 13, 14, 127, 128, 255])]) * count
+        match rng.integers(5):
+            case 0:
+                content[at : at + count] = new
+            case 1:
+                del content[at : at + count]
+            case 2:
+                content[at:at] = content[at : at + count]
+            case 3:
+                content[at:at] = new
+            case 4:
+                del content[max(at, 4) :]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["plain", "mutated, then gzipped", "gzipped, then mutated"])
+def test_a_mutated_idx_file_is_read_or_refused_in_little_memory(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    originals = [bytes.fromhex(text) for text, _ in IDX_FILES.values()]
+    originals.append(struct.pack(">BBBB3I", 0, 0, 8, 3, 3, 28, 28) + rng.bytes(3 * 28 * 28))
+    outcomes = Counter()
+    for i in range(2000):
+        content = originals[i % len(originals)]
+        if kind == "gzipped, then mutated":
+            content = gzip.compress(content)
+        content = mutated(content, rng)
+        if kind == "mutated, then gzipped":
+            content = gzip.compress(content)
+        path = idx_file(tmp_path, content)
+        result, peak = peak_memory(lambda path=path: load_idx(path))
+        assert peak < 500_000 + 2500 * len(content) * (kind != "plain")
+        if isinstance(result, ValueError):
+            assert str(result).startswith(f"load_idx: {path}: expected ")
+        elif kind == "plain":
+            assert result.nbytes < len(content)
+        outcomes[isinstance(result, ValueError)] += 1
+    assert outcomes[True] > 1000 and outcomes[False] > 20

@@ -1,9 +1,10 @@
-"""Metrics, against values counted by hand."""
+"""Metrics, against values counted by hand and those that scikit-learn gives."""
 
 import numpy as np
 import pytest
 
 from minnet import accuracy, confusion_matrix
+from minnet.metrics import classification_report, r2_score, top_k_accuracy
 
 TRUE = [0, 2, 1, 2, 2]
 LABELS = [0, 2, 2, 1, 2]
@@ -86,3 +87,260 @@ def test_the_confusion_matrix_has_no_place_for_negative_labels(true, predicted):
 def test_errors_name_the_metric(metric):
     with pytest.raises(ValueError, match=f"{metric.__name__}: "):
         metric([0, 1], [0, 1, 1])
+
+
+OF_LABELS = pytest.mark.parametrize("metric", [accuracy, confusion_matrix, classification_report])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_column_is_the_probability_of_class_one(dtype):
+    true, p = [0, 1, 1, 0], np.array([[0.2], [0.51], [0.49], [0.5]], dtype)
+    assert accuracy(true, p) == 0.75
+    assert confusion_matrix(true, p).tolist() == [[2, 0], [1, 1]]
+    assert classification_report(true, p)["1"]["recall"] == 0.5
+
+
+def test_one_column_means_two_classes_even_if_one_never_occurs():
+    assert confusion_matrix([0, 0], [[0.1], [0.2]]).tolist() == [[2, 0], [0, 0]]
+
+
+@OF_LABELS
+@pytest.mark.parametrize("column", [[[0], [1]], [[-3.0], [0.5]], [[0.5], [1.5]], [[0.5], [np.nan]]])
+def test_one_column_of_anything_else_is_refused(metric, column):
+    with pytest.raises(ValueError, match=rf"{metric.__name__}: .*\(2, 1\) to be probabilities of class 1"):
+        metric([0, 1], column)
+
+
+@OF_LABELS
+def test_probabilities_in_the_shape_of_the_labels_are_refused_with_advice(metric):
+    with pytest.raises(TypeError, match=rf"{metric.__name__}: expected y_pred .* pass y_pred > 0.5"):
+        metric([0, 1], [0.2, 0.9])
+    metric([0, 1], np.array([0.2, 0.9]) > 0.5)
+
+
+@OF_LABELS
+def test_scores_that_are_not_real_are_refused(metric):
+    with pytest.raises(TypeError, match=f"{metric.__name__}: .*complex128"):
+        metric([0, 1], [[1j, 0], [0, 1j]])
+
+
+# The scores of five samples; the true label is the best, the second, the third, the last, the best again.
+RANKED = ([0, 1, 2, 0, 2], [[5, 3, 1, 0], [0, 4, 1, 5], [9, 8, 7, 6], [1, 2, 3, 4], [0.1, 0.2, 0.5, 0.2]])
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, 0.4), (2, 0.6), (3, 0.8), (4, 1.0), (5, 1.0), (np.int64(2), 0.6)])
+def test_top_k_accuracy_asks_whether_the_label_is_among_the_best(k, expected):
+    result = top_k_accuracy(*RANKED, k)
+    assert result == expected and type(result) is float
+
+
+def test_top_k_accuracy_looks_at_five_by_default():
+    assert top_k_accuracy([0, 1], [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]]) == 0.5
+
+
+def test_top_k_accuracy_is_that_of_scikit_learn():
+    true = [3, 4, 4, 2, 4, 4, 4, 0, 2, 3, 1, 1]
+    scores = [
+        [0.086, 0.237, 0.801, 0.582, 0.094],
+        [0.433, 0.479, 0.16, 0.735, 0.114],
+        [0.391, 0.517, 0.431, 0.587, 0.738],
+        [0.956, 0.284, 0.649, 0.696, 0.293],
+        [0.001, 0.973, 0.298, 0.314, 0.892],
+        [0.585, 0.471, 0.773, 0.03, 0.707],
+        [0.374, 0.091, 0.661, 0.931, 0.207],
+        [0.63, 0.298, 0.742, 0.722, 0.219],
+        [0.83, 0.658, 0.683, 0.82, 0.429],
+        [0.759, 0.878, 0.102, 0.85, 0.394],
+        [0.48, 0.146, 0.698, 0.292, 0.871],
+        [0.275, 0.562, 0.4, 0.613, 0.197],
+    ]
+    # scikit-learn gives these for k from 1 to 5.
+    expected = [0.08333333333333333, 0.5, 0.75, 0.8333333333333334, 1.0]
+    assert [top_k_accuracy(true, scores, k) for k in range(1, 6)] == pytest.approx(expected, rel=1e-15)
+
+
+def test_of_equal_scores_the_first_is_the_highest_so_that_the_top_one_is_the_accuracy():
+    assert [top_k_accuracy([label], [[1, 1, 1]], k=1) for label in range(3)] == [1, 0, 0]
+    assert [top_k_accuracy([label], [[1, 1, 1]], k=2) for label in range(3)] == [1, 1, 0]
+    rng = np.random.default_rng(0)
+    true, scores = rng.integers(0, 4, 200), rng.integers(0, 3, (200, 4))
+    assert top_k_accuracy(true, scores, k=1) == accuracy(true, scores)
+
+
+def test_a_score_of_nan_is_no_hit():
+    assert top_k_accuracy([0, 1], np.full((2, 4), np.nan), k=3) == 0.0
+
+
+def test_top_k_accuracy_counts_positions_like_samples():
+    true, scores = RANKED
+    assert top_k_accuracy([true, true], [scores, scores], k=2) == 0.6
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "k", "error", "text"),
+    [
+        ([0, 1], [0, 1], 1, ValueError, r"shape \(2, C\), got \(2,\)"),
+        ([0, 1], [[0.1], [0.9]], 1, ValueError, r"shape \(2, C\), got \(2, 1\)"),
+        ([0, 1], [[1, 2], [1, 2], [1, 2]], 1, ValueError, r"got \(3, 2\)"),
+        ([], np.zeros((0, 3)), 1, ValueError, "at least one label"),
+        ([0, 2], [[1, 2], [1, 2]], 1, ValueError, "from 0 to 1, got 0 to 2"),
+        ([-1, 0], [[1, 2], [1, 2]], 1, ValueError, "got -1 to 0"),
+        ([0.0, 1.0], [[1, 2], [1, 2]], 1, TypeError, "y_true"),
+        ([0, 1], [["a", "b"], ["a", "b"]], 1, TypeError, "y_pred"),
+        ([0, 1], [[1, 2], [1, 2]], 0, ValueError, "expected k .*got 0"),
+        ([0, 1], [[1, 2], [1, 2]], 1.0, TypeError, "expected k .*got 1.0"),
+        ([0, 1], [[1, 2], [1, 2]], True, TypeError, "expected k .*got True"),
+    ],
+)
+def test_what_has_no_top_k_is_refused(true, predicted, k, error, text):
+    with pytest.raises(error, match=f"^top_k_accuracy: .*{text}"):
+        top_k_accuracy(np.array(true), np.array(predicted), k)
+
+
+# Label 1 is never predicted rightly, label 5 never predicted, and labels 3 and 4 do not occur.
+REPORTED = ([0, 2, 1, 2, 2, 5, 0], [0, 2, 2, 1, 2, 0, 0])
+TABLE = """\
+              precision    recall  f1-score   support
+
+           0       0.67      1.00      0.80         2
+           1       0.00      0.00      0.00         1
+           2       0.67      0.67      0.67         3
+           5       0.00      0.00      0.00         1
+
+    accuracy                           0.57         7
+   macro avg       0.33      0.42      0.37         7
+weighted avg       0.48      0.57      0.51         7"""
+
+
+def test_the_report_has_the_numbers_of_scikit_learn():
+    # scikit-learn gives these with output_dict=True and zero_division=0.
+    expected = {
+        "0": (0.6666666666666666, 1.0, 0.8, 2),
+        "1": (0.0, 0.0, 0.0, 1),
+        "2": (0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 3),
+        "5": (0.0, 0.0, 0.0, 1),
+        "macro avg": (0.3333333333333333, 0.41666666666666663, 0.3666666666666667, 7),
+        "weighted avg": (0.47619047619047616, 0.5714285714285714, 0.5142857142857143, 7),
+    }
+    report = classification_report(*REPORTED)
+    assert list(report) == ["0", "1", "2", "5", "accuracy", "macro avg", "weighted avg"]
+    assert report.pop("accuracy") == pytest.approx(0.5714285714285714, rel=1e-15)
+    for name, row in report.items():
+        assert list(row) == ["precision", "recall", "f1-score", "support"]
+        assert tuple(row.values()) == pytest.approx(expected[name], rel=1e-15)
+
+
+def test_the_report_prints_as_the_table_of_scikit_learn():
+    assert str(classification_report(*REPORTED)) == TABLE
+    assert repr(classification_report(*REPORTED)) == TABLE
+
+
+def test_long_labels_widen_the_table():
+    lines = str(classification_report([1234567890123, 0], [1234567890123, 0])).splitlines()
+    assert lines[3].startswith("1234567890123  ") and len({len(line) for line in lines if line}) == 1
+
+
+def test_the_report_takes_scores_positions_and_negative_labels():
+    report = classification_report(TRUE, SCORES)
+    assert isinstance(report, dict) and report == classification_report(TRUE, LABELS)
+    assert classification_report([TRUE, TRUE], [LABELS, LABELS])["macro avg"]["support"] == 10
+    assert list(classification_report([-1, 1], [1, 1]))[:2] == ["-1", "1"]
+
+
+def test_a_report_of_perfect_predictions_is_one_throughout():
+    report = classification_report([3, 1, 1], [3, 1, 1])
+    assert report["accuracy"] == 1
+    assert all(list(row.values())[:3] == [1, 1, 1] for name, row in report.items() if name != "accuracy")
+
+
+def test_the_report_agrees_with_the_confusion_matrix():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 6, 300), rng.integers(0, 6, 300)
+    report, matrix = classification_report(true, predicted), confusion_matrix(true, predicted)
+    for label in range(6):
+        row, hits = report[str(label)], matrix[label, label]
+        assert row["precision"] == pytest.approx(hits / matrix[:, label].sum())
+        assert row["recall"] == pytest.approx(hits / matrix[label].sum())
+        assert 1 / row["f1-score"] == pytest.approx((1 / row["precision"] + 1 / row["recall"]) / 2)
+        assert row["support"] == matrix[label].sum()
+    assert report["accuracy"] == report["weighted avg"]["recall"] == accuracy(true, predicted)
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "expected"),
+    [
+        # scikit-learn gives these.
+        ([3, -0.5, 2, 7], [2.5, 0, 2, 8], 0.9486081370449679),
+        ([[0.5, 1], [-1, 1], [7, -6]], [[0, 2], [-1, 2], [8, -5]], 0.9368005266622779),
+        ([[0.5, 3], [-1, 3], [7, 3]], [[0, 3], [-1, 3], [8, 3]], 0.9827188940092166),
+        ([[0.5, 3], [-1, 3], [7, 3]], [[0, 3], [-1, 3], [8, 4]], 0.4827188940092166),
+        # By hand.
+        ([1, 2, 3], [1, 2, 3], 1),
+        ([1, 2, 3], [2, 2, 2], 0),
+        ([1, 2, 3], [3, 2, 1], -3),
+        ([2, 2, 2], [2, 2, 2], 1),
+        ([2, 2, 2], [2, 2, 3], 0),
+        ([True, False], [1.0, 0.5], 0.5),
+    ],
+)
+def test_r2_is_the_share_of_the_variance_that_is_explained(true, predicted, expected):
+    result = r2_score(true, predicted)
+    assert result == pytest.approx(expected, rel=1e-14, abs=1e-15) and type(result) is float
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 100, 1000])
+def test_a_constant_is_one_however_its_mean_is_rounded(n):
+    for value in (0.1, 1 / 3, 1e-5, 123456.7):
+        assert r2_score(np.full(n, value), np.full(n, value)) == 1.0
+        assert r2_score(np.full(n, value), np.full(n, 2 * value)) == 0.0
+
+
+def test_a_column_and_a_row_of_numbers_are_compared_one_by_one():
+    y, p = np.array([1.0, 2, 3]), np.array([1.0, 2, 2])
+    assert r2_score(y, p[:, None]) == r2_score(y[:, None], p) == r2_score(y, p) == 0.5
+
+
+def test_small_integers_do_not_wrap_around():
+    assert r2_score(np.array([0, 200], np.uint8), np.array([200, 0], np.uint8)) == -3.0
+    assert r2_score(np.array([0, 2**31 - 1], np.int32), np.array([2**31 - 1, 0], np.int32)) == -3.0
+
+
+def test_r2_of_float32_is_computed_in_float64():
+    y = np.array([1e6, 1e6 + 1, 1e6 + 2], np.float32)
+    assert r2_score(y, y + np.float32(1)) == -0.5
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "error", "text"),
+    [
+        ([1, 2], [1, 2, 3], ValueError, r"\(2,\) and \(3,\)"),
+        ([1, 2], [[1, 2], [1, 2]], ValueError, r"\(2,\) and \(2, 2\)"),
+        ([1, 2], [[1, 2]], ValueError, r"\(2,\) and \(1, 2\)"),
+        ([1], [1], ValueError, "at least two samples"),
+        ([], [], ValueError, "at least two samples"),
+        (1.0, 1.0, ValueError, "at least two samples"),
+        (np.zeros((3, 0)), np.zeros((3, 0)), ValueError, "at least two samples"),
+        ([1, np.nan], [1, 2], ValueError, "y_true to be finite"),
+        ([1, 2], [1, np.inf], ValueError, "y_pred to be finite"),
+        ([1, 2], [1j, 2], TypeError, "y_pred"),
+        (["a", "b"], [1, 2], TypeError, "y_true"),
+    ],
+)
+def test_what_has_no_variance_to_explain_is_refused(true, predicted, error, text):
+    with pytest.raises(error, match=f"^r2_score: .*{text}"):
+        r2_score(np.array(true), np.array(predicted))
+
+
+@pytest.mark.parametrize(
+    ("metric", "true", "predicted"),
+    [
+        *[(metric, TRUE, SCORES) for metric in (accuracy, top_k_accuracy, confusion_matrix, classification_report)],
+        (classification_report, TRUE, LABELS),
+        (r2_score, [1.0, 2.0, 3.0], [2.0, 2.0, 3.0]),
+    ],
+)
+def test_metrics_write_into_nothing(metric, true, predicted):
+    arrays = np.array(true), np.array(predicted)
+    for array in arrays:
+        array.flags.writeable = False
+    metric(*arrays)
