@@ -1,7 +1,9 @@
 """A layer-based mini neural-net framework in NumPy, without autograd: the derivation is the code, and it is checked."""
 
 from .check import check_layer
-from .data import Batches, load_digits, train_test_split
+from .classification import MulticlassHinge, SoftmaxCrossEntropy
+from .data import Batches, Standardize, load_digits, load_idx, one_hot, train_test_split
+from .diagnosis import diagnose
 from .initializers import (
     constant,
     glorot_normal,
@@ -38,10 +40,12 @@ from .layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from .layers.pooling import AvgPool2d, GlobalAveragePool, MaxPool2d
 from .layers.recurrent import GRU, LSTM, RNN
 from .layers.shape import Flatten, LastStep, Reshape
-from .losses import Loss, MeanSquaredError, SoftmaxCrossEntropy
-from .metrics import accuracy, confusion_matrix
-from .optimizers import SGD
+from .lbfgs import LBFGS
+from .losses import BinaryCrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError
+from .metrics import accuracy, classification_report, confusion_matrix, r2_score, top_k_accuracy
+from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .random import generator, seed
+from .schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
 from .training import History, evaluate, fit, predict
 from .trial import LayerCheckError
 
@@ -49,12 +53,17 @@ __all__ = [
     "ELU",
     "GELU",
     "GRU",
+    "LBFGS",
     "LSTM",
     "RNN",
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "AvgPool2d",
     "BatchNorm",
     "Batches",
+    "BinaryCrossEntropy",
     "Buffer",
     "Concatenate",
     "Conv1d",
@@ -66,6 +75,7 @@ __all__ = [
     "GlobalAveragePool",
     "GroupNorm",
     "History",
+    "Huber",
     "LastStep",
     "Layer",
     "LayerCheckError",
@@ -75,12 +85,15 @@ __all__ = [
     "LogSoftmax",
     "Loss",
     "MaxPool2d",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "MultiHeadAttention",
+    "MulticlassHinge",
     "PReLU",
     "Parameter",
     "PositionalEmbedding",
     "RMSNorm",
+    "RMSprop",
     "ReLU",
     "Reshape",
     "Residual",
@@ -90,12 +103,17 @@ __all__ = [
     "Softmax",
     "SoftmaxCrossEntropy",
     "Softplus",
+    "Standardize",
     "Tanh",
     "accuracy",
     "check_layer",
+    "classification_report",
     "confusion_matrix",
     "constant",
+    "cosine_decay",
+    "diagnose",
     "evaluate",
+    "exponential_decay",
     "fit",
     "generator",
     "glorot_normal",
@@ -103,12 +121,19 @@ __all__ = [
     "he_normal",
     "he_uniform",
     "lecun_normal",
+    "linear_warmup",
     "load_digits",
+    "load_idx",
     "normal",
+    "one_cycle",
+    "one_hot",
     "orthogonal",
     "predict",
+    "r2_score",
     "seed",
+    "step_decay",
     "summary",
+    "top_k_accuracy",
     "train_test_split",
     "uniform",
     "zeros",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from .arguments import whole_number
 from .layer import Layer, label
 from .layers.containers import Sequential
-from .optimizers import Optimizer
+from .optimizer import Optimizer
 
 Data = Iterable[tuple[Array, ...]]
 
@@ -220,6 +221,10 @@ def _check_model(owner: str, model: Layer) -> None:
 def _check_optimizer(model: Layer, optimizer: Optimizer) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"fit: expected optimizer to be an Optimizer, got {optimizer!r}")
+    if inspect.signature(optimizer.step).parameters:
+        raise TypeError(
+            f"fit: expected an optimizer whose step takes nothing, got {optimizer.name}; call its step yourself"
+        )
     own = {id(parameter) for parameter in model.parameters()}
     if not own.issuperset(id(parameter) for parameter in optimizer.parameters):
         raise ValueError(

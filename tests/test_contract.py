@@ -100,9 +100,25 @@ LAYERS = [
 ]
 
 LOSSES = [
+    ("BinaryCrossEntropy()", normal(5, 4), classes(5, 4, below=2)),
+    ("BinaryCrossEntropy()", normal(5), probabilities(5)),
+    ("BinaryCrossEntropy()", normal(2, 3, 4), probabilities(2, 3, 4), np.arange(6.0).reshape(2, 3)),
+    ("BinaryCrossEntropy(3.0)", normal(5, 4), classes(5, 4, below=2), np.arange(5.0)),
+    ("BinaryCrossEntropy(pos_weight=[1, 2, 0, 0.5])", normal(5, 4), probabilities(5, 4), np.arange(20.0).reshape(5, 4)),
+    ("Huber()", normal(5, 4), normal(5, 4) + 1),
+    ("Huber()", normal(5), normal(5) + 1, np.arange(5.0)),
+    ("Huber(0.25)", normal(2, 3, 4), 2 * normal(2, 3, 4), np.arange(6.0).reshape(2, 3)),
+    ("Huber(delta=5.0)", normal(5, 4), classes(5, 4)),
+    ("MeanAbsoluteError()", normal(5, 4), normal(5, 4) + 1),
+    ("MeanAbsoluteError()", normal(5), normal(5)),
+    ("MeanAbsoluteError()", normal(2, 3, 4), 2 * normal(2, 3, 4), np.arange(6.0).reshape(2, 3)),
     ("MeanSquaredError()", normal(5, 4), normal(5, 4) + 1),
     ("MeanSquaredError()", normal(5), normal(5) + 1),
     ("MeanSquaredError()", normal(5, 4), normal(5, 4) + 1, np.arange(5.0)),
+    ("MulticlassHinge()", normal(5, 3), classes(5)),
+    ("MulticlassHinge()", normal(2, 4, 3), classes(2, 4), np.arange(8.0).reshape(2, 4)),
+    ("MulticlassHinge()", np.array([[1.0, 2.0, 0.0], [3.0, 1.0, 1.0]]), np.array([1, 2])),
+    ("MulticlassHinge(margin=0.5)", normal(5, 3), classes(5), np.arange(5.0)),
     ("SoftmaxCrossEntropy()", normal(5, 3), classes(5)),
     ("SoftmaxCrossEntropy()", normal(5, 3), classes(5), np.arange(5.0)),
     ("SoftmaxCrossEntropy()", normal(5, 3), probabilities(5, 3)),
@@ -125,6 +141,8 @@ CONTAINERS = [
     ("Concatenate(Linear(4, 3), Sequential(Linear(4, 2), Tanh()))", normal(5, 4)),
     ("Concatenate(Conv2d(2, 3, 3, padding='same'), Residual(BatchNorm(2)))", normal(2, 4, 3, 2)),
     ("Sequential(Embedding(5, 4), PositionalEmbedding(3, 4), GRU(4, 2))", classes(2, 3, below=5)),
+    ("Sequential(Linear(4, 3), BinaryCrossEntropy())", normal(5, 4), probabilities(5, 3)),
+    ("Sequential(Linear(4, 3), MulticlassHinge())", normal(5, 4), classes(5), np.arange(5.0)),
     ("Sequential(Linear(4, 3), MeanSquaredError())", normal(5, 4), normal(5, 3), np.arange(5.0)),
 ]
 

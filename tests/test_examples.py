@@ -119,6 +119,12 @@ def test_the_transformer_learns_its_text():
     assert script("transformer").main() > 0.95
 
 
+def test_augmentation_teaches_what_the_data_do_not_show():
+    accuracies = script("augmentation").main()
+    assert accuracies["without"][1] < 0.6
+    assert accuracies["with"][1] > 0.8
+
+
 def test_the_code_in_the_readme_runs_and_says_what_the_readme_says(capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2

@@ -293,6 +293,12 @@ def test_predict_refuses_what_does_not_fit(change, error):
         minnet.predict(**({"model": classifier(), "x": X, "batch_size": 2} | change))
 
 
+def test_an_optimizer_that_needs_a_closure_is_refused():
+    model = minnet.Sequential(minnet.Linear(3, 2), minnet.SoftmaxCrossEntropy())
+    with pytest.raises(TypeError, match="fit: expected an optimizer whose step takes nothing, got LBFGS"):
+        minnet.fit(model, minnet.LBFGS(model.parameters()), [(np.ones((2, 3)), np.array([0, 1]))], 1)
+
+
 def test_what_the_model_raises_says_in_which_batch():
     model = minnet.Sequential(minnet.Linear(3, 2), minnet.SoftmaxCrossEntropy())
     data = [(np.ones((2, 3)), np.array([0, 1])), (np.ones((2, 3)), np.array([0, 7]))]

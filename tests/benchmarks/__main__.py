@@ -15,6 +15,7 @@ from harness import environment, hold
 from imports import import_race
 from layers import ROWS, layer_race
 from nets import NETS, net_race
+from optimizers import ARRAYS, KINDS, optimizer_race, optimum_race
 from softmax_regression import digits_race, step_race
 
 RACES = {
@@ -24,6 +25,8 @@ RACES = {
     "digits": digits_race,
     **{name: partial(net_race, name) for name in NETS},
     **{name: partial(layer_race, name) for name in ROWS},
+    **{f"{kind}-{n}".lower(): partial(optimizer_race, kind, n) for kind in KINDS for n in ARRAYS},
+    "optimum": optimum_race,
     "import": import_race,
 }
 
