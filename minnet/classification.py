@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from .arguments import number, real_array, whole_number
 from .layer import real_input
 from .losses import Loss, class_weights, position_weights
-from .numerics import as_rows, ones, row_max, row_starts, row_sum, softmax
+from .numerics import as_rows, ones, row_starts, row_sum, softmax
 
 ALL = slice(None)
 
@@ -71,16 +71,18 @@ class SoftmaxCrossEntropy(Loss):
         a = ones(len(y), scores.dtype) if a is None else a.astype(scores.dtype)
         mass = row_sum(a.reshape(-1, C))[:, 0] if at is ALL else a
         rows = as_rows(scores)
-        z = np.subtract(rows, row_max(rows), order="C")  # so that its flat form, and that of dscores, is a view
+        best = rows.argmax(axis=1)
+        highest = rows.reshape(-1)[best + row_starts(*rows.shape)][:, None]
+        z = np.subtract(rows, highest, order="C")  # so that its flat form, and that of dscores, is a view
         exp_z = np.exp(z)
-        sum_exp = row_sum(exp_z)[:, 0]
-        self.cache = scores.shape, exp_z, sum_exp, y, at, a, mass, total
+        sum_exp = exp_z.dot(ones(exp_z.shape[1], exp_z.dtype))
+        self.cache = scores.shape, exp_z, sum_exp, best, y, at, a, mass, total
         loss = mass.dot(np.log(sum_exp)) - a.dot(z.reshape(-1)[at])
         return float(loss) / total if total else 0.0
 
     # log p = z − log Σ exp z, so loss · Z = Σ (Σ_c A) log Σ exp z − Σ A z, and ∂ log Σ exp z / ∂z = p.
     def backward(self, dloss: float = 1.0) -> Array:
-        shape, exp_z, sum_exp, _, at, a, mass, total = self.cache
+        shape, exp_z, sum_exp, _, _, at, a, mass, total = self.cache
         scale = float(dloss) / total if total else 0.0
         dscores = exp_z * (scale * mass / sum_exp)[:, None]
         dscores.reshape(-1)[at] -= scale * a
@@ -88,9 +90,9 @@ class SoftmaxCrossEntropy(Loss):
 
     def count_correct(self) -> tuple[int, int]:
         """How many of the last labels had the highest score, and how many were not ignored."""
-        _, exp_z, _, y, *_ = self.cache
+        _, _, _, best, y, *_ = self.cache
         counted = len(y) if self.ignore_index is None else np.count_nonzero(y >= 0)
-        return int(np.count_nonzero(exp_z.argmax(axis=1) == y)), int(counted)
+        return int(np.count_nonzero(best == y)), int(counted)
 
     def total_weight(self) -> float:
         return self.cache[-1]

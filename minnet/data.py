@@ -26,7 +26,7 @@ IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 # No gzip stream unpacks to more than 1,032 times its size, and a large one that comes near is not data.
 GZIP_LIMIT, LARGE, LARGE_GZIP_LIMIT = 1032, 2**24, 100
 
-Transform = Callable[[Array, np.random.Generator], Array]
+Transform = Callable[[Array, "np.random.Generator"], Array]
 
 
 def load_digits() -> tuple[Array, Array]:

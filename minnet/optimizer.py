@@ -70,11 +70,15 @@ class Optimizer:
             g *= self.clip_norm / norm
         if self.weight_decay:
             self.decay(w, g, lr)
-        vectors = w, g, *self.moments.values()
-        for start in range(0, len(w), BLOCK):
-            w_block, g_block, *moments = vectors if len(w) <= BLOCK else (v[start : start + BLOCK] for v in vectors)
-            self.update(w_block, g_block, lr, *moments)
-            g_block.fill(0)
+        moments = self.moments.values()
+        if len(w) <= BLOCK:
+            self.update(w, g, lr, *moments)
+            g.fill(0)
+        else:
+            for start in range(0, len(w), BLOCK):
+                block = slice(start, start + BLOCK)
+                self.update(w[block], g[block], lr, *(moment[block] for moment in moments))
+                g[block].fill(0)
         self.steps += 1
 
     def decay(self, w: Array, g: Array, lr: float) -> None:

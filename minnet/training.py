@@ -94,7 +94,7 @@ def evaluate(model: Layer, data: Data) -> dict[str, float]:
             share = model.total_weight()
             share = len(x) if share is None else share
             total, weight = total + share * loss, weight + share
-            tally.add(model)
+            tally.add(model.count_correct())
     if not batches:
         raise ValueError("evaluate: expected data to have at least one batch, got none")
     return {"loss": total / weight if weight else 0.0} | tally.accuracy()
@@ -134,8 +134,8 @@ class _Tally:
     def __init__(self) -> None:
         self.right = self.counted = 0
 
-    def add(self, model: Layer) -> None:
-        if batch := model.count_correct():
+    def add(self, batch: tuple[int, int] | None) -> None:
+        if batch:
             self.right += batch[0]
             self.counted += batch[1]
 
@@ -161,7 +161,7 @@ def _train_epoch(
                 f"fit: epoch {epoch}, batch {batches}: the loss is {loss}{before}; "
                 "look for such values in the data, lower the learning rate, or set clip_norm"
             )
-        tally.add(model)
+        tally.add(model.count_correct())
         model.backward()
         optimizer.step()
         total, last = total + loss, loss
@@ -172,6 +172,8 @@ def _train_epoch(
 
 def _loss(model: Layer, *batch: Array) -> float:
     loss = model(*batch)
+    if type(loss) is float:
+        return loss
     if not isinstance(loss, (float, np.floating)):
         raise TypeError(f"{label(model)}: expected model(x, y) to be the loss, a float, got {type(loss).__name__}")
     return float(loss)
@@ -179,15 +181,11 @@ def _loss(model: Layer, *batch: Array) -> float:
 
 @contextmanager
 def _mode(model: Layer, training: bool) -> Iterator[None]:
-    """All layers in one mode; afterwards each in the mode it had, without a cache.
-
-    What overflows on the way is not warned of: it is found in the loss.
-    """
+    """All layers in one mode; afterwards each in the mode it had, without a cache."""
     found = [(layer, layer.training) for layer in model.walk(Layer).values()]
     model.train(training)
     try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            yield
+        yield
     finally:
         for layer, mode in found:
             layer.training = mode

@@ -54,7 +54,7 @@ FACADES = {"__init__", "layers/__init__"}  # names and no logic
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 115, "SoftmaxCrossEntropy": 105}
+LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 120, "SoftmaxCrossEntropy": 105}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {"test_architecture.py", "test_contract.py", "test_examples.py"}
