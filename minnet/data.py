@@ -1,30 +1,20 @@
-"""Data on its way into a model: the bundled digits, IDX files, a split, encodings, and batches."""
+"""Data on its way into a model: the bundled digits, a split, encodings, and batches."""
 
 from __future__ import annotations
 
-import gzip
 import math
-import os
-import sys
-import zlib
 from collections.abc import Callable, Iterator
-from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import real_array, whole_number
+from .arguments import number, plain_array, real_array, whole_number
 from .random import Rng, generator
 
 CHUNK_BYTES = 2**25
-
-IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-
-# No gzip stream unpacks to more than 1,032 times its size, and a large one that comes near is not data.
-GZIP_LIMIT, LARGE, LARGE_GZIP_LIMIT = 1032, 2**24, 100
 
 Transform = Callable[[Array, "np.random.Generator"], Array]
 
@@ -43,29 +33,6 @@ def load_digits() -> tuple[Array, Array]:
     return images.reshape(-1, 64).astype(np.float32) / 16, labels.astype(np.int64)
 
 
-def load_idx(path: str | os.PathLike[str]) -> Array:
-    """The array in an IDX file, the format of MNIST: images as they are, say uint8 (60000, 28, 28), or labels.
-
-    path: of a plain or gzipped file, told from its content. All six types of the format are read: uint8, int8, int16,
-    int32, float32 and float64.
-    Nothing is allocated before the header is known to declare no more than a file of this size can hold; a gzipped
-    one, above 16 MiB, no more than 100 times its size: unpack such a file first if you trust it.
-    Raises ValueError for a file that isn't whole or has bytes after its end; FileNotFoundError for a missing one.
-    Source: LeCun, Cortes and Burges 1998, The MNIST database.
-    """
-    path = Path(path)
-    with open(path, "rb") as file:
-        size, packed = os.fstat(file.fileno()).st_size, file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        if not packed:
-            return _read_idx(path, file, size, packed)
-        try:
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                return _read_idx(path, unpacked, size, packed)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            _bad_idx(path, "a whole gzip file", f"one that can't be unpacked ({error})")
-
-
 def train_test_split(
     x: ArrayLike, y: ArrayLike, test_size: float | int = 0.2, stratify: bool = True, *, rng: Rng = None
 ) -> tuple[Array, Array, Array, Array]:
@@ -80,6 +47,7 @@ def train_test_split(
     """
     x, y = _paired("train_test_split", x, y)
     n = len(x)
+    number("train_test_split", "test_size", test_size)
     size = test_size if isinstance(test_size, (int, np.integer)) else math.ceil(test_size * n)
     if isinstance(test_size, bool) or not 0 < size < n:
         raise ValueError(f"train_test_split: expected test_size to leave samples in both parts of {n}, got {test_size}")
@@ -107,12 +75,12 @@ def one_hot(y: ArrayLike, classes: int | None = None) -> Array:
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    labels = np.asarray(y)
+    labels = plain_array("one_hot", "y", y)
     if labels.size and labels.dtype.kind not in "iu":
         raise TypeError(f"one_hot: expected y to hold integer labels, got {labels.dtype}")
     if classes is None and not labels.size:
         raise ValueError("one_hot: expected classes to be given for no labels, got neither")
-    C = int(labels.max()) + 1 if classes is None else whole_number("one_hot", "classes", classes, least=1)
+    C = max(0, int(labels.max())) + 1 if classes is None else whole_number("one_hot", "classes", classes, least=1)
     if labels.size and not 0 <= labels.min() <= labels.max() < C:
         raise ValueError(f"one_hot: expected labels from 0 to {C - 1}, got {labels.min()} to {labels.max()}")
     result = np.zeros((labels.size, C), np.float32)
@@ -138,7 +106,7 @@ class Standardize:
 
     def fit(self, x: ArrayLike) -> Self:
         """Measure x."""
-        x = real_array("Standardize", x)
+        x = real_array("Standardize", plain_array("Standardize", "x", x))
         if x.ndim < 2 or not x.size:
             raise ValueError(f"Standardize: expected x of shape (N, ..., D) with rows to fit, got {x.shape}")
         if not np.isfinite(x).all():
@@ -240,7 +208,7 @@ class Batches:
 
 def _paired(owner: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     """x and y as arrays with one row for each sample."""
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = plain_array(owner, "x", x), plain_array(owner, "y", y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(f"{owner}: expected x and y with one row for each sample, got shapes {x.shape} and {y.shape}")
     if not len(x):
@@ -271,30 +239,3 @@ def _further(extra: tuple[ArrayLike, ...], n: int) -> tuple[Array, ...]:
         if array.shape[:1] != (n,):
             raise ValueError(f"Batches: expected extra[{i}] to have a row for each of {n} samples, got {array.shape}")
     return arrays
-
-
-def _read_idx(path: Path, file: BufferedIOBase, size: int, packed: bool) -> Array:
-    """The array in an open IDX file of this size, once its header is known to be justified by that."""
-    header = file.read(4)
-    if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in IDX_TYPES:
-        types = ", ".join(f"{code:02x}" for code in IDX_TYPES)
-        _bad_idx(path, f"an IDX file, which begins with 0000, a type ({types}) and its axes", header.hex() or "nothing")
-    dtype, axes = np.dtype(IDX_TYPES[header[2]]), header[3]
-    lengths = file.read(4 * axes)
-    if not 1 <= axes <= 64 or len(lengths) < 4 * axes:
-        _bad_idx(path, "1 to 64 axes and the length of each", f"{axes} axes and {len(lengths) // 4} lengths")
-    shape = tuple(np.frombuffer(lengths, ">u4").tolist())
-    count, room = math.prod(shape), math.prod(max(1, length) for length in shape)  # NumPy needs the latter to be small
-    what = f"{count * dtype.itemsize} bytes for {dtype.newbyteorder('=')} of shape {shape}"
-    limit = min(GZIP_LIMIT * size, max(LARGE, LARGE_GZIP_LIMIT * size)) if packed else size
-    if count * dtype.itemsize > limit or room * dtype.itemsize > sys.maxsize:
-        _bad_idx(path, f"at most {limit} bytes in a {'gzip ' * packed}file of {size}", f"a header that declares {what}")
-    values = bytearray(count * dtype.itemsize)
-    read = file.readinto(values)
-    if read < len(values) or file.read(1):
-        _bad_idx(path, what, "more" if read == len(values) else f"{read}")
-    return np.frombuffer(values, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-
-
-def _bad_idx(path: Path, expected: str, got: str) -> NoReturn:
-    raise ValueError(f"load_idx: {path}: expected {expected}, got {got}")

@@ -1,0 +1,70 @@
+"""IDX, the format of MNIST, read with distrust: a file may be cut off, damaged, or made to exhaust the memory."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import sys
+import zlib
+from io import BufferedIOBase
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy import ndarray as Array
+
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+# No gzip stream unpacks to more than 1,032 times its size, and a large one that comes near is not data.
+GZIP_LIMIT, LARGE, LARGE_GZIP_LIMIT = 1032, 2**24, 100
+
+
+def load_idx(path: str | os.PathLike[str]) -> Array:
+    """The array in an IDX file, the format of MNIST: images as they are, say uint8 (60000, 28, 28), or labels.
+
+    path: of a plain or gzipped file, told from its content. All six types of the format are read: uint8, int8, int16,
+    int32, float32 and float64.
+    Nothing is allocated before the header is known to declare no more than a file of this size can hold; a gzipped
+    one, above 16 MiB, no more than 100 times its size: unpack such a file first if you trust it.
+    Raises ValueError for a file that isn't whole or has bytes after its end; FileNotFoundError for a missing one.
+    Source: LeCun, Cortes and Burges 1998, The MNIST database.
+    """
+    path = Path(path)
+    with open(path, "rb") as file:
+        size, packed = os.fstat(file.fileno()).st_size, file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not packed:
+            return _read_idx(path, file, size, packed)
+        try:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return _read_idx(path, unpacked, size, packed)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            _bad_idx(path, "a whole gzip file", f"one that can't be unpacked ({error})")
+
+
+def _read_idx(path: Path, file: BufferedIOBase, size: int, packed: bool) -> Array:
+    """The array in an open IDX file of this size, once its header is known to be justified by that."""
+    header = file.read(4)
+    if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in IDX_TYPES:
+        types = ", ".join(f"{code:02x}" for code in IDX_TYPES)
+        _bad_idx(path, f"an IDX file, which begins with 0000, a type ({types}) and its axes", header.hex() or "nothing")
+    dtype, axes = np.dtype(IDX_TYPES[header[2]]), header[3]
+    lengths = file.read(4 * axes)
+    if not 1 <= axes <= 64 or len(lengths) < 4 * axes:
+        _bad_idx(path, "1 to 64 axes and the length of each", f"{axes} axes and {len(lengths) // 4} lengths")
+    shape = tuple(np.frombuffer(lengths, ">u4").tolist())
+    count, room = math.prod(shape), math.prod(max(1, length) for length in shape)  # NumPy needs the latter to be small
+    what = f"{count * dtype.itemsize} bytes for {dtype.newbyteorder('=')} of shape {shape}"
+    limit = min(GZIP_LIMIT * size, max(LARGE, LARGE_GZIP_LIMIT * size)) if packed else size
+    if count * dtype.itemsize > limit or room * dtype.itemsize > sys.maxsize:
+        _bad_idx(path, f"at most {limit} bytes in a {'gzip ' * packed}file of {size}", f"a header that declares {what}")
+    values = bytearray(count * dtype.itemsize)
+    read = file.readinto(values)
+    if read < len(values) or file.read(1):
+        _bad_idx(path, what, "more" if read == len(values) else f"{read}")
+    return np.frombuffer(values, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _bad_idx(path: Path, expected: str, got: str) -> NoReturn:
+    raise ValueError(f"load_idx: {path}: expected {expected}, got {got}")
