@@ -1,9 +1,14 @@
 """A layer-based mini neural-net framework in NumPy, without autograd: the derivation is the code, and it is checked."""
 
+from .archive import CheckpointError
 from .check import check_layer
+from .checkpoint import load, save
 from .classification import MulticlassHinge, SoftmaxCrossEntropy
-from .data import Batches, Standardize, load_digits, load_idx, one_hot, train_test_split
+from .data import Batches, Standardize, load_digits, one_hot, train_test_split
 from .diagnosis import diagnose
+from .evaluation import evaluate, predict
+from .history import History
+from .idx import load_idx
 from .initializers import (
     constant,
     glorot_normal,
@@ -46,7 +51,7 @@ from .metrics import accuracy, classification_report, confusion_matrix, r2_score
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .random import generator, seed
 from .schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
-from .training import History, evaluate, fit, predict
+from .training import fit
 from .trial import LayerCheckError
 
 __all__ = [
@@ -65,6 +70,7 @@ __all__ = [
     "Batches",
     "BinaryCrossEntropy",
     "Buffer",
+    "CheckpointError",
     "Concatenate",
     "Conv1d",
     "Conv2d",
@@ -122,6 +128,7 @@ __all__ = [
     "he_uniform",
     "lecun_normal",
     "linear_warmup",
+    "load",
     "load_digits",
     "load_idx",
     "normal",
@@ -130,6 +137,7 @@ __all__ = [
     "orthogonal",
     "predict",
     "r2_score",
+    "save",
     "seed",
     "step_decay",
     "summary",

@@ -29,6 +29,14 @@ def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
     return float(value)
 
 
+def plain_array(owner: str, name: str, data: Any) -> Array:
+    """data as an array. Raises ValueError for rows that differ in length."""
+    try:
+        return np.asarray(data)
+    except ValueError as error:
+        raise ValueError(f"{owner}: expected {name} to have rows of one length: {error}") from None
+
+
 def real_array(owner: str, data: Any) -> Array:
     """data as an array of booleans, integers or floats. Raises TypeError for anything else."""
     array = np.asarray(data)

@@ -12,6 +12,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from .arguments import number
+from .divergence import first_not_finite
 from .layer import Layer, label
 from .observation import (
     STEPS,
@@ -117,7 +118,7 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
         rows = [_row(watch, lr) for watch in trial.called if is_real(watch.y)]
         zero = loss_of_equal_scores(model, trial)
         chance = _chance(trial.called, y, zero)
-        nonfinite, finding = _first_not_finite(trial, loss) or (None, "")
+        nonfinite, finding = first_not_finite(trial, loss) or (None, "")
         if nonfinite:
             return Diagnosis(label(model), loss, chance, None, nonfinite, rows, [finding])
         dead = {row.name: row.dead for row in rows if row.dead is not None and row.dead > MANY_DEAD}
@@ -167,35 +168,6 @@ def _chance(called: list[Watch], y: Array, zero: float | None) -> tuple[str, flo
         if zero and math.isclose(zero, math.log(C), rel_tol=1e-6):
             return f"ln {C}", math.log(C)
     return ("that of equal scores", zero) if zero else None
-
-
-def _first_not_finite(trial: Observation, loss: float) -> tuple[str, str] | None:
-    """Where the first value that is not finite appears, and a sentence about it."""
-    for name, array in (("x", trial.x), ("y", trial.y)):
-        if bad := _not_finite(array):
-            return name, f"{name} holds {bad}; clean the data, or leave such samples out"
-    for watch in trial.called:
-        if _not_finite(watch.y) or any(_not_finite(p.data) for p in watch.own.values()):
-            culprits = [f"its {name} holds {bad}" for name, p in watch.own.items() if (bad := _not_finite(p.data))]
-            advice = "start from new weights, with a lower learning rate" if culprits else "scale down what it is given"
-            place = f"{watch.title}, in forward"
-            return place, f"the first values that are not finite appear in {place}: {'; '.join([*culprits, advice])}"
-    for watch in trial.returned:
-        if _not_finite(watch.dx) or any(_not_finite(p.grad) for p in watch.own.values()):
-            place = f"{watch.title}, in backward"
-            return place, (
-                f"the first values that are not finite appear in {place}, though all are in forward; look there for a "
-                "division by zero, a root or a logarithm of 0, or scale down the weights of the layers after it"
-            )
-    return None if math.isfinite(loss) else ("the loss", "the loss is not finite, though all that its layers give is")
-
-
-def _not_finite(value: Any) -> str:
-    """How many entries are not finite and where the first is; "" for none."""
-    array = np.asarray(value) if isinstance(value, (Array, float)) else np.zeros(())
-    bad = np.argwhere(~np.isfinite(array)) if array.dtype.kind == "f" else np.zeros((0, 0))
-    place = f", the first at {tuple(bad[0].tolist())}" if bad.size else ""
-    return f"{len(bad)} of {array.size} values that are not finite{place}" if len(bad) else ""
 
 
 def _about_sizes(trial: Observation, loss: float, chance: tuple[str, float] | None) -> Iterator[str]:

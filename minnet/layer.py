@@ -162,6 +162,7 @@ class Layer:
             raise ValueError(f"{label(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
         arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
         for name, target in own.items():
+            target.data = np.asarray(target.data)  # after `count.data = count.data + 1` it's a scalar
             target.data[...] = arrays[name]
 
     def train(self, mode: bool = True) -> Self:

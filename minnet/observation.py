@@ -65,14 +65,16 @@ class Watch:
 
 
 class Observation:
-    """A copy of a model in training mode, with a batch. Every pass starts from the same random state.
+    """A copy of a model in training mode, with a batch of x, y and maybe sample weights.
+
+    Every pass starts from the same random state.
 
     called, returned: the watches of all layers that have parameters of their own or no layers below them, in the order
     in which their last forwards and backwards ended.
     """
 
-    def __init__(self, model: Layer, x: Array, y: Array) -> None:
-        self.model, self.x, self.y = copy.deepcopy(model).train(), x, y
+    def __init__(self, model: Layer, x: Array, y: Array, *weights: Array) -> None:
+        self.model, self.x, self.y, self.weights = copy.deepcopy(model).train(), x, y, weights
         self.called: list[Watch] = []
         self.returned: list[Watch] = []
         generators = [*self.model.walk(np.random.Generator).values(), generator()]
@@ -87,7 +89,7 @@ class Observation:
     def forward(self) -> float:
         """The loss. Raises TypeError if model(x, y) is none."""
         self.called.clear()
-        loss = self.rewinding(partial(self.model, self.x, self.y))
+        loss = self.rewinding(partial(self.model, self.x, self.y, *self.weights))
         if not isinstance(loss, (float, np.floating)):
             raise TypeError(
                 f"{label(self.model)}: expected model(x, y) to be the loss, a float, got {type(loss).__name__}"

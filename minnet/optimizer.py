@@ -65,7 +65,7 @@ class Optimizer:
         """Apply the gradients that have been added up since the last step, and set them to zero."""
         self._gather()
         w, g = self._w, self._g
-        lr = number(self.name, "lr", self.lr(self.steps)) if callable(self.lr) else self.lr
+        lr = self.lr_at(self.steps)
         if self.clip_norm < math.inf and (norm := _norm(g)) > self.clip_norm:
             g *= self.clip_norm / norm
         if self.weight_decay:
@@ -80,6 +80,19 @@ class Optimizer:
                 self.update(w[block], g[block], lr, *(moment[block] for moment in moments))
                 g[block].fill(0)
         self.steps += 1
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of a step."""
+        return number(self.name, "lr", self.lr(step)) if callable(self.lr) else self.lr
+
+    def gradient_is_finite(self) -> bool:
+        """Whether all entries of the gradient are; mostly told by their squares, which one product adds up."""
+        self._gather()
+        try:
+            square = float(self._g.dot(self._g))
+        except FloatingPointError:  # where NumPy was told to raise one
+            square = math.inf
+        return math.isfinite(square) or bool(np.isfinite(self._g).all())
 
     def decay(self, w: Array, g: Array, lr: float) -> None:
         """Apply weight decay; this base adds it to the gradient."""

@@ -1,39 +1,37 @@
-"""The loop: fit, evaluate, predict. Layers differentiate and optimizers update; when, is decided here."""
+"""The loop. Layers differentiate and optimizers update; when, is decided here."""
 
 from __future__ import annotations
 
-import inspect
 import math
+import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
-from numpy import ndarray as Array
-from numpy.typing import ArrayLike
-from tqdm import tqdm
 
+from .admission import (
+    Data,
+    Metrics,
+    check_batches,
+    check_enough,
+    check_metrics,
+    check_model,
+    check_optimizer,
+    check_values,
+    checked,
+    direction,
+)
+from .archive import file_path
 from .arguments import whole_number
-from .layer import Layer, label
-from .layers.containers import Sequential
+from .divergence import Guard, without_warnings
+from .evaluation import in_mode, loss_of, measure
+from .history import History
+from .layer import Layer
 from .optimizer import Optimizer
-
-Data = Iterable[tuple[Array, ...]]
-
-
-class History(dict[str, list[float]]):
-    """What a training run recorded: a dict of plain lists with an entry for each epoch.
-
-    loss: the mean over the epoch's batches, each as it was before its update.
-    accuracy: the share, from 0 to 1, that those batches' predictions had right; for a model that classifies.
-    val_loss, val_accuracy: the same of the validation data after the epoch; with validation data.
-    seconds: how long the epoch took, validation included.
-    """
-
-    def record(self, **values: float) -> None:
-        """Append the figures of an epoch."""
-        for name, value in values.items():
-            self.setdefault(name, []).append(value)
+from .progress import Progress
+from .resumption import resume, write_run
+from .run import Callback, Run
+from .stopping import EarlyStopping
 
 
 def fit(
@@ -43,206 +41,176 @@ def fit(
     epochs: int,
     validation: Data | None = None,
     *,
+    metrics: Metrics | None = None,
+    patience: int | None = None,
+    monitor: str = "val_loss",
+    mode: str | None = None,
+    on_epoch_end: Callback | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
     progress: bool = True,
     history: History | None = None,
 ) -> History:
-    """Train a model, and show a bar with loss and accuracy where there is a terminal.
+    """Train a model.
 
     model: called as model(x, y) for the loss, a float; a Sequential that ends in a loss, or a layer of your own.
     optimizer: of the model's parameters.
     train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), that can be walked again.
-    epochs: how often train is walked.  progress: False to show no bar.
+    epochs: how often train is walked in all, also if a checkpoint is taken up.
+    metrics: functions metric(y_true, y_pred) by name, for the validation data; recorded as val_NAME.
+    patience: after how many epochs in a row without an improvement of `monitor`, a figure of the history, to stop.
+    With it, the parameters and buffers of the best epoch are brought back at the end, whatever ends the training.
+    mode: whether "min" or "max" of the figure is better; known for losses and accuracies.
+    on_epoch_end: called with the history after each epoch; if it returns False, the training ends.
+    checkpoint: a file for all that the rest of the training depends on, written after each epoch, and after every
+    `checkpoint_every` batches too. If it's there already, the training goes on where it stopped, and its result is
+    that of one that never stopped, to the last bit: of parameters, buffers, optimizer, generators (the package's, and
+    those that are attributes of layers or of data), order of the batches, history and patience.
+    progress: False to show no bars; they show figures of training and validation in pairs, loss=0.43/0.52.
     history: what to append to, so that it's there after an interruption too; a new History by default.
 
     Returns the history. All layers train, whatever mode they were in; each is put back into that mode afterwards, and
     no cache or gradient is left behind, also when it ends by an exception, such as KeyboardInterrupt.
-    Raises FloatingPointError when the loss of a batch is not finite, before that batch changes a parameter; TypeError
-    and ValueError for arguments that don't fit, before anything is changed, and what the model raises on a batch.
+    Raises FloatingPointError when a loss or gradient is not finite, before that batch changes anything, with the layer
+    where it began; CheckpointError for a file that is damaged or of another run; TypeError and ValueError for
+    arguments and data that don't fit, before anything is changed, and what the model raises on a batch.
     """
     history = History() if history is None else history
-    _check_arguments(model, optimizer, train, epochs, validation, history)
-    loss = None
-    with _mode(model, training=True), tqdm(range(epochs), unit="epoch", disable=None if progress else True) as bar:
-        model.zero_grad()
-        try:
-            for epoch in bar:
-                start = time.perf_counter()
-                results, loss = _train_epoch(model, optimizer, train, epoch + 1, loss)
-                if validation is not None:
-                    results |= {f"val_{name}": value for name, value in evaluate(model, validation).items()}
-                history.record(**results, seconds=time.perf_counter() - start)
-                bar.set_postfix({name: f"{value:.4f}" for name, value in results.items()}, refresh=False)
-        finally:
-            model.zero_grad()
+    metrics = {} if metrics is None else metrics
+    _check_arguments(model, optimizer, epochs, on_epoch_end, history)
+    stopping = _early_stopping(patience, monitor, mode, validation, metrics)
+    path, every = _checkpoint(checkpoint, checkpoint_every)
+    seen = _check_data(train, validation, metrics)
+    run = Run(model, optimizer, train, epochs, validation, metrics, stopping, on_epoch_end, path, every, history, seen)
+    _carry_out(run, progress)
     return history
 
 
-def evaluate(model: Layer, data: Data) -> dict[str, float]:
-    """The loss of a model on data in evaluation mode, and its accuracy, from 0 to 1, if it classifies.
-
-    data: a Batches, or another iterable of (x, y) or (x, y, sample_weight). Both figures are means over all samples,
-    each with its effective weight, however they are parted into batches.
-    Returns {"loss": …, "accuracy": …}. Leaves modes as they were, and no cache.
-    Raises TypeError for data that are not batches, ValueError for none at all.
-    """
-    _check_model("evaluate", model)
-    _check_batches("evaluate", "data", data)
-    total, weight, tally, batches = 0.0, 0.0, _Tally(), 0
-    with _mode(model, training=False):
-        for x, y, *weights in data:
-            loss, batches = _loss(model, x, y, *weights), batches + 1
-            share = model.total_weight()
-            share = len(x) if share is None else share
-            total, weight = total + share * loss, weight + share
-            tally.add(model.count_correct())
-    if not batches:
-        raise ValueError("evaluate: expected data to have at least one batch, got none")
-    return {"loss": total / weight if weight else 0.0} | tally.accuracy()
-
-
-def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
-    """What a model gives for x in evaluation mode, computed batch by batch.
-
-    Shapes      x (N, ...)   result (N, ...): for a classifier that ends in its loss, the probabilities (N, C)
-
-    batch_size: how many rows of x at a time. Leaves modes as they were, and no cache.
-    Raises ValueError for x without a batch axis or a batch_size below 1.
-    """
-    _check_model("predict", model)
-    batch_size = whole_number("predict", "batch_size", batch_size, least=1)
-    x = np.asarray(x)
-    if x.ndim == 0:
-        raise ValueError("predict: expected x of shape (N, ...), got a single number")
-    with _mode(model, training=False):
-        rows = x[:batch_size]
-        y = model(rows)
-        if np.shape(y)[:1] != rows.shape[:1]:
-            raise ValueError(
-                f"predict: expected an output for each of the {len(rows)} rows of x, got shape {np.shape(y)}; "
-                "a single sample is a batch of one, x[None]"
-            )
-        result = np.empty((len(x), *y.shape[1:]), y.dtype)
-        result[:batch_size] = y
-        for i in range(batch_size, len(x), batch_size):
-            result[i : i + batch_size] = model(x[i : i + batch_size])
-    return result
-
-
-class _Tally:
-    """How many predictions were right, of how many, over several batches."""
-
-    def __init__(self) -> None:
-        self.right = self.counted = 0
-
-    def add(self, batch: tuple[int, int] | None) -> None:
-        if batch:
-            self.right += batch[0]
-            self.counted += batch[1]
-
-    def accuracy(self) -> dict[str, float]:
-        return {"accuracy": self.right / self.counted} if self.counted else {}
-
-
-def _train_epoch(
-    model: Layer, optimizer: Optimizer, train: Data, epoch: int, last: float | None
-) -> tuple[dict[str, float], float | None]:
-    """The mean loss and the accuracy over one walk through train, and the loss of its last batch."""
-    total, batches, tally = 0.0, 0, _Tally()
-    for x, y, *weights in train:
-        batches += 1
+def _carry_out(run: Run, progress: bool) -> None:
+    """Take up what there is, train the rest, and leave the model in order."""
+    with in_mode(run.model, training=True):
         try:
-            loss = _loss(model, x, y, *weights)
+            resume(run)
+            run.model.zero_grad()
+            with Progress(progress, run.epochs, run.position.epoch) as bars:
+                _train(run, bars)
+        finally:
+            run.model.zero_grad()
+            run.restore_best()
+
+
+def _train(run: Run, bars: Progress) -> None:
+    """All epochs that are still to come."""
+    at, guard = run.position, Guard(run.model)
+    run.stopped = run.stopped and _callback_says_stop(run)  # it may be another callback now
+    while run.goes_on():
+        start = time.perf_counter() - at.seconds
+        with without_warnings():
+            _train_epoch(run, guard, bars, start)
+            guard.after_update(f"epoch {at.epoch + 1}", at.last)
+            results = at.figures() | _validate(run)
+        if run.stopping:
+            run.stopping.see(results, run.model)
+        at.next_epoch()
+        run.seen = True
+        run.history.record(**results, seconds=time.perf_counter() - start)
+        bars.epoch(results | run.last_lr())
+        run.stopped = _callback_says_stop(run)
+        if run.path:
+            write_run(run, run.path)
+
+
+def _train_epoch(run: Run, guard: Guard, bars: Progress, start: float) -> None:
+    """The batches that are to come of the epoch that began at `start`."""
+    model, optimizer, at = run.model, run.optimizer, run.position
+    batches = bars.walk(run.batches(), run.train, at.batch, lambda: at.figures() | run.last_lr())
+    for batch in batches if run.seen else checked("train", batches, at.batch):
+        guard.before_batch()
+        try:
+            loss = loss_of(model, *batch)
+            correct = model.count_correct()
+            if math.isfinite(loss):
+                model.backward()
+            if finite := math.isfinite(loss) and optimizer.gradient_is_finite():
+                optimizer.step()
         except Exception as error:
-            error.add_note(f"fit: this was in epoch {epoch}, batch {batches}")
+            error.add_note(f"fit: this was in {_place(run)}")
             raise
-        if not math.isfinite(loss):
-            before = "" if last is None else f", the last finite one was {last:.6g}"
-            raise FloatingPointError(
-                f"fit: epoch {epoch}, batch {batches}: the loss is {loss}{before}; "
-                "look for such values in the data, lower the learning rate, or set clip_norm"
-            )
-        tally.add(model.count_correct())
-        model.backward()
-        optimizer.step()
-        total, last = total + loss, loss
-    if not batches:
+        if not finite:
+            raise guard.diverged(_place(run), loss, at.last, batch)
+        at.add(loss, correct)
+        if run.path and run.every and at.batch % run.every == 0:
+            at.seconds = time.perf_counter() - start
+            guard.after_update(f"epoch {at.epoch + 1}, batch {at.batch}", at.last)
+            write_run(run, run.path)
+    if not at.batch:
         raise ValueError("fit: expected train to have at least one batch, got none")
-    return {"loss": total / batches} | tally.accuracy(), last
 
 
-def _loss(model: Layer, *batch: Array) -> float:
-    loss = model(*batch)
-    if type(loss) is float:
-        return loss
-    if not isinstance(loss, (float, np.floating)):
-        raise TypeError(f"{label(model)}: expected model(x, y) to be the loss, a float, got {type(loss).__name__}")
-    return float(loss)
+def _validate(run: Run) -> dict[str, float]:
+    """The figures of the validation data, if there are any."""
+    if run.validation is None:
+        return {}
+    data = run.validation if run.seen else checked("validation", run.validation)
+    measured = measure("fit", "validation", run.model, data, run.metrics)
+    return {f"val_{name}": value for name, value in measured.items()}
 
 
-@contextmanager
-def _mode(model: Layer, training: bool) -> Iterator[None]:
-    """All layers in one mode; afterwards each in the mode it had, without a cache."""
-    found = [(layer, layer.training) for layer in model.walk(Layer).values()]
-    model.train(training)
-    try:
-        yield
-    finally:
-        for layer, mode in found:
-            layer.training = mode
-        model.clear_cache()
+def _place(run: Run) -> str:
+    return f"epoch {run.position.epoch + 1}, batch {run.position.batch + 1}"
+
+
+def _callback_says_stop(run: Run) -> bool:
+    answer = run.on_epoch_end(run.history) if run.on_epoch_end else None
+    return isinstance(answer, (bool, np.bool_)) and not answer
 
 
 def _check_arguments(
-    model: Layer, optimizer: Optimizer, train: Data, epochs: int, validation: Data | None, history: History
+    model: Layer, optimizer: Optimizer, epochs: int, on_epoch_end: Callback | None, history: History
 ) -> None:
-    """All that fit can refuse before anything changes."""
-    _check_model("fit", model)
-    _check_optimizer(model, optimizer)
-    _check_batches("fit", "train", train, again=True)
-    if validation is not None:
-        _check_batches("fit", "validation", validation, again=True)
+    check_model("fit", model)
+    check_optimizer(model, optimizer)
     whole_number("fit", "epochs", epochs, least=0)
     if not isinstance(history, History):
         raise TypeError(f"fit: expected history to be a History, got {history!r}")
+    if on_epoch_end is not None and not callable(on_epoch_end):
+        raise TypeError(f"fit: expected on_epoch_end to be a function of the history, got {on_epoch_end!r}")
 
 
-def _check_model(owner: str, model: Layer) -> None:
-    if not isinstance(model, Layer):
-        raise TypeError(f"{owner}: expected model to be a Layer, got {model!r}")
-    if owner != "predict" and isinstance(model, Sequential) and not model.is_loss:
-        raise ValueError(
-            f"{owner}: expected a model that ends in a loss, got {label(model[-1]) if model else None} at the end; "
-            "add SoftmaxCrossEntropy(), for example"
-        )
+def _check_data(train: Data, validation: Data | None, metrics: Metrics) -> bool:
+    """Whether the values in all of it could be looked at."""
+    check_metrics("fit", metrics)
+    check_batches("fit", "train", train, again=True)
+    check_enough(train)
+    seen = check_values("train", train)
+    if validation is not None:
+        check_batches("fit", "validation", validation, again=True)
+        return check_values("validation", validation) and seen
+    if metrics:
+        raise ValueError("fit: expected validation data, which metrics are measured on, got none")
+    return seen
 
 
-def _check_optimizer(model: Layer, optimizer: Optimizer) -> None:
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit: expected optimizer to be an Optimizer, got {optimizer!r}")
-    if inspect.signature(optimizer.step).parameters:
-        raise TypeError(
-            f"fit: expected an optimizer whose step takes nothing, got {optimizer.name}; call its step yourself"
-        )
-    own = {id(parameter) for parameter in model.parameters()}
-    if not own.issuperset(id(parameter) for parameter in optimizer.parameters):
-        raise ValueError(
-            "fit: expected an optimizer of this model's parameters, got one that holds others; "
-            "make it from model.parameters()"
-        )
+def _early_stopping(
+    patience: int | None, monitor: str, mode: str | None, validation: Data | None, metrics: Metrics
+) -> EarlyStopping | None:
+    if patience is None:
+        if (monitor, mode) != ("val_loss", None):
+            raise ValueError(f"fit: expected patience with monitor={monitor!r} and mode={mode!r}, got none")
+        return None
+    patience = whole_number("fit", "patience", patience, least=1)
+    measured = ["loss", "accuracy"]
+    if validation is not None:
+        measured += [f"val_{name}" for name in (*measured, *metrics)]
+    if monitor not in measured:
+        advice = "; give validation data" if validation is None else ""
+        raise ValueError(f"fit: expected monitor to be one of {', '.join(measured)}, got {monitor!r}{advice}")
+    return EarlyStopping(patience, monitor, direction(monitor, mode))
 
 
-def _check_batches(owner: str, name: str, data: Data, again: bool = False) -> None:
-    """That data are batches; and can be walked again, where they must be."""
-    expected = f"{owner}: expected {name} to be Batches(x, y, batch_size) or another iterable of (x, y)"
-    if isinstance(data, Array) or not isinstance(data, Iterable):
-        raise TypeError(f"{expected}, got {type(data).__name__}")
-    if isinstance(data, Sequence):
-        if not data:
-            raise ValueError(f"{expected}, got an empty {type(data).__name__}")
-        if not isinstance(data[0], (list, tuple)):
-            raise TypeError(f"{expected}, got a {type(data).__name__} of {type(data[0]).__name__}")
-    if again and isinstance(data, Iterator):
-        raise TypeError(
-            f"{expected} that can be walked every epoch, got a {type(data).__name__}, which is used up after one; "
-            "make it a list"
-        )
+def _checkpoint(checkpoint: str | os.PathLike[str] | None, every: int | None) -> tuple[Path | None, int | None]:
+    if every is not None:
+        every = whole_number("fit", "checkpoint_every", every, least=1)
+        if checkpoint is None:
+            raise ValueError(f"fit: expected a checkpoint to write every {every} batches, got none")
+    return None if checkpoint is None else file_path("fit", checkpoint), every

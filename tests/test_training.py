@@ -1,10 +1,10 @@
-"""fit, evaluate, predict: what they compute and what they show."""
+"""fit: what it computes, records and leaves behind."""
 
-import io
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,12 +12,16 @@ import pytest
 import minnet
 from minnet import (
     SGD,
+    Adam,
     Batches,
+    BatchNorm,
+    Dropout,
     History,
     Layer,
     Linear,
     MeanSquaredError,
     Parameter,
+    Residual,
     Sequential,
     SoftmaxCrossEntropy,
 )
@@ -59,13 +63,13 @@ class Scripted(Layer):
         self.a.grad += 1
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
 def classifier(*between):
     return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
+
+
+def noisy():
+    """A classifier with all that differs between training and evaluation."""
+    return classifier(BatchNorm(3), Dropout(0.5, rng=1), Linear(3, 3, rng=2))
 
 
 def from_zero():
@@ -149,28 +153,40 @@ def test_the_loop_written_out_gives_the_same_bytes_as_fit():
 
 
 SCRIPT = """
-import hashlib, minnet
+import hashlib, itertools, sys, time, minnet
+time.perf_counter = itertools.count().__next__  # the checkpoint holds how long an epoch took
 minnet.seed(3)
 x, y = minnet.load_digits()
-x_train, x_test, y_train, y_test = minnet.train_test_split(x, y)
-model = minnet.Sequential(minnet.Linear(64, 10), minnet.SoftmaxCrossEntropy())
-minnet.fit(model, minnet.SGD(model.parameters(), lr=0.1, momentum=0.9), minnet.Batches(x_train, y_train, 32), 2)
+x_train, x_test, y_train, y_test = minnet.train_test_split(x[:400], y[:400])
+model = minnet.Sequential(
+    minnet.Linear(64, 32), minnet.BatchNorm(32), minnet.ReLU(), minnet.Dropout(0.3), minnet.Linear(32, 10),
+    minnet.SoftmaxCrossEntropy(label_smoothing=0.1),
+)
+optimizer = minnet.Adam(model.parameters(), minnet.linear_warmup(5, minnet.cosine_decay(0.01, 20)), clip_norm=1.0)
+minnet.fit(
+    model, optimizer, minnet.Batches(x_train, y_train, 32), 3, minnet.Batches(x_test, y_test, 32, shuffle=False),
+    metrics={"right": minnet.accuracy, "top": minnet.top_k_accuracy},
+    patience=5, checkpoint=sys.argv[1],
+)
+minnet.save(model, sys.argv[1] + ".model")
+for path in (sys.argv[1], sys.argv[1] + ".model"):
+    print(hashlib.sha256(open(path, "rb").read()).hexdigest())
 print(hashlib.sha256(minnet.predict(model, x_test).tobytes()).hexdigest())
 """
 
 
-def test_the_same_seed_gives_the_same_bytes_in_another_process():
-    digests = set()
+def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path):
+    outputs = set()
     for hash_seed in ("1", "2"):
         run = subprocess.run(
-            [sys.executable, "-c", SCRIPT],
+            [sys.executable, "-W", "error::UserWarning", "-c", SCRIPT, str(tmp_path / hash_seed)],
             env=os.environ | {"PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
             check=True,
         )
-        digests.add(run.stdout)
-    assert len(digests) == 1 and len(digests.pop()) == 65
+        outputs.add(run.stdout)
+    assert len(outputs) == 1 and [len(line) for line in outputs.pop().splitlines()] == [64] * 3
 
 
 def test_a_model_of_the_users_own_is_trained():
@@ -197,79 +213,6 @@ def test_no_epochs_change_nothing():
     assert values(model) == before
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 100])
-def test_evaluate_gives_the_figures_of_the_whole_data_whatever_the_batches(batch_size):
-    model = Sequential(Linear(64, 10, rng=0), SoftmaxCrossEntropy())
-    x, y = (part[:37] for part in minnet.load_digits())
-    result = minnet.evaluate(model, Batches(x, y, batch_size))
-    assert result["loss"] == pytest.approx(model(x, y), rel=1e-6)
-    assert result["accuracy"] == minnet.accuracy(y, model(x))
-    assert [type(value) for value in result.values()] == [float, float]
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_evaluate_counts_what_the_loss_ignores_neither_in_the_loss_nor_in_the_accuracy(batch_size):
-    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-1))
-    y = np.array([0, -1, -1, 1, -1])
-    result = minnet.evaluate(model, Batches(X, y, batch_size, shuffle=False))
-    assert result["accuracy"] == minnet.accuracy(y[[0, 3]], model(X)[[0, 3]])
-    assert result["loss"] == pytest.approx(model(X, y), rel=1e-6)
-
-
-def test_evaluate_walks_data_that_can_be_walked_once():
-    model = classifier()
-    assert minnet.evaluate(model, iter(in_order())) == minnet.evaluate(model, in_order())
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 5, 100])
-def test_predict_gives_the_rows_of_the_model_in_order(batch_size):
-    model = classifier()
-    result = minnet.predict(model, X, batch_size)
-    assert result == pytest.approx(model(X), rel=1e-6)
-    assert result.shape == (5, 3) and result.sum(axis=1) == pytest.approx(1)
-
-
-def test_predict_takes_what_the_model_takes_and_gives_what_it_gives():
-    model = classifier()
-    assert minnet.predict(model, X.tolist(), 2).dtype == np.float32
-    assert minnet.predict(model.astype(np.float64), X, 2).dtype == np.float64
-    assert minnet.predict(Sequential(), np.array([[4, 5], [6, 7]]), 1).tolist() == [[4, 5], [6, 7]]
-    assert minnet.predict(model, X[:0]).shape == (0, 3)
-    assert minnet.predict(Sequential(minnet.Flatten()), np.ones((3, 2, 2)), 2).shape == (3, 4)
-
-
-def test_predict_never_hands_out_the_array_it_was_given():
-    result = minnet.predict(Sequential(), X)
-    result[...] = 0
-    assert X.any()
-
-
-def test_nothing_is_shown_where_there_is_no_terminal(capsys):
-    model = classifier()
-    minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 2)
-    minnet.evaluate(model, in_order())
-    minnet.predict(model, X)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_terminal_shows_epochs_loss_and_accuracy(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    model = from_zero()
-    minnet.fit(model, SGD(model.parameters(), lr=0.5, momentum=0.9), in_order(), 3, in_order())
-    last = sys.stderr.getvalue().split("\r")[-1]
-    # The figures of the last epoch are those that PyTorch gives above.
-    for words in ("3/3", "epoch", "loss=0.4309", "accuracy=0.8000", "val_loss=", "val_accuracy="):
-        assert words in last
-    assert capsys.readouterr().out == ""
-
-
-def test_no_progress_is_shown_to_who_wants_none(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    model = classifier()
-    minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 2, progress=False)
-    assert sys.stderr.getvalue() == ""
-
-
 def test_sample_weights_in_the_batches_reach_the_loss():
     x, y = np.random.default_rng(0).normal(size=(8, 3)), np.array([0, 1] * 4)
     weights = np.array([1.0, 0] * 4)
@@ -280,3 +223,135 @@ def test_sample_weights_in_the_batches_reach_the_loss():
         runs.append((model.state_dict()["0.W"], minnet.evaluate(model, data)["loss"]))
     assert runs[0][0] == pytest.approx(runs[1][0], abs=1e-6)
     assert runs[0][1] == pytest.approx(runs[1][1], abs=1e-6)
+
+
+def test_ten_thousand_steps_through_fit_do_not_grow():
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
+    optimizer = SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    train = [(X, Y)] * 1000
+    held = []
+    tracemalloc.start()
+    try:
+        minnet.fit(
+            model, optimizer, train, 10, on_epoch_end=lambda history: held.append(tracemalloc.get_traced_memory()[0])
+        )
+    finally:
+        tracemalloc.stop()
+    assert optimizer.steps == 10_000
+    # The last 9,000 steps: a single float for each would be more than 200 kB.
+    assert held[-1] - held[0] < 20_000
+
+
+def held_by(steps, keep=None):
+    """By how much memory grows in a loop that is written out."""
+    model = Sequential(Linear(2, 3, rng=0), Dropout(0.5, rng=1), SoftmaxCrossEntropy())
+    optimizer = Adam(model.parameters(), lr=1e-3)
+    tracemalloc.start()
+    try:
+        before = 0
+        for step in range(steps):
+            if step == steps // 10:
+                before = tracemalloc.get_traced_memory()[0]
+            model(X, Y)
+            if keep is not None:
+                keep.append(model[0].cache.copy())
+            model.backward()
+            optimizer.step()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_ten_thousand_steps_of_a_loop_that_is_written_out_do_not_grow():
+    assert held_by(10_000) < 20_000
+
+
+def test_a_loop_that_keeps_its_caches_would_be_seen_to_grow():
+    assert held_by(1000, keep=[]) > 20_000
+
+
+def test_no_cache_is_left_by_fit_evaluate_or_predict():
+    model = Sequential(
+        Linear(2, 4, rng=0), BatchNorm(4), Residual(Linear(4, 4, rng=1), Dropout(0.5, rng=2)), Linear(4, 3, rng=3)
+    )
+    model = Sequential(model, SoftmaxCrossEntropy())
+    calls = (
+        lambda: minnet.fit(model, SGD(model.parameters(), 0.1), [(X, Y)], 2, in_order()),
+        lambda: minnet.evaluate(model, in_order(), {"m": minnet.accuracy}),
+        lambda: minnet.predict(model, X),
+    )
+    for call in calls:
+        call()
+        assert not any("cache" in vars(layer) for layer in model.walk(Layer).values())
+        assert not any(parameter.grad.any() for parameter in model.parameters())
+        with pytest.raises(RuntimeError, match="backward before forward"):
+            model.backward()
+
+
+def test_metrics_of_the_validation_are_in_the_history():
+    calls = []
+
+    def f1(y_true, y_pred):
+        calls.append((y_true.tolist(), y_pred.shape))
+        return np.float64(len(calls) / 4)
+
+    history = minnet.fit(
+        model := classifier(),
+        SGD(model.parameters(), 0.1),
+        in_order(),
+        3,
+        in_order(),
+        metrics={"f1": f1, "right": minnet.accuracy},
+    )
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "val_right", "seconds"]
+    assert history["val_f1"] == [0.25, 0.5, 0.75] and history["val_right"] == history["val_accuracy"]
+    assert calls == [(Y.tolist(), (5, 3))] * 3
+
+
+def test_the_validation_is_what_evaluate_gives_after_the_epoch():
+    model = noisy()
+    measured = []
+    history = minnet.fit(
+        model,
+        SGD(model.parameters(), 0.1),
+        [(X, Y)],
+        3,
+        in_order(),
+        on_epoch_end=lambda history: measured.append(minnet.evaluate(model, in_order())),
+    )
+    assert history["val_loss"] == [results["loss"] for results in measured]
+    assert history["val_accuracy"] == [results["accuracy"] for results in measured]
+
+
+def test_a_callback_may_predict_and_evaluate_without_disturbing_the_training():
+    def look(history):
+        minnet.evaluate(watched, in_order())
+        minnet.predict(watched, X)
+        minnet.summary(watched, (2,))
+
+    watched, alone = noisy(), noisy()
+    minnet.fit(watched, SGD(watched.parameters(), 0.1), Batches(X[:4], Y[:4], 2, rng=4), 4, on_epoch_end=look)
+    minnet.fit(alone, SGD(alone.parameters(), 0.1), Batches(X[:4], Y[:4], 2, rng=4), 4)
+    assert values(watched) == values(alone)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_data_that_are_only_read_and_lie_in_any_order_are_trained_on(order):
+    x, y = np.array(X, order=order), Y.copy()
+    x.flags.writeable = y.flags.writeable = False
+    fitted, plain = classifier(), classifier()
+    minnet.fit(fitted, SGD(fitted.parameters(), 0.1), [(x, y)], 3, [(x, y)])
+    minnet.fit(plain, SGD(plain.parameters(), 0.1), [(X, Y)], 3)
+    assert fitted[0].W.data == pytest.approx(plain[0].W.data, rel=1e-5)
+
+
+def test_a_history_that_is_given_is_the_one_that_is_returned_and_goes_on():
+    model, history = classifier(), History(loss=[9.0], accuracy=[0.5], seconds=[1.0])
+    assert minnet.fit(model, SGD(model.parameters(), 0.1), in_order(), 2, history=history) is history
+    assert history["loss"][0] == 9.0 and [len(column) for column in history.values()] == [3, 3, 3]
+
+
+def test_a_float64_model_is_trained_in_float64():
+    model = classifier().astype(np.float64)
+    minnet.fit(model, SGD(model.parameters(), 0.1), [(X, Y)], 2)
+    assert {parameter.data.dtype for parameter in model.parameters()} == {np.dtype(np.float64)}

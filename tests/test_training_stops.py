@@ -1,4 +1,4 @@
-"""fit, evaluate, predict: what they refuse, how they stop early, and what they leave behind."""
+"""fit: what it refuses, how it ends early, and what it leaves behind then."""
 
 import math
 
@@ -148,10 +148,10 @@ def test_a_loss_that_is_not_finite_stops_before_its_batch_changes_anything(bad):
 
 
 def test_a_first_loss_that_is_not_finite_has_no_last_finite_one():
-    model = classifier()
+    model = Scripted([math.nan])
     before = values(model)
     with pytest.raises(FloatingPointError, match="epoch 1, batch 1") as caught:
-        minnet.fit(model, SGD(model.parameters(), lr=0.1), [(np.full((1, 2), math.nan), Y[:1])], 1)
+        minnet.fit(model, SGD(model.parameters(), lr=0.1), [(X, Y)], 1)
     assert values(model) == before
     assert "last finite one was nan" not in str(caught.value)
 
@@ -191,17 +191,6 @@ def test_ctrl_c_in_the_middle_of_a_pass_leaves_the_model_usable(call, where):
     interrupt.left = math.inf
     losses = minnet.fit(model, optimizer, in_order(), 30)["loss"]
     assert losses[-1] < losses[0]
-
-
-def test_evaluate_and_predict_do_not_touch_gradients_or_parameters():
-    model = classifier()
-    model(X, Y)
-    model.backward()
-    before, gradients = values(model), [p.grad.copy() for p in model.parameters()]
-    minnet.evaluate(model, in_order())
-    minnet.predict(model, X)
-    assert values(model) == before
-    assert all(np.array_equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
 
 
 REFUSED = {
@@ -261,38 +250,6 @@ def test_a_model_that_does_not_return_its_loss_is_told_so():
         minnet.evaluate(model, in_order())
 
 
-@pytest.mark.parametrize(
-    ("model", "data", "error"),
-    [
-        ("model", in_order(), TypeError),
-        (classifier(), X, TypeError),
-        (classifier(), (X, Y), TypeError),
-        (classifier(), None, TypeError),
-        (classifier(), [], ValueError),
-        (Sequential(Linear(2, 3)), in_order(), ValueError),
-    ],
-)
-def test_evaluate_refuses_what_does_not_fit(model, data, error):
-    with pytest.raises(error, match=r"evaluate: |loss"):
-        minnet.evaluate(model, data)
-
-
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        ({"model": "model"}, TypeError),
-        ({"x": 1.0}, ValueError),
-        ({"batch_size": 0}, ValueError),
-        ({"batch_size": -2}, ValueError),
-        ({"batch_size": 2.0}, TypeError),
-        ({"batch_size": True}, TypeError),
-    ],
-)
-def test_predict_refuses_what_does_not_fit(change, error):
-    with pytest.raises(error, match="predict: "):
-        minnet.predict(**({"model": classifier(), "x": X, "batch_size": 2} | change))
-
-
 def test_an_optimizer_that_needs_a_closure_is_refused():
     model = minnet.Sequential(minnet.Linear(3, 2), minnet.SoftmaxCrossEntropy())
     with pytest.raises(TypeError, match="fit: expected an optimizer whose step takes nothing, got LBFGS"):
@@ -307,6 +264,98 @@ def test_what_the_model_raises_says_in_which_batch():
     assert caught.value.__notes__ == ["fit: this was in epoch 1, batch 2"]
 
 
-def test_a_single_sample_without_a_batch_axis_is_refused_by_predict():
-    with pytest.raises(ValueError, match=r"predict: expected an output for each of the 3 rows of x, got shape \(1,\)"):
-        minnet.predict(minnet.Sequential(minnet.Linear(3, 1)), np.ones(3))
+@pytest.mark.parametrize(
+    ("answer", "epochs"),
+    [(False, 2), (np.False_, 2), (None, 4), (True, 4), (np.True_, 4), (0, 4), (0.0, 4), ("", 4), ([], 4)],
+    ids=repr,
+)
+def test_a_callback_stops_the_training_by_false_and_by_nothing_else(answer, epochs):
+    model = classifier()
+    history = minnet.fit(
+        model,
+        SGD(model.parameters(), 0.1),
+        in_order(),
+        4,
+        on_epoch_end=lambda history: answer if len(history["loss"]) == 2 else None,
+    )
+    assert len(history["loss"]) == epochs
+
+
+def test_a_callback_comes_after_the_validation_and_before_the_checkpoint(tmp_path):
+    path, events = tmp_path / "run", []
+
+    class Validation(list):
+        def __iter__(self):
+            events.append("validation")
+            return super().__iter__()
+
+    def on_epoch_end(history):
+        there = path.read_bytes() if path.exists() else b""
+        events.append(("callback", {name: len(column) for name, column in history.items()}, there))
+
+    model = classifier()
+    history = minnet.fit(
+        model,
+        SGD(model.parameters(), 0.1),
+        in_order(),
+        2,
+        Validation([(X, Y)]),
+        metrics={"m": minnet.accuracy},
+        on_epoch_end=on_epoch_end,
+        checkpoint=path,
+    )
+    names = ["loss", "accuracy", "val_loss", "val_accuracy", "val_m", "seconds"]
+    assert list(history) == names
+    (first, (_, one, nothing)), (second, (_, two, early)) = events[:2], events[2:]
+    assert (first, second) == ("validation", "validation")
+    assert (one, two) == (dict.fromkeys(names, 1), dict.fromkeys(names, 2))
+    assert nothing == b"" and early and path.read_bytes() != early
+
+
+def test_what_a_callback_changes_is_in_the_checkpoint(tmp_path):
+    def round_off(history):
+        for parameter in model.parameters():
+            parameter.data[...] = np.round(parameter.data, 1)
+
+    model, kept = classifier(), classifier()
+    minnet.fit(model, SGD(model.parameters(), 0.1), in_order(), 2, on_epoch_end=round_off, checkpoint=tmp_path / "run")
+    minnet.load(kept, tmp_path / "run")
+    assert values(kept) == values(model)
+
+
+def test_an_error_in_a_callback_leaves_the_history_whole_and_the_model_clean():
+    def fail(history):
+        if len(history["loss"]) == 2:
+            raise LookupError("the callback")
+
+    model, history = classifier().eval(), History()
+    with pytest.raises(LookupError, match="the callback"):
+        minnet.fit(model, SGD(model.parameters(), 0.1), in_order(), 5, on_epoch_end=fail, history=history)
+    assert [len(column) for column in history.values()] == [2, 2, 2]
+    assert is_clean(model) and not model.training
+
+
+def test_ctrl_c_in_the_validation_leaves_the_history_of_whole_epochs():
+    class Interrupted(list):
+        walks = 0
+
+        def __iter__(self):
+            self.walks += 1
+            if self.walks == 2:
+                raise KeyboardInterrupt
+            return super().__iter__()
+
+    model, history = classifier(Counter()).eval(), History()
+    with pytest.raises(KeyboardInterrupt):
+        minnet.fit(model, SGD(model.parameters(), 0.1), in_order(), 5, Interrupted([(X, Y)]), history=history)
+    assert [len(column) for column in history.values()] == [1] * 5
+    assert is_clean(model) and not any(layer.training for layer in model.walk(Layer).values())
+
+
+def test_a_schedule_that_fails_says_in_which_batch():
+    model = classifier()
+    rates = [0.1, 0.1, -1.0]
+    with pytest.raises(ValueError, match=r"SGD: expected lr to be at least 0 and finite, got -1.0") as caught:
+        minnet.fit(model, SGD(model.parameters(), lambda step: rates[step]), [(X, Y)] * 4, 1)
+    assert getattr(caught.value, "__notes__", None) == ["fit: this was in epoch 1, batch 3"]
+    assert is_clean(model)

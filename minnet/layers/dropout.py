@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import number
 from ..layer import Layer, real_input
 from ..random import Rng, generator
 
@@ -24,7 +25,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        if not 0 <= p <= 1:
+        if not 0 <= number("Dropout", "p", p) <= 1:
             raise ValueError(f"Dropout: expected p from 0 to 1, got {p}")
         self.p = p
         self.rng = generator(rng)

@@ -1,0 +1,369 @@
+"""What a training shows: bars in a terminal and in a notebook, and nothing anywhere else."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+import tqdm
+
+import minnet
+from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Parameter, Sequential, SoftmaxCrossEntropy
+from minnet.progress import Progress, in_notebook, written
+
+X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
+Y = np.array([0, 1, 2, 1, 0])
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Scripted(Layer):
+    """A model whose losses are given, and whose gradient is 1."""
+
+    def __init__(self, losses):
+        self.losses = iter(losses)
+        self.a = Parameter([0.0])
+
+    def forward(self, x, y=None):
+        self.cache = None
+        return next(self.losses)
+
+    def backward(self):
+        self.a.grad += 1
+
+
+class NoLength:
+    """Batches that nobody has counted."""
+
+    def __iter__(self):
+        return iter([(X, Y), (X, Y)])
+
+
+class Slow(Layer):
+    """y = x; raises an error in the given forward, after having looked at what the terminal shows."""
+
+    def __init__(self, error, when):
+        self.error, self.left, self.shown = error, when, None
+
+    def forward(self, x):
+        self.cache = x
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+def classifier(*between):
+    return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
+
+
+def from_zero():
+    """A classifier that starts at zero, so that it's the same in every framework."""
+    model = classifier()
+    model[0].W.data[...] = 0
+    return model
+
+
+def in_order(batch_size=2):
+    return Batches(X, Y, batch_size, shuffle=False)
+
+
+def fit(model, train, epochs, *rest, lr=0.1, **others):
+    return minnet.fit(model, SGD(model.parameters(), lr), train, epochs, *rest, **others)
+
+
+def in_terminal(monkeypatch, long=2.0):
+    """A terminal of 80 columns, in which every change is drawn at once; long: after how many seconds an epoch is."""
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setattr(minnet.progress, "LONG", long)
+
+    class Eager(tqdm.tqdm):
+        def __init__(self, *arguments, **options):
+            assert options.pop("dynamic_ncols")
+            super().__init__(*arguments, mininterval=0, miniters=1, ncols=80, **options)
+
+    monkeypatch.setattr(tqdm, "tqdm", Eager)
+    return shown
+
+
+def drawn(terminal):
+    """All that stood in one line of the terminal, one after the other; a line that was emptied is ""."""
+    return [line.strip() for line in re.split(r"[\r\n]|\x1b\[A", terminal.getvalue())]
+
+
+def of(what, terminal):
+    return [line for line in drawn(terminal) if line.startswith(what)]
+
+
+def open_bars():
+    return len(getattr(tqdm.tqdm, "_instances", ()))
+
+
+def test_nothing_is_shown_where_there_is_no_terminal(capsys):
+    model = classifier()
+    minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 2)
+    minnet.evaluate(model, in_order())
+    minnet.predict(model, X)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_shows_epochs_loss_and_accuracy(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    model = from_zero()
+    minnet.fit(model, SGD(model.parameters(), lr=0.5, momentum=0.9), in_order(), 3, in_order())
+    last = sys.stderr.getvalue().split("\r")[-1]
+    # The figures of the last epoch are those that PyTorch gives above.
+    for words in ("3/3", "epoch", "loss=0.431/", "accuracy=0.8/1", "lr=0.5"):
+        assert words in last
+    assert capsys.readouterr().out == ""
+
+
+def test_no_progress_is_shown_to_who_wants_none(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    model = classifier()
+    minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 2, progress=False)
+    assert sys.stderr.getvalue() == ""
+
+
+def test_figures_of_training_and_validation_stand_in_pairs():
+    figures = {"loss": 0.43123, "accuracy": 0.5, "val_loss": 0.16, "val_accuracy": 1.0, "val_f1": 0.25, "lr": 1e-05}
+    assert written(figures) == "loss=0.431/0.16, accuracy=0.5/1, val_f1=0.25, lr=1e-05"
+    assert written({"loss": 12345.678}) == "loss=1.23e+04"
+    assert written({"loss": float("nan")}) == "loss=nan"
+    assert written({}) == ""
+
+
+def test_an_epoch_shows_its_figures_the_rate_and_the_time_left(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+
+    def f1(y_true, y_pred):
+        return 0.625
+
+    fit(from_zero(), in_order(), 3, in_order(), metrics={"f1": f1}, lr=lambda step: 0.5 / (1 + step // 3))
+    lines = of("epoch", terminal)
+    assert [line.split(" |")[0] for line in lines] == [f"epoch {done}/3" for done in (0, 1, 2, 3, 3)]
+    for line in lines[1:]:
+        assert re.search(
+            r"\| \d\d:\d\d<\d\d:\d\d, loss=[\d.]+/[\d.]+, accuracy=[\d.]+/[\d.]+, val_f1=0.625, lr=", line
+        ), line
+    assert "<?" in lines[0]
+
+
+def test_the_figures_are_those_of_the_history(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+    history = fit(classifier(), in_order(), 2, in_order())
+    for i, line in enumerate(of("epoch", terminal)[1:3]):
+        assert f"loss={history['loss'][i]:.3g}/{history['val_loss'][i]:.3g}, " in line
+        assert f"accuracy={history['accuracy'][i]:.3g}/{history['val_accuracy'][i]:.3g}, " in line
+
+
+def test_eighty_columns_hold_the_bar_with_validation(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
+    # Five sixths of the data make figures of three digits.
+    data = [(np.tile(X[:3], (2, 1)), np.array([0, 1, 2, 1, 0, 2]))]
+    fit(model, data, 100, data, lr=0.0001)
+    lines = of("epoch", terminal)
+    assert len(lines) > 2 and max(map(len, lines)) <= 80
+    for line in lines[1:]:
+        # The end of the line is there, and something is left for the bar.
+        assert line.endswith("lr=0.0001"), line
+        assert len(line.split("|")[1]) >= 1, line
+
+
+def test_short_epochs_have_no_bar_for_their_batches(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+    fit(classifier(), in_order(), 3, in_order())
+    assert of("batch", terminal) == []
+
+
+def test_long_epochs_have_a_bar_for_their_batches_which_goes_when_they_end(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    fit(Scripted([4.0, 2.0, 8.0] * 2), [(X, Y)] * 3, 2)
+    lines = of("batch", terminal)
+    assert [line.split(" |")[0] for line in lines] == [f"batch {done}/3" for done in (0, 1, 2, 3)] * 2
+    # The mean of those that are done.
+    for line, loss in zip(lines, [None, 4, 3, 4.67] * 2):
+        assert line.endswith(f", loss={loss}, lr=0.1" if loss else "<?"), line
+    # The last that is drawn is the bar for the epochs, and the line of the batches is empty.
+    assert [line for line in drawn(terminal) if line][-1].startswith("epoch 2/2")
+    after = drawn(terminal)[len(drawn(terminal)) - drawn(terminal)[::-1].index(lines[-1]) :]
+    assert "" in after and not any(line.startswith("batch") for line in after)
+    assert open_bars() == 0
+
+
+def test_a_bar_for_batches_shows_the_accuracy_so_far(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    fit(from_zero(), in_order(), 1)
+    # All scores are 0 at first, so that the first class is predicted: right for one of two.
+    assert "loss=1.1, accuracy=0.5, lr=0.1" in of("batch", terminal)[1]
+
+
+def test_batches_that_nobody_has_counted_are_counted_as_they_pass(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    fit(classifier(), NoLength(), 1)
+    assert [line.split(" |")[0] for line in of("batch", terminal)] == [f"batch {done}/?" for done in (0, 1, 2)]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no more"), FloatingPointError("nan")], ids=repr)
+@pytest.mark.parametrize("long", [0, 2.0])
+def test_bars_are_closed_before_an_error_arrives(error, long, monkeypatch):
+    terminal = in_terminal(monkeypatch, long)
+    with pytest.raises(type(error)) as caught:
+        fit(classifier(Slow(error, when=4)), in_order(), 3)
+    assert caught.value is error and open_bars() == 0
+    shown = terminal.getvalue()
+    print("after", file=terminal)
+    # What is printed afterwards begins a line of its own.
+    assert re.search(r"[\n\r]$", shown) and drawn(terminal)[-2:] == ["after", ""]
+    assert shown.count("\n") >= 1 and [line for line in drawn(terminal) if line][-2].startswith("epoch 1/3")
+
+
+def test_bars_are_closed_after_an_error_in_the_validation_and_in_a_callback(monkeypatch):
+    in_terminal(monkeypatch)
+
+    def stop(history):
+        raise RuntimeError("the callback")
+
+    with pytest.raises(RuntimeError, match="the callback"):
+        fit(classifier(), in_order(), 3, on_epoch_end=stop)
+    with pytest.raises(TypeError, match="metric"):
+        fit(classifier(), in_order(), 3, in_order(), metrics={"m": lambda y_true, y_pred: None})
+    assert open_bars() == 0
+
+
+def test_a_callback_that_ends_the_training_ends_the_bar(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+    fit(classifier(), in_order(), 5, on_epoch_end=lambda history: len(history["loss"]) < 2)
+    assert of("epoch", terminal)[-1].startswith("epoch 2/5") and terminal.getvalue().endswith("\n")
+    assert open_bars() == 0
+
+
+def test_a_run_that_is_taken_up_begins_at_its_epoch(tmp_path, monkeypatch):
+    terminal = in_terminal(monkeypatch)
+    fit(classifier(), in_order(), 2, checkpoint=tmp_path / "run", progress=False)
+    assert terminal.getvalue() == ""
+    fit(classifier(), in_order(), 4, checkpoint=tmp_path / "run")
+    assert [line.split(" |")[0] for line in of("epoch", terminal)] == [f"epoch {done}/4" for done in (2, 3, 4, 4)]
+
+
+def test_an_epoch_that_is_taken_up_begins_at_its_batch(tmp_path, monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    model = classifier(Slow(KeyboardInterrupt(), when=2))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, in_order(), 1, checkpoint=tmp_path / "run", checkpoint_every=1, progress=False)
+    again = classifier(Slow(KeyboardInterrupt(), when=2))
+    fit(again, in_order(), 1, checkpoint=tmp_path / "run", checkpoint_every=1)
+    assert [line.split(" |")[0] for line in of("batch", terminal)] == ["batch 2/3", "batch 3/3"]
+
+
+def test_nothing_is_shown_to_a_file(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr("minnet.progress.LONG", 0)
+    fit(classifier(), in_order(), 2)
+    assert sys.stderr.getvalue() == "" and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("stderr", [None, object()], ids=["none", "an object"])
+def test_a_program_without_a_standard_error_trains_too(stderr, monkeypatch):
+    # pythonw has none; and what a server puts in its place may know no more than how to write.
+    monkeypatch.setattr(sys, "stderr", stderr)
+    assert len(fit(classifier(), in_order(), 1)["loss"]) == 1
+
+
+def test_a_notebook_shows_bars_although_it_has_no_terminal(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    assert not in_notebook()
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", ModuleType("ipykernel.zmqshell"))
+    assert in_notebook()
+    opened = []
+
+    class Bar:
+        def __init__(self, **options):
+            opened.append(self)
+            self.options, self.updates, self.text, self.closed = options, 0, "", False
+
+        def set_postfix_str(self, text, refresh):
+            self.text = text
+
+        def update(self):
+            self.updates += 1
+
+        def close(self):
+            self.closed = True
+
+    auto = ModuleType("tqdm.auto")
+    auto.tqdm = Bar
+    monkeypatch.setitem(sys.modules, "tqdm.auto", auto)
+    model = Sequential(Linear(2, 1, rng=0), MeanSquaredError())
+    fit(model, [(X, X[:, :1])], 2)
+    epochs, *batches = opened
+    assert (epochs.options["desc"], epochs.options["total"], epochs.updates) == ("epoch", 2, 2)
+    assert [(bar.options["desc"], bar.options["total"], bar.updates) for bar in batches] == [("batch", 1, 1)] * 2
+    assert re.fullmatch(r"loss=[\d.]+, lr=0.1", epochs.text) and all(bar.closed for bar in opened)
+    opened.clear()
+    fit(model, [(X, X[:, :1])], 2, progress=False)
+    assert opened == []
+
+
+SCRIPT = """
+import sys
+import numpy as np
+import minnet
+model = minnet.Sequential(minnet.Linear(2, 3), minnet.SoftmaxCrossEntropy())
+data = [(np.ones((4, 2)), np.array([0, 1, 2, 0]))]
+minnet.fit(model, minnet.SGD(model.parameters(), 0.1), data, 2, data)
+assert "tqdm" not in sys.modules
+class Terminal:
+    def isatty(self):
+        return True
+sys.stderr = Terminal()
+minnet.fit(model, minnet.SGD(model.parameters(), 0.1), data, 2, data, progress=False)
+assert "tqdm" not in sys.modules
+sys.stderr = sys.__stderr__
+print("done")
+"""
+
+
+def test_tqdm_is_not_even_imported_where_nothing_is_shown():
+    run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=dict(os.environ))
+    assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
+
+
+def test_progress_without_a_wish_is_no_work():
+    progress = Progress(False, 3, 0)
+    batches = [(X, Y)]
+    with progress:
+        assert progress.walk(batches, batches, 0, dict) is batches
+        progress.epoch({"loss": 1.0})
+    assert progress.bars == []
+
+
+def test_what_is_shown_changes_nothing_of_what_is_learned(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    shown, silent = classifier(), classifier()
+    fit(shown, Batches(X, Y, 2, rng=1), 3, in_order())
+    fit(silent, Batches(X, Y, 2, rng=1), 3, in_order(), progress=False)
+    assert terminal.getvalue()
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(shown.parameters(), silent.parameters()))
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_schedule_is_asked_for_no_step_that_is_not_taken(progress, monkeypatch):
+    """Rates from a list that is as long as the training."""
+    in_terminal(monkeypatch, long=0)
+    rates = [0.4, 0.3, 0.2, 0.1]
+    history = fit(classifier(), [(X, Y), (X, Y)], 2, lr=lambda step: rates[step], progress=progress)
+    assert len(history["loss"]) == 2

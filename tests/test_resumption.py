@@ -1,0 +1,501 @@
+"""Taking up a run: what is refused, by name and without a trace, and what goes on."""
+
+import copy
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+
+import minnet
+from minnet import (
+    SGD,
+    Adam,
+    Batches,
+    BatchNorm,
+    CheckpointError,
+    Dropout,
+    History,
+    Layer,
+    Linear,
+    Parameter,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Tanh,
+    exponential_decay,
+)
+from minnet.archive import read, write
+
+X = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+Y = np.arange(10) % 2
+
+
+def network(hidden=4, activation=ReLU, p=0.25):
+    return Sequential(
+        Linear(3, hidden, rng=0),
+        activation(),
+        BatchNorm(hidden),
+        Dropout(p, rng=np.random.default_rng(1)),
+        Linear(hidden, 2, rng=2),
+        SoftmaxCrossEntropy(),
+    )
+
+
+def momentum(model, lr=0.1, momentum=0.9):
+    return SGD(model.parameters(), lr, momentum=momentum)
+
+
+def rows(n=10, size=4, shuffle=True):
+    return Batches(X[:n], Y[:n], size, shuffle=shuffle, rng=np.random.default_rng(3))
+
+
+def right(y_true, y_pred):
+    return float((y_pred.argmax(axis=-1) == y_true).mean())
+
+
+class Session:
+    """A script with one thing changed or another; what it made stays to be looked at."""
+
+    def __init__(self, path, epochs=3, model=network, optimizer=momentum, train=rows, validation=rows, **options):
+        self.model = model()
+        self.optimizer = optimizer(self.model)
+        self.train, self.validation = train(), validation and validation()
+        self.history = options.pop("history", History())
+        self.arguments = (self.model, self.optimizer, self.train, epochs, self.validation)
+        self.options = {"checkpoint": path, "history": self.history, **options}
+
+    def fit(self):
+        # The disk itself is tried elsewhere; here, waiting for it would take most of the time.
+        with mock.patch.object(os, "fsync", lambda file: None):
+            minnet.fit(*self.arguments, **self.options)
+        return self
+
+    def everything(self):
+        """All that a refusal must not touch, to the last bit."""
+        path = self.options["checkpoint"]
+        drawn = [minnet.generator(), *self.model.walk(np.random.Generator).values()]
+        drawn += [data.rng for data in (self.train, self.validation) if isinstance(data, Batches)]
+        return {
+            "model": {name: array.tobytes() for name, array in self.model.state_dict().items()},
+            "optimizer": {name: np.asarray(a).tobytes() for name, a in self.optimizer.state_dict().items()},
+            "generators": [copy.deepcopy(generator.bit_generator.state) for generator in drawn],
+            "history": {name: list(column) for name, column in self.history.items()},
+            "modes": [layer.training for layer in self.model.walk(Layer).values()],
+            "file": path.read_bytes() if path and path.exists() else None,
+        }
+
+    def result(self):
+        """All that the training gave."""
+        found = repr({what: value for what, value in self.everything().items() if what not in ("history", "file")})
+        return found, {name: column for name, column in self.history.items() if name != "seconds"}
+
+
+def refusal(session):
+    """The text of the error with which a run is refused, once it is known that nothing was changed."""
+    session.model.eval()
+    before = session.everything()
+    with pytest.raises(CheckpointError) as caught:
+        session.fit()
+    after = session.everything()
+    assert [what for what in before if repr(before[what]) != repr(after[what])] == []
+    return str(caught.value)
+
+
+def in_float64():
+    return network().astype(np.float64)
+
+
+def of_the_head(model):
+    return momentum(model[4])
+
+
+REFUSED = {
+    "another size": ({"model": partial(network, hidden=5)}, ["Linear(3, 5, rng=0) here, ", "Linear(3, 4, rng=0) in"]),
+    "another activation": ({"model": partial(network, activation=Tanh)}, ["Tanh() here", "ReLU() in the file"]),
+    "another share dropped": ({"model": partial(network, p=0.5)}, ["Dropout(0.5) here", "Dropout(0.25) in the file"]),
+    "another dtype": ({"model": in_float64}, ["0.W float64 (3, 4) here", "0.W float32 (3, 4) in the file"]),
+    "another kind of optimizer": ({"optimizer": lambda m: Adam(m.parameters(), 0.1)}, ["Adam(", "SGD("]),
+    "another momentum": ({"optimizer": partial(momentum, momentum=0.8)}, ["momentum=0.8", "momentum=0.9"]),
+    "no momentum": ({"optimizer": partial(momentum, momentum=0.0)}, ["momentum=0.0", "momentum=0.9"]),
+    "another learning rate": ({"optimizer": partial(momentum, lr=0.2)}, ["lr=0.2", "lr=0.1"]),
+    "a schedule": ({"optimizer": partial(momentum, lr=exponential_decay(0.1, 0.9))}, ["lr=a function", "lr=0.1"]),
+    "fewer parameters": ({"optimizer": of_the_head}, ["its parameters: ", "4.W", "0.W"]),
+    "other weight decay": (
+        {"optimizer": lambda m: SGD(m.parameters(), 0.1, momentum=0.9, weight_decay=0.5)},
+        ["weight_decay=0.5", "weight_decay=0.0"],
+    ),
+    "fewer data": ({"train": partial(rows, 9)}, ["train: 9 samples", "10 samples"]),
+    "smaller batches": ({"train": partial(rows, size=3)}, ["in batches of 3", "in batches of 4"]),
+    "an order of the data": ({"train": partial(rows, shuffle=False)}, ["shuffle=False here", "shuffle=True in"]),
+    "a list of batches": ({"train": lambda: list(rows())}, ["train: 3 batches here", "10 samples"]),
+    "no validation": (
+        {"validation": None, "metrics": None, "monitor": "loss"},
+        ["validation: nothing here", "10 samples"],
+    ),
+    "less validation": ({"validation": partial(rows, 8)}, ["validation: 8 samples"]),
+    "no metrics": ({"metrics": {}}, ["the metrics: nothing here, right in the file"]),
+    "another metric": ({"metrics": {"wrong": right}}, ["the metrics: wrong here, right in the file"]),
+    "another metric too": ({"metrics": {"also": right, "right": right}}, ["the metrics"]),
+    "another figure": ({"monitor": "loss"}, ["early stopping: loss, min here, val_loss, min in the file"]),
+    "the other direction": ({"mode": "max"}, ["early stopping: val_loss, max here, val_loss, min in the file"]),
+    "no patience": ({"patience": None}, ["early stopping: nothing here, val_loss, min in the file"]),
+    "fewer epochs": ({"epochs": 2}, ["epochs", "3", "got 2"]),
+    "no epochs": ({"epochs": 0}, ["epochs", "3", "got 0"]),
+    "a history of something else": (
+        {"history": History(loss=[5.0], accuracy=[0.5], seconds=[1.0])},
+        ["history", "agrees"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "texts"), REFUSED.values(), ids=REFUSED)
+def test_another_run_is_refused_with_the_difference_and_without_a_trace(change, texts, tmp_path):
+    options = {"path": tmp_path / "run", "patience": 5, "metrics": {"right": right}}
+    Session(**options).fit()
+    text = refusal(Session(**options | change))
+    assert str(tmp_path / "run") in text
+    assert [part for part in texts if part not in text] == [], text
+    # The file is of use for the script that it is of.
+    assert len(Session(**options | {"epochs": 4}).fit().history["loss"]) == 4
+
+
+def test_validation_that_was_added_is_refused_by_name(tmp_path):
+    Session(tmp_path / "run", validation=None).fit()
+    assert "validation: 10 samples of (3,) in batches of 4" in refusal(Session(tmp_path / "run"))
+
+
+def test_many_differences_are_counted_and_not_all_told(tmp_path):
+    Session(tmp_path / "run").fit()
+    text = refusal(Session(tmp_path / "run", model=partial(network, hidden=9), train=partial(rows, 7)))
+    told = int(re.search(r"and (\d+) more differences", text).group(1))
+    # Three layers, the number of parameters, seven arrays, and the data.
+    assert text.count(" here, ") == 4 and told == 12 - 4
+
+
+def test_parameters_in_another_order_are_refused(tmp_path):
+    """The moments lie in the order in which the optimizer was given the parameters."""
+
+    def two():
+        return Sequential(Linear(3, 3, rng=0), Linear(3, 3, rng=1), SoftmaxCrossEntropy())
+
+    def backwards(model):
+        return SGD(model.parameters()[::-1], 0.1, momentum=0.9)
+
+    Session(tmp_path / "run", model=two).fit()
+    assert "its parameters" in refusal(Session(tmp_path / "run", epochs=5, model=two, optimizer=backwards))
+
+
+def test_a_model_by_save_is_no_run(tmp_path):
+    minnet.save(network(), tmp_path / "run")
+    assert "no checkpoint of a training run" in refusal(Session(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"something else",
+        lambda content: content[:-1],
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:200] + bytes([content[200] ^ 1]) + content[201:],
+    ],
+)
+def test_a_damaged_file_is_refused_and_kept(damage, tmp_path):
+    path = tmp_path / "run"
+    Session(path).fit()
+    path.write_bytes(damage(path.read_bytes()))
+    assert str(path) in refusal(Session(path))
+
+
+def without(section, name):
+    return lambda arrays, notes: (notes[section] if section else notes).pop(name)
+
+
+def replaced(section, name, value):
+    return lambda arrays, notes: (notes[section] if section else notes).__setitem__(name, value)
+
+
+FORGED = {
+    "no position": without("", "position"),
+    "no generators": without("", "generators"),
+    "no walk": without("", "walk began"),
+    "no history": without("", "history"),
+    "no stop": without("", "stopped"),
+    "no early stopping": without("", "stopping"),
+    "no epochs waited": without("stopping", "waited"),
+    "no state of the package's generator": without("generators", "package"),
+    "no state of the walk": without("walk began", "train.rng"),
+    "a state that is none": replaced("generators", "model.3.rng", {"bit_generator": "PCG64"}),
+    "an epoch in letters": replaced("position", "epoch", "three"),
+    "an unknown position": replaced("position", "year", 3),
+    "a history without columns": replaced("", "history", [1, 2]),
+    "a history of words": replaced("", "history", {"loss": ["low"]}),
+    "a model that is none": replaced("belongs to", "the model", None),
+    "arrays that are a number": replaced("belongs to", "the arrays", 5),
+    "no optimizer": without("belongs to", "the optimizer"),
+    "nothing that it belongs to": replaced("", "belongs to", None),
+    "no parameter": lambda arrays, notes: arrays.pop("4.W"),
+    "no moment": lambda arrays, notes: arrays.pop("optimizer/v"),
+    "a longer moment": lambda arrays, notes: arrays.update({"optimizer/v": np.zeros(999)}),
+    "a parameter too many": lambda arrays, notes: arrays.update({"9.W": np.zeros(1)}),
+    "negative steps": lambda arrays, notes: arrays.update({"optimizer/steps": np.array(-1)}),
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_a_whole_file_with_less_than_a_run_is_refused_without_a_trace(forge, tmp_path):
+    path = tmp_path / "run"
+    Session(path, patience=5).fit()
+    arrays, notes = read(path)
+    forge(arrays, notes)
+    write(path, arrays, notes)
+    refusal(Session(path, epochs=4, patience=5))
+
+
+def interrupted_in(epoch, batch):
+    """Data that end by Ctrl-C once that batch is done; both count from 1."""
+
+    class Interrupted(Batches):
+        walks = 0
+
+        def __iter__(self):
+            self.walks += 1
+            for i, pair in enumerate(super().__iter__(), 1):
+                yield pair
+                if (self.walks, i) == (epoch, batch):
+                    raise KeyboardInterrupt
+
+    return lambda: Interrupted(X, Y, 4, rng=np.random.default_rng(3))
+
+
+def interrupted(path, epoch, batch, **options):
+    with pytest.raises(KeyboardInterrupt):
+        Session(path, train=interrupted_in(epoch, batch), checkpoint_every=1, **options).fit()
+
+
+def test_as_many_epochs_as_the_file_has_begun_are_too_few_within_the_next(tmp_path):
+    """It has two epochs and a batch: no training of two epochs comes to that."""
+    interrupted(tmp_path / "run", epoch=3, batch=1)
+    assert "epochs" in refusal(Session(tmp_path / "run", epochs=2))
+
+
+def test_more_epochs_than_before_give_the_longer_run(tmp_path):
+    whole = Session(None, epochs=6).fit().result()
+    for epochs in (1, 2, 4, 6):
+        session = Session(tmp_path / "run", epochs=epochs).fit()
+        assert len(session.history["loss"]) == epochs
+    assert session.result() == whole
+
+
+def test_a_complete_run_returns_at_once_with_its_best_epoch(tmp_path):
+    values = iter([3.0, 1.0, 2.0])
+    options = {
+        "path": tmp_path / "run",
+        "patience": 5,
+        "metrics": {"told": lambda *_: next(values)},
+        "monitor": "val_told",
+        "mode": "min",
+    }
+    whole, file = Session(**options).fit(), (tmp_path / "run").read_bytes()
+    again = Session(**options).fit()  # a fourth value would not be there
+    assert again.result() == whole.result() and again.history == whole.history
+    assert (tmp_path / "run").read_bytes() == file
+    best = {name.removeprefix("best/"): a for name, a in read(tmp_path / "run")[0].items() if name.startswith("best/")}
+    assert all(np.array_equal(array, best[name]) for name, array in again.model.state_dict().items())
+    assert not np.array_equal(read(tmp_path / "run")[0]["0.W"], best["0.W"]), "the last epoch is another"
+
+
+def test_a_raised_patience_goes_on_as_if_it_had_been_so_from_the_start(tmp_path):
+    def never_better(y_true, y_pred):
+        return 1.0
+
+    options = {"metrics": {"told": never_better}, "monitor": "val_told", "mode": "min", "epochs": 9}
+    whole = Session(None, patience=4, **options).fit()
+    assert len(whole.history["loss"]) == 5
+    first = Session(tmp_path / "run", patience=2, **options).fit()
+    assert len(first.history["loss"]) == 3
+    second = Session(tmp_path / "run", patience=4, **options).fit()
+    assert second.result() == whole.result()
+
+
+def test_a_run_that_the_callback_ended_stays_ended_for_it_and_goes_on_for_others(tmp_path):
+    def until_two(history):
+        return len(history["loss"]) < 2
+
+    path = tmp_path / "run"
+    ended = Session(path, epochs=5, on_epoch_end=until_two).fit()
+    file = path.read_bytes()
+    assert len(ended.history["loss"]) == 2
+    again = Session(path, epochs=5, on_epoch_end=until_two).fit()
+    assert again.result() == ended.result() and path.read_bytes() == file
+    further = Session(path, epochs=5, on_epoch_end=lambda history: len(history["loss"]) < 4).fit()
+    assert len(further.history["loss"]) == 4
+    assert Session(path, epochs=5).fit().result() == Session(None, epochs=5).fit().result()
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 1), (1, 3), (2, 1), (2, 2), (3, 1)])
+def test_the_same_history_after_ctrl_c_is_completed(epoch, batch, tmp_path):
+    whole, history = Session(None).fit(), History()
+    interrupted(tmp_path / "run", epoch, batch, history=history)
+    assert len(history.get("loss", [])) == epoch - 1
+    session = Session(tmp_path / "run", history=history, checkpoint_every=1).fit()
+    assert session.history is history and session.result() == whole.result()
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_the_same_history_after_ctrl_c_in_the_callback_is_completed(epoch, tmp_path):
+    """It is an epoch ahead of the file then, in the first epoch of an empty one."""
+
+    def ctrl_c(history):
+        if len(history["loss"]) == epoch:
+            raise KeyboardInterrupt
+
+    whole, history = Session(None).fit(), History()
+    with pytest.raises(KeyboardInterrupt):
+        Session(tmp_path / "run", on_epoch_end=ctrl_c, checkpoint_every=1, history=history).fit()
+    session = Session(tmp_path / "run", checkpoint_every=1, history=history).fit()
+    assert session.result() == whole.result()
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, int])
+def test_a_column_of_the_callbacks_own_is_kept_and_agrees_with_itself(kind, tmp_path):
+    def on_epoch_end(history):
+        history.setdefault("own", []).append(kind(len(history["loss"])))
+
+    options = {"path": tmp_path / "run", "on_epoch_end": on_epoch_end, "history": History()}
+    Session(epochs=2, **options).fit()
+    assert Session(epochs=3, **options).fit().history["own"] == [1, 2, 3]
+
+
+def test_what_the_history_had_before_the_run_is_kept(tmp_path):
+    def earlier():
+        return History(loss=[9.0], accuracy=[0.0], val_loss=[8.0], val_accuracy=[0.5], seconds=[1.0])
+
+    Session(tmp_path / "run", epochs=2, history=earlier()).fit()
+    for history in (earlier(), History()):
+        session = Session(tmp_path / "run", epochs=2, history=history).fit()
+        assert session.history["loss"][0] == 9.0 and len(session.history["loss"]) == 3
+
+
+KINDS = ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"]
+
+
+def drawn_by(kind, seed=5):
+    def model():
+        rng = np.random.Generator(getattr(np.random, kind)(seed))
+        rng.integers(3, dtype=np.uint32)  # so that half of a 64 bit number waits for its turn
+        return Sequential(Linear(3, 2, rng=0), Dropout(0.5, rng=rng), SoftmaxCrossEntropy())
+
+    return model
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_bit_generator_is_taken_up_within_an_epoch(kind, tmp_path):
+    whole = Session(None, model=drawn_by(kind)).fit()
+    interrupted(tmp_path / "run", 2, 1, model=drawn_by(kind))
+    resumed = Session(tmp_path / "run", model=drawn_by(kind, seed=6), checkpoint_every=1).fit()
+    assert resumed.result() == whole.result()
+
+
+def test_another_kind_of_bit_generator_is_refused(tmp_path):
+    Session(tmp_path / "run", model=drawn_by("Philox")).fit()
+    text = refusal(Session(tmp_path / "run", model=drawn_by("SFC64")))
+    assert "model.1.rng SFC64 here, model.1.rng Philox in the file" in text
+
+
+class With(Layer):
+    """y = a x; takes anything as an argument."""
+
+    def __init__(self, *anything):
+        self.a = Parameter([1.0])
+
+    def forward(self, x):
+        self.cache = x
+        return x * self.a.data
+
+    def backward(self, dy):
+        self.a.grad += (dy * self.cache).sum()
+        return dy * self.a.data
+
+
+ARGUMENTS = {
+    "a function": "right",
+    "a function without a name": "lambda x: x",
+    "a partial": "partial(right, 1)",
+    "an object": "object()",
+    "a bound method": "object().__eq__",
+    "a generator": "np.random.default_rng(0)",
+    "generators in a list": "[np.random.default_rng(0), np.random.default_rng(1)]",
+    "an array": "np.arange(3)",
+}
+
+
+def with_argument(text):
+    return lambda: Sequential(With(eval(text)), Linear(3, 2, rng=0), SoftmaxCrossEntropy())
+
+
+@pytest.mark.parametrize("text", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_an_argument_shown_with_its_address_in_memory_is_not_refused(text, tmp_path):
+    first = Session(tmp_path / "run", model=with_argument(text))
+    first.fit()
+    session = Session(tmp_path / "run", epochs=4, model=with_argument(text))  # while the first holds its addresses
+    assert len(session.fit().history["loss"]) == 4
+
+
+def test_a_model_with_a_function_is_taken_up_by_another_process(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(minnet.__file__).parents[1])}
+    for epochs, hash_seed in (("1", "1"), ("2", "2")):
+        command = [sys.executable, "-W", "error", __file__, str(tmp_path / "run"), epochs]
+        environment["PYTHONHASHSEED"] = hash_seed
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stdout) == (0, f"{epochs}\n"), done.stderr
+
+
+def test_the_order_of_metrics_is_no_difference(tmp_path):
+    Session(tmp_path / "run", metrics={"a": right, "b": right}).fit()
+    assert len(Session(tmp_path / "run", epochs=4, metrics={"b": right, "a": right}).fit().history["val_a"]) == 4
+
+
+def test_data_that_give_fewer_batches_than_the_file_counts_are_refused(tmp_path):
+    class Some:
+        def __init__(self, n):
+            self.n = n
+
+        def __iter__(self):
+            return iter(list(rows())[: self.n])
+
+    def ctrl_c(self):
+        yield from list(rows())[:2]
+        raise KeyboardInterrupt
+
+    class Stopped(Some):
+        __iter__ = ctrl_c
+
+    with pytest.raises(KeyboardInterrupt):
+        Session(tmp_path / "run", train=lambda: Stopped(3), checkpoint_every=1).fit()
+    with pytest.raises(ValueError, match="the 2 batches that the checkpoint counts, got 1"):
+        Session(tmp_path / "run", train=lambda: Some(1), checkpoint_every=1).fit()
+
+
+def test_the_last_finite_loss_is_remembered(tmp_path):
+    interrupted(tmp_path / "run", 2, 1)
+    session = Session(tmp_path / "run", checkpoint_every=1)
+    last = read(tmp_path / "run")[1]["position"]["last"]
+    loss = session.model[5].forward
+    session.model[5].forward = lambda scores, target: loss(scores, target) * float("nan")
+    with pytest.raises(
+        FloatingPointError, match=r"epoch 2, batch 2: the loss is nan, the last finite loss was"
+    ) as caught:
+        session.fit()
+    assert f"{last:.6g}" in str(caught.value)
+
+
+if __name__ == "__main__":
+    result = Session(Path(sys.argv[1]), int(sys.argv[2]), model=with_argument("partial(right, 1)")).fit()
+    print(len(result.history["loss"]))
