@@ -125,17 +125,19 @@ def test_augmentation_teaches_what_the_data_do_not_show():
     assert accuracies["with"][1] > 0.8
 
 
-def test_the_code_in_the_readme_runs_and_says_what_the_readme_says(capsys):
+def test_the_code_in_the_readme_runs_and_says_what_the_readme_says(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict = {}
     for block in blocks:
         exec(block, names)
     output = capsys.readouterr().out
     assert float(output.splitlines()[0]) > 0.93
     assert "Scale(4): the gradients are right" in output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.npz", "run.npz"]
 
-    wrong = blocks[1].replace(".sum(axis=0)", ".mean(axis=0)")
+    wrong = blocks[2].replace(".sum(axis=0)", ".mean(axis=0)")
     with pytest.raises(minnet.LayerCheckError) as caught:
         exec(wrong, names)
     assert str(caught.value) in README
