@@ -25,7 +25,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        if not 0 <= number("Dropout", "p", p) <= 1:
+        if number("Dropout", "p", p) > 1:
             raise ValueError(f"Dropout: expected p from 0 to 1, got {p}")
         self.p = p
         self.rng = generator(rng)

@@ -158,7 +158,7 @@ def test_p_is_the_probability_of_dropping_and_half_by_default():
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan"), float("inf"), 50])
 def test_p_outside_of_zero_to_one_is_refused(p):
-    with pytest.raises(ValueError, match=r"Dropout: expected p from 0 to 1, got"):
+    with pytest.raises(ValueError, match=r"^Dropout: expected p "):
         Dropout(p)
 
 
