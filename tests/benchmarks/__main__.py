@@ -5,56 +5,62 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import environment, hold
-from imports import import_race
-from layers import ROWS, layer_race
-from nets import NETS, net_race
-from optimizers import ARRAYS, KINDS, optimizer_race, optimum_race
-from softmax_regression import digits_race, step_race
+from goals import ROWS, Row
+from harness import Result, hold, verdict
+from machine import environment
+from report import markdown, write
 
-RACES = {
-    "step-32": partial(step_race, 32),
-    "step-1": partial(step_race, 1),
-    "step-128": partial(step_race, 128),
-    "digits": digits_race,
-    **{name: partial(net_race, name) for name in NETS},
-    **{name: partial(layer_race, name) for name in ROWS},
-    **{f"{kind}-{n}".lower(): partial(optimizer_race, kind, n) for kind in KINDS for n in ARRAYS},
-    "optimum": optimum_race,
-    "import": import_race,
-}
+QUICK_SECONDS, SECONDS = 1.5, 12.0  # that the rounds of a race may take
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no optimizers alone: below two minutes")
+    parser.add_argument(
+        "--only", metavar="NAME", default="", help=f"only races whose name contains it: {', '.join(ROWS)}"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write every time and ratio there")
+    parser.add_argument("--readme", action="store_true", help="also write the table between the markers in README.md")
+    chosen = parser.parse_args()
+    if not any(chosen.only in name for name in ROWS):
+        parser.error(f"there is no race {chosen.only!r}; there are {', '.join(ROWS)}")
+    if chosen.only and chosen.readme:
+        parser.error("--readme writes the whole table; leave out --only")
+    return chosen
+
+
+def held(rows: list[Row], seconds: float) -> list[Result]:
+    results = []
+    for row in rows:
+        results.append(hold(row.make(), row.goals, seconds))
+        print(f"\n{results[-1]}", flush=True)
+    return results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: about a minute")
-    parser.add_argument("--only", metavar="NAME", help=f"only the races whose name contains it: {', '.join(RACES)}")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write every time and ratio there")
-    options = parser.parse_args()
-    chosen = [make for name, make in RACES.items() if (options.only or "") in name]
-    if not chosen:
-        parser.error(f"there is no race {options.only!r}; there are {', '.join(RACES)}")
-    machine = environment()
+    chosen, machine = options(), environment()
     for name, value in machine.items():
-        shown = ", ".join(f"{key} {v}" for key, v in value.items()) if isinstance(value, dict) else value
-        print(f"{name}: {shown}")
-    results, missing = [], set()
-    for make in chosen:
-        result = hold(make(options.quick))
-        results.append(result)
-        print(f"\n{result}", flush=True)
-        missing.update(result.missing)
-    for name in sorted(missing):
+        print(f"{name}: {value}")
+    rows = [row for name, row in ROWS.items() if chosen.only in name and (row.quick or chosen.only or not chosen.quick)]
+    results = held(rows, QUICK_SECONDS if chosen.quick else SECONDS)
+    for name in sorted({name for result in results for name in result.missing}):
         print(f"\nleft out: {name}")
-    if options.json:
+    judged = [(result, goal, ratio) for result in results for goal, ratio in result.judged()]
+    missed = [each for each in judged if each[2][1] > each[1].limit]
+    print(f"\n{len(judged) - len(missed)} of {len(judged)} goals held; missed:" if missed else "\nall goals held")
+    for result, goal, ratio in missed:
+        print(f"  {result.race.name}: {goal.subject} {verdict(goal, ratio)} of {goal.other}")
+    if chosen.json:
         report = {"environment": machine, "races": [result.as_dict() for result in results]}
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+        chosen.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    if chosen.readme:
+        command = f"python -m tests.benchmarks{' --quick' if chosen.quick else ''}"
+        write(markdown(results, machine, command), Path(__file__).parents[2] / "README.md")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Races between implementations of the same arithmetic: interleaved in one process, and told as ratios.
+"""Races between implementations of the same arithmetic: interleaved, and told as ratios.
 
 A ratio is taken within each round, in which everybody runs once, in a random order: what disturbs the machine
 disturbs both sides. Medians and quartiles over the rounds are what is printed.
@@ -6,170 +6,155 @@ disturbs both sides. Medians and quartiles over the rounds are what is printed.
 
 from __future__ import annotations
 
-import gc
-import os
-import platform
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from importlib import metadata
-from importlib.util import find_spec
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
+from machine import matrix_product_rate
 from numpy import ndarray as Array
+from worker import Contestant, Worker
 
+# Root mean square, per array. Adam moves an entry by its full rate even where the gradient is no more than rounding:
+# two steps of a large perceptron move the weights by 2e-3, and single ones of JAX as far from ours; all by 3e-5.
 TOLERANCE = 1e-4
-THREADS = 2
+ROUNDS = 4, 200  # at least and at most; in between, it's the time that a race may take
 
-
-@dataclass
-class Contestant:
-    """One implementation, ready to run.
-
-    run: what is timed; it may return the seconds that it took, if it measures them itself.
-    parameters: the weights after a run, in minnet's layout; without them the arithmetic is not compared.
-    remark: what is different, if it is.
-    """
-
-    run: Callable[[], float | None]
-    parameters: Callable[[], list[Array]] | None = None
-    remark: str = ""
+Quartiles = tuple[float, float, float]
 
 
 @dataclass
 class Race:
     """What is compared: each of `contestants` makes a Contestant, or raises ImportError where its library is missing.
 
-    steps: how many steps there are in a run; times are per step.  unit: what a step is called, in `scale` seconds.
+    steps: how many steps there are in a run; times are per step.  unit: what a step is called, in `scale` seconds, or
+    in `scale` of what the contestants measure themselves.  rounds: at least and at most.  warm_up: whether there is an
+    untimed run before each.
+    operations: of the matrix products in a step of a contestant; its share of the machine's rate is then told.
     """
 
     name: str
     title: str
     contestants: dict[str, Callable[[], Contestant]]
-    rounds: int
     steps: int = 1
-    unit: str = "µs a step"
+    unit: str = "µs"
     scale: float = 1e-6
+    rounds: tuple[int, int] = ROUNDS
+    warm_up: bool = True
+    operations: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The figure of `subject` is to be at most `limit` times that of `other`."""
+
+    other: str
+    limit: float
+    subject: str = "minnet"
 
 
 @dataclass
 class Result:
-    """Seconds a step of each contestant, one for each round."""
+    """What was measured of each contestant, seconds a step as a rule, once for each round."""
 
     race: Race
-    seconds: dict[str, list[float]]
+    figures: dict[str, list[float]]
+    goals: tuple[Goal, ...] = ()
     remarks: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
-    def ratio(self, name: str, other: str) -> tuple[float, float, float]:
+    def ratio(self, name: str, other: str) -> Quartiles:
         """The lower quartile, the median and the upper quartile of name / other."""
-        return quartiles(np.array(self.seconds[name]) / np.array(self.seconds[other]))
+        return quartiles(np.array(self.figures[name]) / np.array(self.figures[other]))
 
     def subjects(self) -> list[str]:
-        return [name for name in self.seconds if name.startswith("minnet")]
+        return [name for name in self.figures if name.startswith("minnet")]
+
+    def judged(self) -> list[tuple[Goal, Quartiles]]:
+        """The goals that can be judged here, with the ratio that was measured; its median decides."""
+        measured = [goal for goal in self.goals if {goal.subject, goal.other} <= self.figures.keys()]
+        return [(goal, self.ratio(goal.subject, goal.other)) for goal in measured]
+
+    def figure(self, name: str) -> Quartiles:
+        """The quartiles in the unit of the race."""
+        low, middle, high = quartiles(self.figures[name])
+        return low / self.race.scale, middle / self.race.scale, high / self.race.scale
+
+    def share_of_rate(self, name: str) -> float:
+        """Of the machine's matrix-product rate, from 0 to 1."""
+        return self.race.operations[name] / quartiles(self.figures[name])[1] / (matrix_product_rate() * 1e9)
 
     def as_dict(self) -> dict[str, object]:
-        ratios = {name: {other: self.ratio(name, other) for other in self.seconds} for name in self.subjects()}
-        return {"name": self.race.name, "title": self.race.title, "seconds": self.seconds, "ratios": ratios}
+        ratios = {name: {other: self.ratio(name, other) for other in self.figures} for name in self.subjects()}
+        goals = [asdict(goal) | {"ratio": ratio, "held": ratio[1] <= goal.limit} for goal, ratio in self.judged()]
+        shares = {name: self.share_of_rate(name) for name in self.race.operations}
+        own = {"name": self.race.name, "title": self.race.title, "unit": self.race.unit, "scale": self.race.scale}
+        return own | {"figures": self.figures, "ratios": ratios, "goals": goals, "shares of the rate": shares}
 
     def __str__(self) -> str:
-        rows = [["", self.race.unit, "quartiles", *(f"{name} / it" for name in self.subjects())]]
-        for name, seconds in self.seconds.items():
-            low, middle, high = (value / self.race.scale for value in quartiles(seconds))
-            ratios = [self.ratio(subject, name) for subject in self.subjects()]
-            cells = [f"{mid:.2f} ({lo:.2f} to {hi:.2f})" for lo, mid, hi in ratios]
-            rows.append([name, f"{middle:.1f}", f"{low:.1f} to {high:.1f}", *cells])
+        shares = ["of the rate"] if self.race.operations else []
+        rows = [["", self.race.unit, "quartiles", *shares, *(f"{name} / it" for name in self.subjects())]]
+        for name in self.figures:
+            low, middle, high = (f"{value:.4g}" for value in self.figure(name))
+            shares = [f"{self.share_of_rate(name):.0%}"] if self.race.operations else []
+            ratios = [spread(self.ratio(subject, name)) for subject in self.subjects()]
+            rows.append([name, middle, f"{low} to {high}", *shares, *ratios])
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
         notes = [f"  {name}: {remark}" for name, remark in self.remarks.items()]
-        return "\n".join([f"{self.race.title} ({self.race.name})", *lines, *notes])
+        goals = [f"  goal: {goal.subject} {verdict(goal, ratio)} of {goal.other}" for goal, ratio in self.judged()]
+        return "\n".join([f"{self.race.title} ({self.race.name})", *lines, *notes, *goals])
 
 
-def quartiles(values: list[float] | Array) -> tuple[float, float, float]:
+def quartiles(values: list[float] | Array) -> Quartiles:
     low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
     return low, middle, high
 
 
-def hold(race: Race) -> Result:
-    """Check that the contestants compute the same, then time them round by round."""
-    contestants, missing = {}, []
-    for name, make in race.contestants.items():
-        try:
-            contestants[name] = make()
-        except ImportError as error:
-            missing.append(f"{name} ({error})")
-    for contestant in contestants.values():
-        contestant.run()
-    check_equal(race, contestants)
-    gc.collect()
-    gc.freeze()  # or each collection between two runs walks through all of torch
-    order = np.random.default_rng(0)
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(race.rounds):
-        for i in order.permutation(len(contestants)):
-            name = list(contestants)[i]
-            seconds[name].append(timed(contestants[name].run) / race.steps)
-    return Result(race, seconds, {name: c.remark for name, c in contestants.items() if c.remark}, missing)
+def spread(ratio: Quartiles) -> str:
+    low, middle, high = ratio
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def timed(run: Callable[[], float | None]) -> float:
-    gc.collect()
-    gc.disable()
+def verdict(goal: Goal, ratio: Quartiles) -> str:
+    return f"{spread(ratio)} {'≤' if ratio[1] <= goal.limit else '>'} {goal.limit:.2f}"
+
+
+def hold(race: Race, goals: tuple[Goal, ...], budget: float) -> Result:
+    """Check that the contestants compute the same, then time them round by round, for so many seconds."""
+    workers: dict[str, Worker] = {}
+    missing = []
     try:
-        start = time.perf_counter()
-        own = run()
-        elapsed = time.perf_counter() - start
+        for name, make in race.contestants.items():
+            try:
+                workers[name] = Worker(make)
+            except ImportError as error:
+                missing.append(f"{name} ({error})")
+        check_equal(race.name, {name: worker.parameters() for name, worker in workers.items()})
+        figures = run_rounds(race, workers, budget)
     finally:
-        gc.enable()
-    return elapsed if own is None else own
+        for worker in workers.values():
+            worker.stop()
+    return Result(race, figures, goals, {name: w.remark for name, w in workers.items() if w.remark}, missing)
 
 
-def check_equal(race: Race, contestants: dict[str, Contestant]) -> None:
+def run_rounds(race: Race, workers: dict[str, Worker], budget: float) -> dict[str, list[float]]:
+    order, end = np.random.default_rng(0), time.perf_counter() + budget
+    figures: dict[str, list[float]] = {name: [] for name in workers}
+    least, most = race.rounds
+    for done in range(most):
+        if done >= least and time.perf_counter() > end:
+            break
+        for name in order.permutation(list(workers)).tolist():
+            figures[name].append(workers[name].timed(race.warm_up) / race.steps)
+    return figures
+
+
+def check_equal(race: str, parameters: dict[str, list[Array] | None]) -> None:
     """Whether all have the same parameters after the same steps; a race of unequals would mean nothing."""
-    found = {name: c.parameters() for name, c in contestants.items() if c.parameters}
+    found = {name: arrays for name, arrays in parameters.items() if arrays}
     for name, arrays in found.items():
         first, expected = next(iter(found.items()))
-        worst = max(float(abs(np.asarray(a) - e).max()) for a, e in zip(arrays, expected, strict=True))
+        worst = max(float(np.sqrt(np.mean((a - e) ** 2))) for a, e in zip(arrays, expected, strict=True))
         if not worst <= TOLERANCE:
-            raise AssertionError(f"{race.name}: the parameters of {name} differ from those of {first} by {worst:.1e}")
-
-
-def environment() -> dict[str, object]:
-    """The machine and the versions, as far as they can be found."""
-    versions = {}
-    for package in ("numpy", "minnet", "torch", "scikit-learn", "jax"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "threads": dict(threads()),
-        "versions": versions,
-        "float32 matrix product, GFLOP/s": round(matrix_product_rate()),
-    }
-
-
-def threads() -> Iterator[tuple[str, int | str]]:
-    """How many threads each library may use; torch is told, and JAX decides for itself."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        yield "BLAS", os.environ.get("OPENBLAS_NUM_THREADS", "its default")
-    else:
-        for pool in threadpool_info():
-            yield f"{pool['internal_api']} of {pool['prefix']}", pool["num_threads"]
-    if find_spec("torch"):
-        yield "torch", THREADS
-
-
-def matrix_product_rate(n: int = 1024) -> float:
-    """The best of several products of n × n matrices, in GFLOP/s."""
-    a = np.random.default_rng(0).random((n, n), np.float32)
-    product = np.empty_like(a)
-
-    def run() -> None:
-        np.dot(a, a, out=product)
-
-    return 2 * n**3 / min(timed(run) for _ in range(10)) / 1e9
+            raise AssertionError(f"{race}: the parameters of {name} differ from those of {first} by {worst:.1e}")

@@ -1,7 +1,7 @@
 """Single layers, forward and backward with the gradient of the input, in minnet and in PyTorch with the same weights.
 
 A row is a layer, the shape of its input, and how PyTorch does the same: a function of the layer that returns a module
-(or a function of x), and how to bring its parameters' gradients into minnet's layout.
+(or a function of x), its parameters, and how to bring their gradients into minnet's layout.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from harness import THREADS, Contestant, Race
+from harness import Race
+from machine import THREADS
 from numpy import ndarray as Array
+from worker import Contestant
 
 import minnet
 
-Gradients = Callable[[], list[Array]]
+Twin = tuple[Any, list[Any], Callable[[], list[Array]]]
+TIMES = 4  # in a run
 
 
 def images_first(x: Array) -> Array:
@@ -33,40 +36,42 @@ def tensor(array: Array) -> Any:
     return torch.tensor(np.ascontiguousarray(array))
 
 
-def torch_convolution(layer: Any) -> tuple[Any, Gradients]:
+def torch_convolution(layer: Any) -> Twin:
     import torch
 
-    *kernel, c, out = layer.W.data.shape
-    module = torch.nn.Conv2d(c, out, kernel, padding=layer.before)
+    height, width, c, out = layer.W.data.shape
+    module = torch.nn.Conv2d(c, out, (height, width), padding=(height // 2, width // 2))
     module.weight.data, module.bias.data = tensor(layer.W.data.transpose(3, 2, 0, 1)), tensor(layer.b.data)
-    return module, lambda: [module.weight.grad.numpy().transpose(2, 3, 1, 0), module.bias.grad.numpy()]
+    parameters = [module.weight, module.bias]
+    return module, parameters, lambda: [module.weight.grad.numpy().transpose(2, 3, 1, 0), module.bias.grad.numpy()]
 
 
-def torch_batch_norm(layer: Any) -> tuple[Any, Gradients]:
+def torch_batch_norm(layer: Any) -> Twin:
     import torch
 
     module = torch.nn.BatchNorm2d(len(layer.gamma.data))
-    return module, lambda: [module.weight.grad.numpy(), module.bias.grad.numpy()]
+    parameters = [module.weight, module.bias]
+    return module, parameters, lambda: [parameter.grad.numpy() for parameter in parameters]
 
 
-def torch_recurrent(kind: str, layer: Any) -> tuple[Any, Gradients]:
+def torch_recurrent(kind: str, layer: Any) -> Twin:
     import torch
 
     module = getattr(torch.nn, kind)(len(layer.W.data), len(layer.U.data), batch_first=True)
     module.weight_ih_l0.data, module.weight_hh_l0.data = tensor(layer.W.data.T), tensor(layer.U.data.T)
     for bias in (module.bias_ih_l0, module.bias_hh_l0):
         bias.data.zero_()
+    parameters = list(module.parameters())
 
     def gradients() -> list[Array]:
-        W, U, b, c = (parameter.grad.numpy().T for parameter in module.parameters())
+        W, U, b, c = (parameter.grad.numpy().T for parameter in parameters)
         return [W, U, b, c[-len(U) :]] if kind == "GRU" else [W, U, b]
 
-    return module, gradients
+    return module, parameters, gradients
 
 
-def torch_attention(layer: Any) -> tuple[Any, Gradients]:
+def torch_attention(layer: Any) -> Twin:
     """From the pieces that the fastest path of PyTorch is made of."""
-    import torch
     from torch.nn import functional
 
     arrays = (layer.W_qkv.data.T, layer.b_qkv.data, layer.W_o.data.T, layer.b_o.data)
@@ -81,37 +86,36 @@ def torch_attention(layer: Any) -> tuple[Any, Gradients]:
         o = functional.scaled_dot_product_attention(q, k, v, is_causal=layer.causal)
         return functional.linear(o.transpose(1, 2).reshape(n, t, d), *weights[2:])
 
-    torch.set_num_threads(THREADS)
-    return attend, lambda: [w.grad.numpy().T for w in weights]
+    return attend, weights, lambda: [w.grad.numpy().T for w in weights]
 
 
-ROWS: dict[str, tuple[str, Callable[[], minnet.Layer], tuple[int, ...], Callable[[Any], tuple[Any, Gradients]]]] = {
+ROWS: dict[str, tuple[str, Callable[[], minnet.Layer], tuple[int, ...], Callable[[Any], Twin]]] = {
     "convolution": (
-        "A 3×3 convolution, 32 → 64 channels on 64 images of 28×28",
+        "3×3 convolution, 32 → 64 channels on 64 images of 28×28",
         lambda: minnet.Conv2d(32, 64, 3, padding=1),
         (64, 28, 28, 32),
         torch_convolution,
     ),
     "batch-norm": (
-        "Batch norm of 32 channels on 64 images of 28×28",
+        "batch norm of 32 channels on 64 images of 28×28",
         lambda: minnet.BatchNorm(32),
         (64, 28, 28, 32),
         torch_batch_norm,
     ),
     "lstm": (
-        "An LSTM, 64 → 128 features over 32 steps, batch 32",
+        "LSTM, batch 32, 32 steps, 64 → 128",
         lambda: minnet.LSTM(64, 128),
         (32, 32, 64),
         partial(torch_recurrent, "LSTM"),
     ),
     "gru": (
-        "A GRU, 64 → 128 features over 32 steps, batch 32",
+        "GRU, batch 32, 32 steps, 64 → 128",
         lambda: minnet.GRU(64, 128),
         (32, 32, 64),
         partial(torch_recurrent, "GRU"),
     ),
     "attention": (
-        "Causal attention, 4 heads of 64 features over 64 steps, batch 16",
+        "causal attention, batch 16, 64 steps, 64 features, 4 heads",
         lambda: minnet.MultiHeadAttention(64, 4, causal=True),
         (16, 64, 64),
         torch_attention,
@@ -119,7 +123,7 @@ ROWS: dict[str, tuple[str, Callable[[], minnet.Layer], tuple[int, ...], Callable
 }
 
 
-def layer_race(row: str, quick: bool) -> Race:
+def layer_race(row: str) -> Race:
     title, make, shape, in_torch = ROWS[row]
     minnet.seed(0)
     layer = make()
@@ -130,16 +134,17 @@ def layer_race(row: str, quick: bool) -> Race:
         "minnet": partial(minnet_layer, layer, x, dy),
         "PyTorch": partial(torch_layer, in_torch, layer, x, dy),
     }
-    return Race(row, title, contestants, rounds=7 if quick else 40, unit="ms", scale=1e-3)
+    return Race(row, f"{title}, forward and backward", contestants, TIMES, unit="ms", scale=1e-3)
 
 
 def minnet_layer(layer: minnet.Layer, x: Array, dy: Array) -> Contestant:
     results: list[Array] = []
 
     def run() -> None:
-        layer.zero_grad()
-        y = layer(x)
-        results[:] = [y, layer.backward(dy), *(p.grad for p in layer.parameters())]
+        for _ in range(TIMES):
+            layer.zero_grad()
+            y = layer(x)
+            results[:] = [y, layer.backward(dy), *(p.grad for p in layer.parameters())]
 
     return Contestant(run, lambda: scaled(results))
 
@@ -148,17 +153,17 @@ def torch_layer(in_torch: Callable[[Any], Any], layer: minnet.Layer, x: Array, d
     import torch
 
     torch.set_num_threads(THREADS)
-    module, gradients = in_torch(layer)
+    module, parameters, gradients = in_torch(layer)
     given, upstream = tensor(images_first(x)).requires_grad_(), tensor(images_first(dy))
     results: list[Any] = []
 
     def run() -> None:
-        if results:  # the gradients of the last run
-            for parameter in [given, *getattr(module, "parameters", list)()]:
-                parameter.grad = None
-        y = module(given)
-        results[:] = y if isinstance(y, tuple) else [y]  # a recurrent module returns its last state too
-        results[0].backward(upstream)
+        for _ in range(TIMES):
+            for leaf in (given, *parameters):
+                leaf.grad = None
+            y = module(given)
+            results[:] = y if isinstance(y, tuple) else [y]  # a recurrent module returns its last state too
+            results[0].backward(upstream)
 
     def outcome() -> list[Array]:
         y, dx = (images_last(t.detach().numpy()) for t in (results[0], given.grad))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import Any
 
 import numpy as np
-from harness import THREADS, Contestant, Race
+from harness import Race
+from machine import THREADS
 from numpy import ndarray as Array
+from worker import Contestant, elapsed
 
 import minnet
 
@@ -17,7 +18,7 @@ KINDS: dict[str, dict[str, float]] = {"SGD": {"momentum": 0.9}, "RMSprop": {}, "
 ARRAYS = (10, 200)
 
 
-def optimizer_race(kind: str, arrays: int, quick: bool) -> Race:
+def optimizer_race(kind: str, arrays: int) -> Race:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(arrays, VALUES // arrays)).astype(np.float32)
     gradients = rng.normal(size=weights.shape).astype(np.float32)
@@ -28,8 +29,8 @@ def optimizer_race(kind: str, arrays: int, quick: bool) -> Race:
     }
     if kind == "RMSprop":
         del contestants["PyTorch fused"]  # there is none
-    title = f"A step of {kind} on {VALUES:,} values in {arrays} arrays"
-    return Race(f"{kind}-{arrays}".lower(), title, contestants, 7 if quick else 40, unit="ms a step", scale=1e-3)
+    title = f"a step of {kind} on {VALUES:,} values in {arrays} arrays"
+    return Race(f"{kind}-{arrays}".lower(), title, contestants, unit="ms", scale=1e-3)
 
 
 def minnet_step(kind: str, weights: Array, gradients: Array) -> Contestant:
@@ -39,7 +40,7 @@ def minnet_step(kind: str, weights: Array, gradients: Array) -> Contestant:
     def run() -> float:
         for parameter, gradient in zip(parameters, gradients):
             parameter.grad[...] = gradient
-        return timed(optimizer.step)
+        return elapsed(optimizer.step)
 
     return Contestant(run, lambda: [parameter.data for parameter in parameters], "its step sets the gradients to zero")
 
@@ -59,22 +60,16 @@ def torch_step(kind: str, weights: Array, gradients: Array, **how: bool) -> Cont
     def run() -> float:
         for parameter, gradient in zip(parameters, gradients):
             parameter.grad = torch.tensor(gradient)
-        return timed(step)
+        return elapsed(step)
 
     return Contestant(run, lambda: [parameter.detach().numpy() for parameter in parameters])
 
 
-def timed(step: Any) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
-
-
-def optimum_race(quick: bool) -> Race:
+def optimum_race() -> Race:
     """The linear softmax classifier with weight decay, on all digits, to its optimum."""
     contestants = {"minnet LBFGS": minnet_optimum, "scikit-learn LogisticRegression": sklearn_optimum}
-    title = "The optimum of softmax regression on the digits, weight decay 1 / 1797"
-    return Race("optimum", title, contestants, 5 if quick else 20, unit="ms", scale=1e-3)
+    title = "the optimum of softmax regression on the digits, weight decay 1 / 1797"
+    return Race("optimum", title, contestants, unit="ms", scale=1e-3)
 
 
 def minnet_optimum() -> Contestant:

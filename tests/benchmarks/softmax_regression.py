@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from harness import THREADS, Contestant, Race
+from harness import Race
+from machine import THREADS
 from numpy import ndarray as Array
+from worker import Contestant
 
 import minnet
 
@@ -61,22 +63,28 @@ def minnet_loop(problem: Problem, fit: bool = False) -> Contestant:
     return Contestant(run, lambda: [parameter.data for parameter in model.parameters()])
 
 
+def softmax_gradient(z: Array, y: Array) -> float:
+    """The mean cross-entropy of scores z, in whose place its gradient stands afterwards."""
+    rows = np.arange(len(y))
+    z -= z.max(axis=1, keepdims=True)
+    right = z[rows, y]
+    np.exp(z, out=z)
+    total = z.sum(axis=1, keepdims=True)
+    loss = float((np.log(total[:, 0]) - right).mean())
+    z /= total
+    z[rows, y] -= 1
+    z /= len(y)
+    return loss
+
+
 def numpy_loop(problem: Problem) -> Contestant:
     W, b = problem.zeros()
     rng = np.random.default_rng(0)
 
     def step(x: Array, y: Array) -> float:
-        rows = np.arange(len(y))
         z = x @ W
         z += b
-        z -= z.max(axis=1, keepdims=True)
-        right = z[rows, y]
-        np.exp(z, out=z)
-        total = z.sum(axis=1, keepdims=True)
-        loss = float((np.log(total[:, 0]) - right).mean())
-        z /= total
-        z[rows, y] -= 1
-        z /= len(y)
+        loss = softmax_gradient(z, y)
         np.subtract(W, LR * (x.T @ z), out=W)
         np.subtract(b, LR * z.sum(axis=0), out=b)
         return loss
@@ -213,36 +221,35 @@ def _fitted(model: Any, problem: Problem) -> None:
 
 
 LOOPS = {
-    "minnet loop": minnet_loop,
-    "minnet fit": partial(minnet_loop, fit=True),
+    "minnet": minnet_loop,
     "NumPy": numpy_loop,
     "NumPy squeezed": numpy_squeezed,
     "PyTorch": torch_loop,
     "JAX jit": jax_loop,
 }
 
+DIGITS = {
+    "minnet fit": partial(minnet_loop, fit=True),
+    **LOOPS,
+    "PyTorch DataLoader": partial(torch_loop, loader=True),
+    "scikit-learn SGD": sklearn_sgd,
+    "scikit-learn L-BFGS": sklearn_logistic,
+}
 
-def step_race(batch_size: int, quick: bool) -> Race:
-    """One training step of (batch_size, 64) → 10, over so many batches that the costs of an epoch are spread."""
-    steps = {1: 1024, 32: 256}.get(batch_size, 64)
+
+def step_race(name: str, batch_size: int, features: int, steps: int) -> Race:
+    """One training step of (batch_size, features) → 10, over so many batches that the costs of an epoch are spread."""
     rng = np.random.default_rng(0)
-    x = rng.random((steps * batch_size, 64), np.float32)
+    x = rng.random((steps * batch_size, features), np.float32)
     problem = Problem(x, rng.integers(0, 10, len(x)), batch_size)
     contestants = {name: partial(loop, problem) for name, loop in LOOPS.items()}
-    title = f"A training step of softmax regression, ({batch_size}, 64) → 10"
-    return Race(f"step-{batch_size}", title, contestants, rounds=11 if quick else 60, steps=steps)
+    return Race(name, f"softmax regression, batch {batch_size} of {features} → 10, SGD", contestants, steps)
 
 
-def digits_race(quick: bool) -> Race:
-    """The bundled digits: 30 epochs, with shuffling."""
+def digits_race() -> Race:
+    """The bundled digits, shuffled: the batches, and so the losses, are the same for all who draw from NumPy."""
     x, y = minnet.load_digits()
-    x, _, y, _ = minnet.train_test_split(x, y, rng=0)
     problem = Problem(x, y, batch_size=32, epochs=30, shuffle=True)
-    everybody = LOOPS | {
-        "PyTorch DataLoader": partial(torch_loop, loader=True),
-        "scikit-learn SGD": sklearn_sgd,
-        "scikit-learn L-BFGS": sklearn_logistic,
-    }
-    contestants = {name: partial(loop, problem) for name, loop in everybody.items()}
-    title = "A run over the digits, 30 epochs in batches of 32"
-    return Race("digits", title, contestants, rounds=3 if quick else 20, unit="ms a run", scale=1e-3)
+    contestants = {name: partial(loop, problem) for name, loop in DIGITS.items()}
+    title = "softmax regression through `fit`, 30 epochs of the digits, batch 32"
+    return Race("digits", title, contestants, unit="ms", scale=1e-3, warm_up=False)

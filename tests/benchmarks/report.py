@@ -1,0 +1,71 @@
+"""The table of the README, from the results of all races that have goals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness import Goal, Quartiles, Result
+
+MARKERS = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+COLUMNS = {"NumPy": "to bare NumPy", "PyTorch": "to PyTorch", "": "to others"}
+
+
+def markdown(results: list[Result], machine: dict[str, str], command: str) -> str:
+    """One row for each race with goals, and one of the growth for each that races minnet against itself."""
+    judged = [result for result in results if result.goals]
+    rows = [["work", "minnet", *COLUMNS.values()], ["---"] * (2 + len(COLUMNS))]
+    rows += [[result.race.title, *cells(result)] for result in judged if result.subjects()]
+    growth = [growing(result) for result in judged if not result.subjects()]
+    held = [ratio[1] <= goal.limit for result in judged for goal, ratio in result.judged()]
+    setting = "; ".join(f"{name}: {value}" for name, value in machine.items())
+    told = (
+        f"Ratios of minnet's time (or memory) to the other's, median and quartiles of interleaved rounds, as "
+        f"`{command}` measured them; bold where the goal behind it is missed, {sum(held)} of {len(held)} are held. "
+        f"{setting[0].upper()}{setting[1:]}."
+    )
+    return "\n".join([told, "", *(f"| {' | '.join(row)} |" for row in rows), "", *growth])
+
+
+def cells(result: Result) -> list[str]:
+    """minnet's own figure, and its ratios to the contestants of each column, with the goals behind them."""
+    judged = result.judged()
+    subject = result.goals[0].subject
+    limits = {goal.other: goal for goal, _ in judged}
+    found: dict[str, list[str]] = {column: [] for column in COLUMNS}
+    for other in result.figures:
+        if not other.startswith("minnet"):
+            column = next(column for column in COLUMNS if other.startswith(column))
+            ratio = told(result.ratio(subject, other), limits.get(other))
+            found[column].append(f"{other.removeprefix(column).strip()} {ratio}".strip())
+    figure = f"{result.figure(subject)[1]:.3g} {result.race.unit}"
+    return [figure, *("<br>".join(parts) for parts in found.values())]
+
+
+def told(ratio: Quartiles, goal: Goal | None) -> str:
+    low, middle, high = ratio
+    between = f"({low:.2f}–{high:.2f})"
+    if goal is None:
+        return f"{middle:.2f} {between}"
+    held = middle <= goal.limit
+    return f"{middle:.2f} {between} ≤ {goal.limit:.2f}" if held else f"**{middle:.2f}** {between} > {goal.limit:.2f}"
+
+
+def growing(result: Result) -> str:
+    """The figures from the smallest to the largest size, and whether any is above the one before."""
+    race, judged = result.race, result.judged()
+    sizes = [f"{name} {result.figure(name)[1]:.3g}" for name in result.figures]
+    if race.operations:
+        sizes = [f"{size} ({result.share_of_rate(name):.0%})" for size, name in zip(sizes, result.figures)]
+    missed = [(goal, ratio) for goal, ratio in judged if ratio[1] > goal.limit]
+    notes = [f"**{goal.subject} costs {told(ratio, None)} of {goal.other}**" for goal, ratio in missed]
+    rate = " and share of the machine's matrix-product rate" if race.operations else ""
+    return f"- {race.title} ({race.unit}{rate}): {', '.join(sizes)}{'; ' if notes else ''}{', '.join(notes)}."
+
+
+def write(text: str, readme: Path) -> None:
+    """Put the text between the markers of a file. Raises ValueError where they are not there."""
+    page = readme.read_text(encoding="utf-8")
+    start, end = (page.find(marker) for marker in MARKERS)
+    if not 0 <= start < end:
+        raise ValueError(f"{readme}: expected the table's place between {' and '.join(MARKERS)}")
+    readme.write_text(f"{page[:start]}{MARKERS[0]}\n{text}\n{page[end:]}", encoding="utf-8")
