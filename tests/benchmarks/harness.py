@@ -18,7 +18,7 @@ from worker import Contestant, Worker
 # Root mean square, per array. Adam moves an entry by its full rate even where the gradient is no more than rounding:
 # two steps of a large perceptron move the weights by 2e-3, and single ones of JAX as far from ours; all by 3e-5.
 TOLERANCE = 1e-4
-ROUNDS = 4, 200  # at least and at most; in between, it's the time that a race may take
+ROUNDS = 3, 200  # at least and at most; in between, it's the time that a race may take
 
 Quartiles = tuple[float, float, float]
 
@@ -95,7 +95,7 @@ class Result:
         shares = ["of the rate"] if self.race.operations else []
         rows = [["", self.race.unit, "quartiles", *shares, *(f"{name} / it" for name in self.subjects())]]
         for name in self.figures:
-            low, middle, high = (f"{value:.4g}" for value in self.figure(name))
+            low, middle, high = (number(value) for value in self.figure(name))
             shares = [f"{self.share_of_rate(name):.0%}"] if self.race.operations else []
             ratios = [spread(self.ratio(subject, name)) for subject in self.subjects()]
             rows.append([name, middle, f"{low} to {high}", *shares, *ratios])
@@ -109,6 +109,10 @@ class Result:
 def quartiles(values: list[float] | Array) -> Quartiles:
     low, middle, high = np.percentile(values, [25, 50, 75]).tolist()
     return low, middle, high
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def spread(ratio: Quartiles) -> str:

@@ -145,7 +145,12 @@ NETS = {
     "perceptron": perceptron_net(128, 784, 256, 128, 10, steps=20),
     "large": perceptron_net(256, 784, 1024, 1024, 10, steps=6),
     "regularised": Net(
-        "the same with batch norm and dropout", regularised, (256, 784), torch_regularised, "Adam", steps=6
+        "perceptron 784-1024-1024-10, batch 256, Adam, with batch norm and dropout",
+        regularised,
+        (256, 784),
+        torch_regularised,
+        "Adam",
+        steps=6,
     ),
     "lenet": Net("LeNet on 28×28×1, batch 64, SGD", lenet, (64, 28, 28, 1), torch_lenet, "SGD", steps=8),
 }

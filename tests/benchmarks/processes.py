@@ -63,7 +63,7 @@ def cold_race(name: str, title: str, figure: int, unit: str, scale: float, round
 
 
 def cold_start_race() -> Race:
-    return cold_race("cold-start", "digits from a cold start, the whole process", 0, "ms", 1e-3, (3, 30))
+    return cold_race("cold-start", "digits from a cold start, the whole process", 0, "ms", 1e-3, (2, 30))
 
 
 def cold_memory_race() -> Race:

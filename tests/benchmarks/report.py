@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Goal, Quartiles, Result
+from harness import Goal, Quartiles, Result, number
 
 MARKERS = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 COLUMNS = {"NumPy": "to bare NumPy", "PyTorch": "to PyTorch", "": "to others"}
@@ -37,7 +37,7 @@ def cells(result: Result) -> list[str]:
             column = next(column for column in COLUMNS if other.startswith(column))
             ratio = told(result.ratio(subject, other), limits.get(other))
             found[column].append(f"{other.removeprefix(column).strip()} {ratio}".strip())
-    figure = f"{result.figure(subject)[1]:.3g} {result.race.unit}"
+    figure = f"{number(result.figure(subject)[1])} {result.race.unit}"
     return [figure, *("<br>".join(parts) for parts in found.values())]
 
 
@@ -53,7 +53,7 @@ def told(ratio: Quartiles, goal: Goal | None) -> str:
 def growing(result: Result) -> str:
     """The figures from the smallest to the largest size, and whether any is above the one before."""
     race, judged = result.race, result.judged()
-    sizes = [f"{name} {result.figure(name)[1]:.3g}" for name in result.figures]
+    sizes = [f"{name} {number(result.figure(name)[1])}" for name in result.figures]
     if race.operations:
         sizes = [f"{size} ({result.share_of_rate(name):.0%})" for size, name in zip(sizes, result.figures)]
     missed = [(goal, ratio) for goal, ratio in judged if ratio[1] > goal.limit]
