@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from goals import ROWS, Row
 from harness import Result, hold, verdict
 from machine import environment
-from report import markdown, write
+from report import markdown, place, write
 
+README = Path(__file__).parents[2] / "README.md"
 QUICK_SECONDS, SECONDS = 1.0, 7.0  # that the rounds of a race may take
 
 
@@ -34,6 +35,8 @@ def options() -> argparse.Namespace:
         parser.error(f"there is no race {chosen.only!r}; there are {', '.join(ROWS)}")
     if chosen.only and chosen.readme:
         parser.error("--readme writes the whole table; leave out --only")
+    if chosen.readme:
+        place(README)
     return chosen
 
 
@@ -72,7 +75,7 @@ def main() -> None:
         chosen.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
     if chosen.readme:
         command = f"python -m tests.benchmarks{' --quick' if chosen.quick else ''}"
-        write(markdown(results, machine, command), Path(__file__).parents[2] / "README.md")
+        write(markdown(results, machine, command), README)
 
 
 if __name__ == "__main__":

@@ -116,8 +116,12 @@ def number(value: float) -> str:
 
 
 def spread(ratio: Quartiles) -> str:
-    low, middle, high = ratio
-    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+    low, middle, high = map(times, ratio)
+    return f"{middle} ({low} to {high})"
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.2 else f"{ratio:.3f}"
 
 
 def verdict(goal: Goal, ratio: Quartiles) -> str:

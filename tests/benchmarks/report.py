@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Goal, Quartiles, Result, number
+from harness import Goal, Quartiles, Result, number, times
 
 MARKERS = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 COLUMNS = {"NumPy": "to bare NumPy", "PyTorch": "to PyTorch", "": "to others"}
@@ -18,12 +18,12 @@ def markdown(results: list[Result], machine: dict[str, str], command: str) -> st
     growth = [growing(result) for result in judged if not result.subjects()]
     held = [ratio[1] <= goal.limit for result in judged for goal, ratio in result.judged()]
     setting = "; ".join(f"{name}: {value}" for name, value in machine.items())
-    told = (
+    heading = (
         f"Ratios of minnet's time (or memory) to the other's, median and quartiles of interleaved rounds, as "
         f"`{command}` measured them; bold where the goal behind it is missed, {sum(held)} of {len(held)} are held. "
         f"{setting[0].upper()}{setting[1:]}."
     )
-    return "\n".join([told, "", *(f"| {' | '.join(row)} |" for row in rows), "", *growth])
+    return "\n".join([heading, "", *(f"| {' | '.join(row)} |" for row in rows), "", *growth])
 
 
 def cells(result: Result) -> list[str]:
@@ -42,12 +42,12 @@ def cells(result: Result) -> list[str]:
 
 
 def told(ratio: Quartiles, goal: Goal | None) -> str:
-    low, middle, high = ratio
-    between = f"({low:.2f}–{high:.2f})"
+    low, middle, high = map(times, ratio)
+    between = f"({low}–{high})"
     if goal is None:
-        return f"{middle:.2f} {between}"
-    held = middle <= goal.limit
-    return f"{middle:.2f} {between} ≤ {goal.limit:.2f}" if held else f"**{middle:.2f}** {between} > {goal.limit:.2f}"
+        return f"{middle} {between}"
+    held = ratio[1] <= goal.limit
+    return f"{middle} {between} ≤ {goal.limit:.2f}" if held else f"**{middle}** {between} > {goal.limit:.2f}"
 
 
 def growing(result: Result) -> str:
@@ -62,10 +62,15 @@ def growing(result: Result) -> str:
     return f"- {race.title} ({race.unit}{rate}): {', '.join(sizes)}{'; ' if notes else ''}{', '.join(notes)}."
 
 
-def write(text: str, readme: Path) -> None:
-    """Put the text between the markers of a file. Raises ValueError where they are not there."""
+def place(readme: Path) -> tuple[str, str]:
+    """What stands before the table in a file, and what after. Raises ValueError where the markers are not there."""
     page = readme.read_text(encoding="utf-8")
     start, end = (page.find(marker) for marker in MARKERS)
     if not 0 <= start < end:
         raise ValueError(f"{readme}: expected the table's place between {' and '.join(MARKERS)}")
-    readme.write_text(f"{page[:start]}{MARKERS[0]}\n{text}\n{page[end:]}", encoding="utf-8")
+    return page[: start + len(MARKERS[0])], page[end:]
+
+
+def write(text: str, readme: Path) -> None:
+    before, after = place(readme)
+    readme.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
