@@ -1,7 +1,7 @@
 """Convolutions: one kernel that looks at every place of an image or a signal in the same way.
 
 All of it comes down to one operation, the correlation of an image with a kernel, as one matrix product of unfolded
-windows. The gradient of the input is itself a correlation, of dy with the flipped kernel, so nothing is ever folded.
+windows; and to its two ways back, those of the product.
 """
 
 from __future__ import annotations
@@ -16,44 +16,55 @@ from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import column_sum
 from ..random import Rng, generator
-from .windows import Sizes, count, expect_places, expect_rank, pad, sizes, spread, windows
+from .windows import Sizes, Strips, apart, columns, expect_places, expect_rank, pad, sizes
 
 
-def unfold(x: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, groups: int = 1) -> Array:
-    """The windows as rows, those of each group of channels apart: (groups, windows, kernel positions · C / groups)."""
-    patches = windows(x, kernel, stride, dilation)
-    *places, channels = patches.shape
-    rows = math.prod(places[: x.ndim - 1])
-    split = patches.reshape(*places, groups, channels // groups)
-    return np.moveaxis(split, -2, 0).reshape(groups, rows, math.prod(kernel) * channels // groups)
+def correlate(x: Array, W: Array, strips: Strips) -> Array:
+    """y[p, k] = Σ_q,c x[stride p + dilation q − before, c] W[q, c, k]: x (N, *positions, C), W (*kernel, c, K)."""
+    K, places = W.shape[-1], strips.places(x.shape[1:-1])
+    strips = strips.beside(places[-1], K)
+    T, y = strips.matrix(W), np.empty((len(x), *places, K), x.dtype)
+    for part in strips.blocks(x.shape):
+        if strips.groups == 1:
+            np.matmul(strips.unfold(x[part]), T, out=columns(y[part], strips.t, 1))
+        else:
+            y[part] = apart(strips.unfold(x[part]) @ T, strips.t).reshape(y[part].shape)
+    return y
 
 
-def by_group(W: Array, groups: int) -> Array:
-    """A kernel (*positions, C / groups, K) as one matrix a group: (groups, positions · C / groups, K / groups)."""
-    return np.moveaxis(W.reshape(-1, groups, W.shape[-1] // groups), 1, 0)
+def kernel_gradient(x: Array, dy: Array, strips: Strips) -> Array:
+    """dW[q, c, k] = Σ_n,p x[stride p + dilation q − before, c] dy[p, k]: the sum over the copies of W in T."""
+    groups, c, K = strips.groups, x.shape[-1] // strips.groups, dy.shape[-1]
+    strips = strips.beside(dy.shape[-2], K)
+    dT = np.zeros((groups, math.prod(strips.wide) * c, strips.t * K // groups), dy.dtype)
+    for part in strips.blocks(x.shape):
+        dT += strips.unfold(x[part]).swapaxes(1, 2) @ columns(dy[part], strips.t, groups)
+    return strips.copies(apart(dT, strips.t).reshape(*strips.wide, c, strips.t, K)).sum(axis=-2)
 
 
-def correlate(x: Array, W: Array, stride: Sizes, dilation: Sizes, groups: int = 1) -> Array:
-    """y[p, k] = Σ_q,c x[stride p + dilation q, c] W[q, c, k]: x (N, *positions, C), W (*kernel, C / groups, K)."""
-    *kernel, _, K = W.shape
-    places = count(x.shape[1:-1], tuple(kernel), stride, dilation)
-    y = unfold(x, tuple(kernel), stride, dilation, groups) @ by_group(W, groups)
-    return np.moveaxis(y, 0, 1).reshape(len(x), *places, K)
+def input_gradient(dy: Array, W: Array, strips: Strips, shape: Sizes) -> Array:
+    """dx[m, c] = Σ_q,k dy[p, k] W[q, c, k] over the q and p that meet at m: shape is that of x."""
+    strips = strips.beside(dy.shape[-2], dy.shape[-1])
+    T, dx = strips.matrix(W), np.empty(shape, np.result_type(dy, W))
+    before, after = (tuple(-n for n in margin) for margin in (strips.before, strips.after))
+    for part in strips.blocks(shape):
+        padded = np.zeros((len(dx[part]), *strips.lengths(shape[1:-1]), shape[-1]), dx.dtype)
+        strips.fold(dy[part], T, padded)
+        dx[part] = pad(padded, before, after)
+    return dx
 
 
-def kernel_gradient(x: Array, dy: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, groups: int = 1) -> Array:
-    """dW[q, c, k] = Σ_n,p x[stride p + dilation q, c] dy[p, k]."""
-    K = dy.shape[-1]
-    columns = np.moveaxis(dy.reshape(-1, groups, K // groups), 1, 0)
-    dW = unfold(x, kernel, stride, dilation, groups).swapaxes(1, 2) @ columns
-    return np.moveaxis(dW, 0, 1).reshape(*kernel, -1, K)
+# Of few channels, whole lines of places are faster: 5 times for y (64, 28, 28, 6), 3 times for the sum.
+def add_bias(y: Array, b: Array) -> None:
+    """y += b, in place."""
+    lines = y.reshape(-1, y.shape[-2] * len(b))
+    lines += np.tile(b, y.shape[-2])
 
 
-def flipped(W: Array, groups: int = 1) -> Array:
-    """The kernel of the way back: positions in reverse, and input and output channels exchanged within each group."""
-    *kernel, c, K = W.shape
-    back = np.flip(W, tuple(range(len(kernel)))).reshape(*kernel, c, groups, K // groups)
-    return np.moveaxis(back, -3, -1).swapaxes(-3, -2).reshape(*kernel, K // groups, groups * c)
+def bias_gradient(dy: Array) -> Array:
+    """db = Σ dy over all axes but the last."""
+    lines = dy.reshape(-1, dy.shape[-2] * dy.shape[-1])
+    return column_sum(lines).reshape(-1, dy.shape[-1]).sum(axis=0)
 
 
 class _Convolution(Layer):
@@ -85,7 +96,8 @@ class _Convolution(Layer):
         self.stride = sizes(name, "stride", stride, self.positions, least=1)
         self.dilation = sizes(name, "dilation", dilation, self.positions, least=1)
         self.before, self.after = self._margins(padding)
-        self.in_channels, self.groups, self.bias = in_channels, groups, bias
+        self.strips = Strips(self.kernel, self.stride, self.dilation, self.before, self.after, groups)
+        self.in_channels, self.bias = in_channels, bias
         shape = (*self.kernel, in_channels // groups, out_channels)
         self.W = Parameter(glorot_uniform(shape, generator(rng)))
         if bias:
@@ -95,29 +107,19 @@ class _Convolution(Layer):
         W = self.W.data
         x = real_input(self, x, self.in_channels, W.dtype)
         expect_rank(self, x, self.axes)
-        padded = pad(x, self.before, self.after)
-        expect_places(self, x, count(padded.shape[1:-1], self.kernel, self.stride, self.dilation))
-        self.cache = x.shape, padded
-        y = correlate(padded, W, self.stride, self.dilation, self.groups)
+        expect_places(self, x, self.strips.places(x.shape[1:-1]))
+        self.cache = x
+        y = correlate(x, W, self.strips)
         if self.bias:
-            y += self.b.data
+            add_bias(y, self.b.data)
         return y
 
-    # x[i] meets dy[p] through W[q] wherever i + before = stride p + dilation q. Solved for p: dy, with stride − 1 zeros
-    # between its places, is correlated with W read backwards. The margin makes room for all q at the first and last i.
     def backward(self, dy: Array) -> Array | None:
-        shape, padded = self.cache
-        self.W.grad += kernel_gradient(padded, dy, self.kernel, self.stride, self.dilation, self.groups)
+        x = self.cache
+        self.W.grad += kernel_gradient(x, dy, self.strips)
         if self.bias:
-            self.b.grad += column_sum(dy)
-        if not self.input_gradient:
-            return None
-        dy = spread(dy, self.stride)
-        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel)]
-        before = tuple(r - b for r, b in zip(reach, self.before))
-        after = tuple(n + r - b - m for n, r, b, m in zip(shape[1:-1], reach, before, dy.shape[1:-1]))
-        one = (1,) * self.positions
-        return correlate(pad(dy, before, after), flipped(self.W.data, self.groups), one, self.dilation, self.groups)
+            self.b.grad += bias_gradient(dy)
+        return input_gradient(dy, self.W.data, self.strips, x.shape) if self.input_gradient else None
 
     def _margins(self, padding: int | Sizes | str) -> tuple[Sizes, Sizes]:
         """How many zeros go before and after the positions of each axis."""
@@ -202,6 +204,7 @@ class ConvTranspose2d(Layer):
         self.kernel = sizes("ConvTranspose2d", "kernel_size", kernel_size, 2, least=1)
         self.stride = sizes("ConvTranspose2d", "stride", stride, 2, least=1)
         self.padding = sizes("ConvTranspose2d", "padding", padding, 2, least=0)
+        self.strips = Strips(self.kernel, self.stride, (1, 1), self.padding, self.padding)
         self.bias = bias
         self.W = Parameter(glorot_uniform((*self.kernel, in_channels, out_channels), generator(rng)))
         if bias:
@@ -214,16 +217,14 @@ class ConvTranspose2d(Layer):
         places = [s * (n - 1) + k - 2 * p for s, n, k, p in zip(self.stride, x.shape[1:3], self.kernel, self.padding)]
         expect_places(self, x, [*places, *x.shape[1:3]])
         self.cache = x
-        margin = tuple(k - 1 - p for k, p in zip(self.kernel, self.padding))
-        y = correlate(pad(spread(x, self.stride), margin, margin), np.flip(W, (0, 1)), (1, 1), (1, 1))
+        y = input_gradient(x, W.swapaxes(2, 3), self.strips, (len(x), *places, W.shape[3]))
         if self.bias:
-            y += self.b.data
+            add_bias(y, self.b.data)
         return y
 
     def backward(self, dy: Array) -> Array | None:
         x = self.cache
-        padded = pad(dy, self.padding, self.padding)
-        self.W.grad += kernel_gradient(padded, x, self.kernel, self.stride, (1, 1)).swapaxes(2, 3)
+        self.W.grad += kernel_gradient(dy, x, self.strips).swapaxes(2, 3)
         if self.bias:
-            self.b.grad += column_sum(dy)
-        return correlate(padded, self.W.data.swapaxes(2, 3), self.stride, (1, 1)) if self.input_gradient else None
+            self.b.grad += bias_gradient(dy)
+        return correlate(dy, self.W.data.swapaxes(2, 3), self.strips) if self.input_gradient else None

@@ -5,7 +5,9 @@ Positions are the axes between the batch and the channels: two of an image, one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,13 +58,104 @@ def pad(x: Array, before: Sizes, after: Sizes, value: float = 0.0) -> Array:
     return padded
 
 
-def spread(x: Array, stride: Sizes) -> Array:
-    """x with stride − 1 zeros between its positions."""
-    if all(s == 1 for s in stride):
-        return x
-    wide = np.zeros((len(x), *((n - 1) * s + 1 for n, s in zip(x.shape[1:-1], stride)), x.shape[-1]), x.dtype)
-    wide[(slice(None), *(slice(None, None, s) for s in stride))] = x
-    return wide
+def columns(y: Array, t: int, groups: int) -> Array:
+    """y (..., t, K) as one matrix a group, the channels of t places side by side: (groups, rows, t · K / groups)."""
+    K = y.shape[-1] // groups
+    return np.moveaxis(y.reshape(-1, t, groups, K), 2, 0).reshape(groups, -1, t * K)
+
+
+def apart(columns: Array, t: int) -> Array:
+    """The way back: (rows, t, K)."""
+    groups, rows, width = columns.shape
+    return np.moveaxis(columns.reshape(groups, rows, t, width // t), 0, 2).reshape(rows, t, groups * width // t)
+
+
+# Measured on 2 cores, in float32: to copy a number into a strip takes as long as about 100 multiply-adds of the product
+# that follows; and with 8 MB of strips at a time, 64 images of 28×28×32 go 1.3 times as fast as all at once.
+COPY, BLOCK = 100, 2**21
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Windows as the rows of a matrix, those of t neighbouring places along the last axis in one row.
+
+    Windows of single places overlap so much that to copy them takes longer than what is then computed. A strip holds
+    all that t places see, once; the kernel is written t times into a matrix T, each copy a stride further down than
+    the one before, so that strips @ T has the sums of all t places. The zeros of T are multiplied for nothing.
+
+    Shapes      x (N, *positions, C)   W (*kernel, c, K), c = C / groups   y (N, *places, K)
+                strips (groups, N · places / t, size)   T (groups, size, t · K / groups),  size = Π wide · c
+
+    kernel, stride, dilation: along each axis of positions.  before, after: the zeros around x.
+    """
+
+    kernel: Sizes
+    stride: Sizes
+    dilation: Sizes
+    before: Sizes
+    after: Sizes
+    groups: int = 1
+    t: int = 1
+
+    def lengths(self, positions: Sizes) -> Sizes:
+        """The positions and the zeros around them."""
+        return tuple(b + n + a for b, n, a in zip(self.before, positions, self.after))
+
+    def places(self, positions: Sizes) -> Sizes:
+        """How many windows there are along each axis."""
+        return count(self.lengths(positions), self.kernel, self.stride, self.dilation)
+
+    @property
+    def wide(self) -> Sizes:
+        """How many positions a strip has along each axis; where the last is dilated, t is 1."""
+        return *self.kernel[:-1], (self.t - 1) * self.stride[-1] + self.kernel[-1]
+
+    def beside(self, places: int, K: int) -> Strips:
+        """With the t that takes the least time, for so many places along the last axis and K channels of y."""
+        some = [t for t in range(1, min(places, 64) + 1) if places % t == 0 and (t == 1 or self.dilation[-1] == 1)]
+        k, s, per_group = self.kernel[-1], self.stride[-1], K // self.groups
+        return replace(self, t=min(some, key=lambda t: ((t - 1) * s + k) / t * (COPY + t * per_group)))
+
+    def blocks(self, shape: Sizes) -> Iterator[slice]:
+        """Samples of x, as many together as make BLOCK numbers of strips."""
+        numbers = math.prod(self.places(shape[1:-1])) // self.t * math.prod(self.wide) * shape[-1]
+        step = max(1, BLOCK // numbers)
+        return (slice(n, n + step) for n in range(0, shape[0], step))
+
+    def unfold(self, x: Array) -> Array:
+        """The strips of x."""
+        x = pad(x, self.before, self.after)
+        seen = windows(x, self.wide, (*self.stride[:-1], self.t * self.stride[-1]), self.dilation)
+        rows, c = math.prod(seen.shape[: x.ndim - 1]), x.shape[-1] // self.groups
+        split = seen.reshape(*seen.shape[:-1], self.groups, c)
+        return np.moveaxis(split, -2, 0).reshape(self.groups, rows, math.prod(self.wide) * c)
+
+    # Of a kernel row at a time, what is added is still in the cache: 1.5 times as fast as of whole strips.
+    def fold(self, dy: Array, T: Array, dx: Array) -> None:
+        """Add dy Tᵀ, the gradient of the strips, to where they were copied from: the way back of unfold, but padded."""
+        *ahead, width = self.wide
+        dx = dx.reshape(*dx.shape[:-1], self.groups, -1)
+        dy_rows, T = columns(dy, self.t, self.groups), T.reshape(self.groups, math.prod(ahead), -1, T.shape[-1])
+        axes, d = list(zip(self.dilation, self.stride, dy.shape[1:-2])), self.dilation[-1]
+        for i, row in enumerate(np.ndindex(*ahead)):
+            dstrips = dy_rows @ T[:, i].swapaxes(1, 2)
+            dstrips = dstrips.reshape(self.groups, *dy.shape[:-2], -1, width, dx.shape[-1])
+            along = [slice(d * u, d * u + s * n, s) for u, (d, s, n) in zip(row, axes)]
+            for j, strip in enumerate(np.moveaxis(dstrips, (0, -3), (-2, 0))):
+                first = j * self.t * self.stride[-1]
+                dx[:, *along, first : first + d * width : d] += strip
+
+    def copies(self, T: Array) -> Array:
+        """Where the kernel stands in T (*wide, c, t, K), t times: a view (*kernel, c, t, K)."""
+        *ahead, along, c, t, K = T.strides
+        strides = *ahead, along, c, t + self.stride[-1] * along, K
+        return as_strided(T, (*self.kernel, *T.shape[-3:]), strides)
+
+    def matrix(self, W: Array) -> Array:
+        """T."""
+        T = np.zeros((*self.wide, W.shape[-2], self.t, W.shape[-1]), W.dtype)
+        self.copies(T)[...] = W[..., None, :]
+        return columns(T, self.t, self.groups)
 
 
 def expect_rank(layer: Layer, x: Array, positions: str) -> None:

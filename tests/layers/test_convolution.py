@@ -256,6 +256,21 @@ def test_a_transposed_convolution_and_its_gradients_are_those_of_a_loop(sizes, o
         np.testing.assert_allclose(layer.b.grad, dy.sum(axis=(0, 1, 2)), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("block", [1, 500, 10**6])
+@pytest.mark.parametrize("kind, options", [(Conv2d, (2, 4, 3, 1, 1, 1, 2)), (ConvTranspose2d, (2, 3, 3, 2, 1))])
+def test_samples_computed_in_blocks_are_those_computed_together(kind, options, block, monkeypatch):
+    layer, x = randomized(kind(*options)), random(5, 4, 6, 2)
+    y = layer(x)
+    dy = random(*y.shape, seed=1)
+    dx, gradients = layer.backward(dy), [p.grad.copy() for p in layer.parameters()]
+    monkeypatch.setattr("minnet.layers.windows.BLOCK", block)
+    layer.zero_grad()
+    np.testing.assert_allclose(layer(x), y, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-12, atol=1e-14)
+    for p, gradient in zip(layer.parameters(), gradients):
+        np.testing.assert_allclose(p.grad, gradient, rtol=1e-12, atol=1e-14)
+
+
 # The contract
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minnet import Conv1d, Conv2d
-from minnet.layers.windows import count, expect_places, expect_rank, pad, sizes, spread, windows
+from minnet.layers.windows import Strips, apart, columns, count, expect_places, expect_rank, pad, sizes, windows
 
 
 def numbered(*shape):
@@ -173,20 +173,99 @@ def test_padding_keeps_the_dtype_and_x_itself():
     assert x.reshape(-1).tolist() == [1, 2, 3, 4]
 
 
-# Spreading
+# Strips
+
+
+def by_loop(x, W, stride, dilation, groups):
+    """y of x that needs no margin, one product of two numbers at a time."""
+    *kernel, c, K = W.shape
+    places = count(x.shape[1:-1], tuple(kernel), stride, dilation)
+    y = np.zeros((len(x), *places, K))
+    for n, k, ch in np.ndindex(len(x), K, c):
+        for p in np.ndindex(*places):
+            for q in np.ndindex(*kernel):
+                at = tuple(s * i + d * u for s, i, d, u in zip(stride, p, dilation, q))
+                y[(n, *p, k)] += x[(n, *at, k // (K // groups) * c + ch)] * W[(*q, ch, k)]
+    return y
+
+
+# x, W, stride, dilation, groups, and how many places a strip may have.
+STRIPS = [
+    ((2, 5, 8, 3), (3, 3, 3, 4), (1, 1), (1, 1), 1, [1, 2, 3, 6]),
+    ((1, 4, 9, 1), (2, 3, 1, 2), (1, 2), (1, 1), 1, [1, 2, 4]),
+    ((2, 3, 7, 2), (1, 1, 2, 3), (2, 3), (1, 1), 1, [1, 3]),
+    ((2, 5, 5, 4), (3, 2, 2, 6), (1, 1), (2, 1), 2, [1, 2, 4]),
+    ((1, 2, 6, 3), (1, 3, 1, 3), (1, 1), (1, 1), 3, [1, 2, 4]),
+    ((1, 3, 7, 2), (2, 3, 2, 2), (1, 1), (1, 2), 1, [1]),
+    ((2, 9, 2), (4, 2, 3), (1,), (1,), 1, [1, 2, 3, 6]),
+    ((2, 9, 2), (2, 1, 4), (3,), (1,), 2, [1, 3]),
+]
+every_strip = pytest.mark.parametrize(
+    ("x", "W", "stride", "dilation", "groups", "t"), [(*case, t) for *case, ts in STRIPS for t in ts]
+)
+
+
+@every_strip
+def test_strips_of_any_width_give_what_a_loop_gives(x, W, stride, dilation, groups, t):
+    rng = np.random.default_rng(0)
+    x, W = rng.normal(size=x), rng.normal(size=W)
+    expected = by_loop(x, W, stride, dilation, groups)
+    none = (0,) * len(stride)
+    strips = Strips(W.shape[:-2], stride, dilation, none, none, groups, t)
+    got = apart(strips.unfold(x) @ strips.matrix(W), t).reshape(expected.shape)
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(apart(columns(got, t, groups), t).reshape(got.shape), got)
+
+
+@every_strip
+def test_folding_is_the_adjoint_of_unfolding(x, W, stride, dilation, groups, t):
+    rng = np.random.default_rng(0)
+    x, W = rng.normal(size=x), rng.normal(size=W)
+    none = (0,) * len(stride)
+    strips = Strips(W.shape[:-2], stride, dilation, none, none, groups, t)
+    dy = rng.normal(size=(len(x), *strips.places(x.shape[1:-1]), W.shape[-1]))
+    dx = np.ones(x.shape)
+    strips.fold(dy, strips.matrix(W), dx)
+    y = apart(strips.unfold(x) @ strips.matrix(W), t).reshape(dy.shape)
+    assert (x * (dx - 1)).sum() == pytest.approx((y * dy).sum(), rel=1e-10)
+
+
+@every_strip
+def test_the_kernel_stands_in_its_matrix_once_for_each_place(x, W, stride, dilation, groups, t):
+    none = (0,) * len(stride)
+    strips = Strips(W[:-2], stride, dilation, none, none, groups, t)
+    T = strips.matrix(numbered(*W))
+    assert np.count_nonzero(T) == t * np.prod(W)
+    copies = strips.copies(apart(T, t).reshape(*strips.wide, W[-2], t, W[-1]))
+    for i in range(t):
+        assert np.array_equal(copies[..., i, :], numbered(*W))
 
 
 @pytest.mark.parametrize(
-    ("stride", "expected"), [(1, [1, 2, 3]), (2, [1, 0, 2, 0, 3]), (4, [1, 0, 0, 0, 2, 0, 0, 0, 3])]
+    ("kernel", "stride", "dilation", "groups", "places", "K", "expected"),
+    [
+        ((5, 5), (1, 1), (1, 1), 1, 28, 6, 7),  # LeNet's
+        ((5, 5), (1, 1), (1, 1), 1, 10, 16, 5),
+        ((3, 3), (1, 1), (1, 1), 1, 28, 64, 2),
+        ((3, 3), (1, 1), (1, 1), 1, 28, 512, 1),
+        ((3, 3), (1, 1), (1, 1), 1, 29, 64, 1),
+        ((3, 3), (1, 1), (1, 2), 1, 28, 6, 1),
+        ((1, 1), (1, 1), (1, 1), 1, 28, 6, 1),
+        ((3,), (1,), (1,), 1, 1, 6, 1),
+    ],
 )
-def test_spreading_puts_zeros_between_the_places(stride, expected):
-    assert spread(row([1, 2, 3]), (stride,)).reshape(-1).tolist() == expected
+def test_the_more_channels_there_are_the_narrower_are_the_strips(kernel, stride, dilation, groups, places, K, expected):
+    none = (0,) * len(kernel)
+    assert Strips(kernel, stride, dilation, none, none, groups).beside(places, K).t == expected
 
 
-def test_each_axis_is_spread_by_its_own_stride():
-    wide = spread(numbered(1, 2, 2, 1).astype(np.float32), (1, 3))
-    assert wide[0, ..., 0].tolist() == [[1, 0, 0, 2], [3, 0, 0, 4]]
-    assert wide.dtype == np.float32
+def test_samples_come_in_blocks_of_a_limited_size_and_none_is_left_out(monkeypatch):
+    strips = Strips((3, 3), (1, 1), (1, 1), (1, 1), (1, 1))
+    monkeypatch.setattr("minnet.layers.windows.BLOCK", 1000)
+    # 9 numbers for each of 20 windows of a sample of one channel, 5 samples make 900.
+    assert list(strips.blocks((12, 4, 5, 1))) == [slice(0, 5), slice(5, 10), slice(10, 15)]
+    assert list(strips.blocks((2, 40, 50, 1))) == [slice(0, 1), slice(1, 2)]
+    assert list(strips.blocks((0, 4, 5, 1))) == []
 
 
 # The door
