@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
@@ -14,11 +15,6 @@ from ..layer import Buffer, Layer, Parameter, real_input
 from ..numerics import as_rows, column_sum, row_sum
 
 Mean = Callable[[Array], Array]
-
-
-def column_mean(x: Array) -> Array:
-    """Over all axes but the last."""
-    return column_sum(x) / (x.size // x.shape[-1])
 
 
 def row_mean(x: Array) -> Array:
@@ -46,6 +42,72 @@ def standardize(x: Array, pivot: Array, mean: Mean, eps: float) -> tuple[Array, 
 def standardize_backward(dxhat: Array, xhat: Array, r: Array, mean: Mean) -> Array:
     """dx = r (dx̂ − mean dx̂ − x̂ mean(dx̂ x̂))."""
     return r * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))
+
+
+# What follows is batch norm's arithmetic with few passes over memory: x itself is kept rather than x̂, which is made
+# again from x in blocks that stay in the L2 cache. NumPy being slow along short rows, a line is made of several: of 32
+# channels, that is twice as fast.
+LINE, BLOCK = 1024, 2**16
+
+
+def lines(x: Array) -> Array:
+    """x as a matrix with one or several rows (..., C) in each of its rows."""
+    C, rows = x.shape[-1], x.size // x.shape[-1]
+    several = math.gcd(rows, 1 << (max(1, LINE // C).bit_length() - 1))
+    return x.reshape(rows // several, several * C)
+
+
+def along(line: int, vector: Array) -> Array:
+    """The vector (C,) as often as it takes to fill a line."""
+    several = line // len(vector)
+    return vector if several == 1 else np.concatenate([vector] * several)
+
+
+def differences(x: Array, pivot: Array) -> Iterator[tuple[slice, Array]]:
+    """x − pivot, some lines of x at a time, in an array that is used again for the next."""
+    length, width = x.shape
+    step = max(1, BLOCK // width)
+    scratch, pivot = np.empty((min(step, length), width), x.dtype), along(width, pivot)
+    for n in range(0, length, step):
+        part = slice(n, min(n + step, length))
+        yield part, np.subtract(x[part], pivot, out=scratch[: part.stop - n])
+
+
+def affine(x: Array, pivot: Array, a: Array, c: Array, u: Array | None = None, b: Any = 0.0) -> Array:
+    """y = (x − pivot) a + c, and + u b if there is a u: u shaped like x, the others (C,)."""
+    shape, x = x.shape, lines(x)
+    y, width = np.empty(x.shape, x.dtype), x.shape[1]
+    a, c = along(width, a), along(width, c)
+    u, b = (None, b) if u is None else (u.reshape(x.shape), along(width, b))
+    for part, d in differences(x, pivot):
+        d *= a
+        np.add(d, c, out=y[part])
+        if u is not None:
+            y[part] += np.multiply(u[part], b, out=d)
+    return y.reshape(shape)
+
+
+def sums(x: Array, pivot: Array, u: Array | None = None) -> tuple[Array, Array]:
+    """Σ u and Σ u (x − pivot) over all axes but the last; without a u, it is x − pivot."""
+    x = lines(x)
+    both = np.zeros((2, x.shape[1]), x.dtype)
+    u = u if u is None else u.reshape(x.shape)
+    for part, d in differences(x, pivot):
+        factor = d if u is None else u[part]
+        both[0] += column_sum(factor)
+        both[1] += column_sum(np.multiply(factor, d, out=d))
+    first, second = both.reshape(2, -1, len(pivot)).sum(axis=1)
+    return first, second
+
+
+def nearly_mean(x: Array) -> Array:
+    """The mean of every eighth row; exact if all rows are equal.
+
+    Near enough to cost less than a digit: if these rows' mean and that of the others differ by D, then σ² is at least
+    1/8 · 7/8 · D², and the mean of all is 7/8 · D away at most, that is √7 σ.
+    """
+    some = as_rows(x)[::8]
+    return some[0] + column_sum(some - some[0]) / len(some)
 
 
 class BatchNorm(Layer):
@@ -76,30 +138,41 @@ class BatchNorm(Layer):
     def forward(self, x: Array) -> Array:
         gamma = self.gamma.data
         x = real_input(self, x, len(gamma), gamma.dtype)
-        rows = as_rows(x)
-        if self.training:
-            if len(rows) < 2:
+        if not self.training:
+            pivot, shift = self.running_mean.data.copy(), np.zeros_like(gamma)
+            r = 1 / np.sqrt(self.running_var.data + self.eps)
+        else:
+            n = x.size // len(gamma)
+            if n < 2:
                 raise ValueError(
                     f"{self!r}: expected at least two rows while training, to have a variance, got {x.shape}"
                 )
-            xhat, r, mean, variance = standardize(rows, rows[0], column_mean, self.eps)
-            unbiased = variance * (len(rows) / (len(rows) - 1))
-            for running, batch in ((self.running_mean.data, mean), (self.running_var.data, unbiased)):
-                running *= 1 - self.momentum
-                running += self.momentum * batch
-        else:
-            r = 1 / np.sqrt(self.running_var.data + self.eps)
-            xhat = (rows - self.running_mean.data) * r
-        self.cache = x.shape, xhat, r, self.training
-        return (gamma * xhat + self.beta.data).reshape(x.shape)
+            pivot = nearly_mean(x)
+            shift, square = (total / n for total in sums(x, pivot))
+            variance = np.maximum(square - shift * shift, 0)
+            r = 1 / np.sqrt(variance + self.eps)
+            self.remember(pivot + shift, variance * (n / (n - 1)))
+        self.cache = x, pivot, shift, r, self.training
+        return affine(x, pivot, gamma * r, self.beta.data - shift * (gamma * r))
 
+    # As standardize_backward, with x̂ = (x − pivot − shift) r put in, so that dx = γ r dy + a (x − pivot) + c.
     def backward(self, dy: Array) -> Array:
-        shape, xhat, r, of_batch = self.cache
-        dy = as_rows(dy)
-        self.gamma.grad += column_sum(dy * xhat)
-        self.beta.grad += column_sum(dy)
-        dxhat = dy * self.gamma.data
-        return (standardize_backward(dxhat, xhat, r, column_mean) if of_batch else dxhat * r).reshape(shape)
+        x, pivot, shift, r, of_batch = self.cache
+        gamma, n = self.gamma.data, x.size // len(pivot)
+        dbeta, dgamma = sums(x, pivot, dy)
+        dgamma = (dgamma - shift * dbeta) * r
+        self.gamma.grad += dgamma
+        self.beta.grad += dbeta
+        if not of_batch:
+            return dy * (gamma * r)
+        a = -gamma * r * r * dgamma / n
+        return affine(x, pivot, a, -gamma * r * dbeta / n - a * shift, dy, gamma * r)
+
+    def remember(self, mean: Array, variance: Array) -> None:
+        """running ← (1 − m) running + m batch."""
+        for running, batch in ((self.running_mean.data, mean), (self.running_var.data, variance)):
+            running *= 1 - self.momentum
+            running += self.momentum * batch
 
 
 class LayerNorm(Layer):

@@ -236,6 +236,55 @@ def test_running_statistics_come_close_to_those_of_the_data():
     assert np.allclose(layer.running_var.data, [4, 0.25], rtol=0.1)
 
 
+def in_one_piece(x, dy, gamma, beta, eps):
+    """y, dx, dγ and dβ over whole arrays in float64, dx from the Jacobian's three terms."""
+    x, dy = (a.reshape(-1, x.shape[-1]).astype(np.float64) for a in (x, dy))
+    xhat = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
+    slope = gamma / np.sqrt(x.var(axis=0) + eps)
+    dx = slope * (dy - dy.mean(axis=0) - xhat * (dy * xhat).mean(axis=0))
+    return gamma * xhat + beta, dx, (dy * xhat).sum(axis=0), dy.sum(axis=0)
+
+
+# Several blocks, a last one that is not full, lines of one and of many rows, more features than a line takes.
+@pytest.mark.parametrize(
+    "shape", [(40000, 3), (4099, 33), (9, 31, 29, 16), (64, 2048), (33, 5000), (2, 1), (70001, 1)], ids=str
+)
+@every_dtype
+def test_batch_norm_in_blocks_is_that_of_the_whole(shape, dtype):
+    rng = np.random.default_rng(0)
+    x, dy = (rng.normal(size=shape) * 3 + 5).astype(dtype), rng.normal(size=shape).astype(dtype)
+    layer = BatchNorm(shape[-1]).astype(dtype)
+    layer.gamma.data[:], layer.beta.data[:] = rng.normal(size=(2, shape[-1]))
+    y, dx, dgamma, dbeta = in_one_piece(x, dy, layer.gamma.data, layer.beta.data, layer.eps)
+    near = {"rtol": 0, "atol": 2e-5 if dtype is np.float32 else 1e-11}
+    np.testing.assert_allclose(layer(x).reshape(y.shape), y, **near)
+    np.testing.assert_allclose(layer.backward(dy).reshape(dx.shape), dx, **near)
+    scale = math.sqrt(len(dx))
+    np.testing.assert_allclose(layer.gamma.grad / scale, dgamma / scale, **near)
+    np.testing.assert_allclose(layer.beta.grad / scale, dbeta / scale, **near)
+    rows = x.reshape(-1, shape[-1]).astype(np.float64)
+    np.testing.assert_allclose(layer.running_mean.data, 0.1 * rows.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(layer.running_var.data, 0.9 + 0.1 * rows.var(axis=0, ddof=1), rtol=1e-5)
+    y = layer.eval()(x).reshape(y.shape)
+    expected = (rows - layer.running_mean.data) / np.sqrt(layer.running_var.data + layer.eps)
+    np.testing.assert_allclose(y, expected * layer.gamma.data + layer.beta.data, **near)
+
+
+@pytest.mark.parametrize("odd", [slice(0, 1), slice(None, None, 8), slice(0, 4000)], ids=str)
+@pytest.mark.parametrize("away", [1e2, 1e4])
+def test_rows_far_from_all_others_cost_no_digits(odd, away):
+    x = np.random.default_rng(0).normal(size=(8000, 2)).astype(np.float32)
+    x[odd] += np.float32(away)
+    dy = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+    layer = BatchNorm(2)
+    y, dx, dgamma, dbeta = in_one_piece(x, dy, 1, 0, layer.eps)
+    # float32 holds 1e4 to 1e-3, and the scale of y is that of the distance.
+    np.testing.assert_allclose(layer(x), y, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-4, atol=1e-5 * abs(dx).max())
+    np.testing.assert_allclose(layer.gamma.grad, dgamma, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(layer.beta.grad, dbeta, rtol=1e-4, atol=1e-2)
+
+
 # LayerNorm, RMSNorm, GroupNorm
 
 
