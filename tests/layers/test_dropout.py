@@ -34,6 +34,21 @@ def test_a_share_of_p_is_dropped_and_the_rest_is_scaled_up(p, scale):
     assert (~kept).mean() == pytest.approx(p, abs=0.01)
 
 
+@pytest.mark.parametrize("p", [0.5, 0.25, 1 / 256, 255 / 256, 2**-16, 0.1, 0.3, 1e-6, 1 - 1e-6, 2**-40, 1 - 2**-40])
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox])
+def test_the_share_of_p_is_right_from_however_many_bits_it_is_drawn(p, bits):
+    n = 400_003
+    dropped = np.count_nonzero(Dropout(p, rng=np.random.Generator(bits(0)))(ones(n)) == 0)
+    # Five standard deviations, and one entry where hardly any are expected.
+    assert abs(dropped - n * p) < 5 * np.sqrt(n * p * (1 - p)) + 1
+
+
+@pytest.mark.parametrize("p", [0.5, 0.3])
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 3), (0, 4), (2, 1, 9)], ids=str)
+def test_any_number_of_entries_is_drawn(p, shape):
+    assert Dropout(p, rng=0)(ones(*shape)).shape == shape
+
+
 def test_the_mean_stays_what_it_was():
     assert Dropout(0.3, rng=1)(ones(400, 400)).mean() == pytest.approx(1, abs=0.01)
 
