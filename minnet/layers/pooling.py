@@ -24,6 +24,7 @@ class _Pool2d(Layer):
         self.padding = sizes(name, "padding", padding, 2, least=0)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel)):
             raise ValueError(f"{name}: expected padding of at most half of kernel_size {kernel_size}, got {padding}")
+        self.apart = all(s >= k for s, k in zip(self.stride, self.kernel))  # no two windows share a place
 
     def padded(self, x: Array) -> Array:
         x = real_input(self, x)
@@ -65,8 +66,9 @@ class MaxPool2d(_Pool2d):
         first, *others = self.views(padded)
         y, winner = first.copy(), np.zeros(first.shape, np.min_scalar_type(len(others)))
         for q, view in enumerate(others, start=1):
-            np.maximum(winner, (view > y) * winner.dtype.type(q), out=winner)  # q is larger than any before it
-            np.maximum(y, view, out=y)
+            candidate = view.copy()  # once, since walking through short runs is what takes the time
+            np.maximum(winner, (candidate > y) * winner.dtype.type(q), out=winner)  # q is larger than any before it
+            np.maximum(y, candidate, out=y)
         self.cache = padded.shape, winner
         return y
 
@@ -74,7 +76,10 @@ class MaxPool2d(_Pool2d):
         shape, winner = self.cache
         dpadded = np.zeros(shape, dy.dtype)
         for q, view in enumerate(self.views(dpadded)):
-            view += dy * (winner == q)
+            if self.apart:
+                np.multiply(dy, winner == q, out=view)
+            else:
+                view += dy * (winner == q)
         return self.inner(dpadded)
 
 
@@ -106,7 +111,10 @@ class AvgPool2d(_Pool2d):
         dpadded = np.zeros(self.cache, dy.dtype)
         share = dy / math.prod(self.kernel)
         for view in self.views(dpadded):
-            view += share
+            if self.apart:
+                view[...] = share
+            else:
+                view += share
         return self.inner(dpadded)
 
 
