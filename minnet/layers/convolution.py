@@ -16,7 +16,7 @@ from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import column_sum
 from ..random import Rng, generator
-from .windows import Sizes, Strips, apart, columns, expect_places, expect_rank, pad, sizes
+from .windows import Sizes, Strips, apart, columns, copies, expect_places, expect_rank, pad, sizes
 
 
 def correlate(x: Array, W: Array, strips: Strips) -> Array:
@@ -39,15 +39,19 @@ def kernel_gradient(x: Array, dy: Array, strips: Strips) -> Array:
     dT = np.zeros((groups, math.prod(strips.wide) * c, strips.t * K // groups), dy.dtype)
     for part in strips.blocks(x.shape):
         dT += strips.unfold(x[part]).swapaxes(1, 2) @ columns(dy[part], strips.t, groups)
-    return strips.copies(apart(dT, strips.t).reshape(*strips.wide, c, strips.t, K)).sum(axis=-2)
+    T = apart(dT, strips.t).reshape(*strips.wide, c, strips.t, K)
+    return copies(T, strips.kernel, strips.stride[-1]).sum(axis=-2)
 
 
 def input_gradient(dy: Array, W: Array, strips: Strips, shape: Sizes) -> Array:
     """dx[m, c] = Σ_q,k dy[p, k] W[q, c, k] over the q and p that meet at m: shape is that of x."""
     strips = strips.beside(dy.shape[-2], dy.shape[-1])
-    T, dx = strips.matrix(W), np.empty(shape, np.result_type(dy, W))
+    T, dx = strips.matrix(W), np.zeros(shape, np.result_type(dy, W))
     before, after = (tuple(-n for n in margin) for margin in (strips.before, strips.after))
     for part in strips.blocks(shape):
+        if not any((*before, *after)):
+            strips.fold(dy[part], T, dx[part])
+            continue
         padded = np.zeros((len(dx[part]), *strips.lengths(shape[1:-1]), shape[-1]), dx.dtype)
         strips.fold(dy[part], T, padded)
         dx[part] = pad(padded, before, after)

@@ -2,7 +2,19 @@ import numpy as np
 import pytest
 
 from minnet import Conv1d, Conv2d
-from minnet.layers.windows import Strips, apart, columns, count, expect_places, expect_rank, pad, sizes, windows
+from minnet.layers.windows import (
+    Strips,
+    add_strips,
+    apart,
+    columns,
+    copies,
+    count,
+    expect_places,
+    expect_rank,
+    pad,
+    sizes,
+    windows,
+)
 
 
 def numbered(*shape):
@@ -236,9 +248,24 @@ def test_the_kernel_stands_in_its_matrix_once_for_each_place(x, W, stride, dilat
     strips = Strips(W[:-2], stride, dilation, none, none, groups, t)
     T = strips.matrix(numbered(*W))
     assert np.count_nonzero(T) == t * np.prod(W)
-    copies = strips.copies(apart(T, t).reshape(*strips.wide, W[-2], t, W[-1]))
+    stand = copies(apart(T, t).reshape(*strips.wide, W[-2], t, W[-1]), W[:-2], stride[-1])
     for i in range(t):
-        assert np.array_equal(copies[..., i, :], numbered(*W))
+        assert np.array_equal(stand[..., i, :], numbered(*W))
+
+
+@pytest.mark.parametrize(
+    ("beside", "width", "step", "dilation"), [(3, 4, 2, 1), (40, 2, 1, 1), (40, 3, 2, 4), (2, 3, 5, 3)]
+)
+@pytest.mark.parametrize("call", [0, 10**6])
+def test_strips_are_added_where_they_lie_in_whichever_order(beside, width, step, dilation, call, monkeypatch):
+    monkeypatch.setattr("minnet.layers.windows.CALL", call)
+    strips = np.random.default_rng(0).normal(size=(2, 3, beside, width, 2, 5))
+    x = np.ones((2, 3, step * (beside - 1) + dilation * (width - 1) + 2, 2, 5))
+    expected = x.copy()
+    for j, v in np.ndindex(beside, width):
+        expected[:, :, step * j + dilation * v] += strips[:, :, j, v]
+    add_strips(x, strips, step, dilation)
+    np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(
