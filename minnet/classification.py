@@ -56,7 +56,7 @@ class SoftmaxCrossEntropy(Loss):
                 f"{self!r}: expected scores of as many classes as weight, (..., {len(self.weight)}), got {scores.shape}"
             )
         if target is None:
-            self.clear_cache()
+            vars(self).pop("cache", None)  # as clear_cache, which takes 3.5 µs to look for layers below
             return softmax(scores)
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         s = None if sample_weight is None else position_weights(self, sample_weight, lead).reshape(-1)
@@ -142,7 +142,7 @@ class MulticlassHinge(Loss):
     def forward(self, scores: Array, target: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Any:
         scores = real_input(self, scores)
         if target is None:
-            self.clear_cache()
+            vars(self).pop("cache", None)
             return scores
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         if t.shape != lead:

@@ -39,11 +39,13 @@ class SGD(Optimizer):
             self.add_moments("v")
 
     def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
+        step = g
         for v in moments:
             v *= self.momentum
             v += g
-            g = g + self.momentum * v if self.nesterov else v
-        w -= lr * g
+            step = g + self.momentum * v if self.nesterov else v
+        np.multiply(step, lr, out=g)
+        w -= g
 
 
 class RMSprop(Optimizer):
@@ -112,12 +114,13 @@ class Adagrad(Optimizer):
 
 
 class Adam(Optimizer):
-    """Running means of the gradient and of its square, both freed of their bias towards the zero they start from.
+    """Means of the gradients and of their squares so far, in which each counts β times as much as the next.
 
-    Update      m ← β₁ m + (1 − β₁) g      v ← β₂ v + (1 − β₂) g²
-                w ← w − lr m̂ / (√v̂ + ε),  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ),  t counted from 1
+    Update      m ← β₁ m + g      v ← β₂ v + g²
+                w ← w − lr m̂ / (√v̂ + ε),  m̂ = m / (1 + β₁ + … + β₁ᵗ⁻¹),  v̂ = v / (1 + β₂ + … + β₂ᵗ⁻¹),  t from 1
 
-    betas: β₁ and β₂.  eps: ε.  The rest as in Optimizer. The same as PyTorch's, without amsgrad.
+    betas: β₁ and β₂.  eps: ε.  The rest as in Optimizer. The same as PyTorch's, without amsgrad; but m and v are sums
+    of weight 1 for the last gradient, where the paper and PyTorch's state have m (1 − β₁) and v (1 − β₂).
     Source: Kingma and Ba 2015.
     """
 
@@ -139,21 +142,21 @@ class Adam(Optimizer):
         self.eps = number(self.name, "eps", eps)
         self.add_moments("m", "v")
 
-    # √v̂ + ε is formed in place of g, whose square v has taken up by then.
+    # The sums make two passes fewer than the paper's means. With the divisor of m and the root of that of v, and both
+    # taken out of the vectors, m̂ / (√v̂ + ε) is (root / divisor) m / (√v + root ε); √v takes the place of g.
     def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
         m, v = moments
         (beta1, beta2), t = self.betas, self.steps + 1
+        divisor, root = (1 - beta1**t) / (1 - beta1), math.sqrt((1 - beta2**t) / (1 - beta2))
         m *= beta1
-        m += (1 - beta1) * g
+        m += g
         v *= beta2
         np.multiply(g, g, out=g)
-        g *= 1 - beta2
         v += g
         np.sqrt(v, out=g)
-        g *= 1 / math.sqrt(1 - beta2**t)
-        g += self.eps
+        g += root * self.eps
         np.divide(m, g, out=g)
-        g *= lr / (1 - beta1**t)
+        g *= lr * root / divisor
         w -= g
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from minnet.numerics import column_sum, erf, log_softmax, row_max, row_sum, sigmoid, softmax, softplus
+from minnet.numerics import add_to_rows, column_sum, erf, log_softmax, row_max, row_sum, sigmoid, softmax, softplus
 
 SHAPES = [(1,), (5,), (3, 1), (4, 5), (2, 3, 4), (2, 1, 3, 2), (0, 5)]
 
@@ -39,6 +39,14 @@ def test_reductions_do_not_mind_the_memory_layout():
 def test_the_maximum_passes_on_infinities_and_nan():
     assert row_max(np.array([[1, np.inf], [-np.inf, -2]])).tolist() == [[np.inf], [-2]]
     assert np.isnan(row_max(np.array([[1, np.nan, 3]])))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 5])
+def test_a_vector_is_added_to_every_row_in_place(rows):
+    for x in (np.arange(3.0 * rows).reshape(rows, 3), np.arange(6.0 * rows).reshape(rows, 6)[:, ::2]):
+        expected = [[float(entry + b) for entry, b in zip(row, (0.5, -1, 2))] for row in x]
+        assert add_to_rows(x, np.array([0.5, -1, 2])) is None
+        assert x.tolist() == expected
 
 
 def test_softmax_has_the_known_values():

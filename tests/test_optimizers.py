@@ -596,11 +596,11 @@ def test_the_first_step_of_adam_is_free_of_bias(kind, betas, g):
 def test_the_second_step_of_adam_is_free_of_bias(kind):
     p = parameter([0.0])
     optimizer = kind([p], lr=1.0, betas=(0.5, 0.75), eps=0.0, weight_decay=0.0)
-    # m = 1, v = 1 and m̂ = 2, v̂ = 4; then m = ½ − 1, v = ¾ + 1 and m̂ = −½ / ¾, v̂ = (7/4) / (7/16): steps of 1 and −⅓.
+    # m = 2, v = 4, as are m̂ and v̂; then m = 1 − 2, v = 3 + 4 and m̂ = −1 / (3/2), v̂ = 7 / (7/4): steps of 1 and −⅓.
     assert moved(optimizer, p, 2.0) == pytest.approx([-1.0], rel=1e-15)
     assert moved(optimizer, p, -2.0) == pytest.approx([-2 / 3], rel=1e-15)
     state = optimizer.state_dict()
-    assert (state["steps"], state["m"][0], state["v"][0]) == (2, -0.5, 1.75)
+    assert (state["steps"], state["m"][0], state["v"][0]) == (2, -1.0, 7.0)
 
 
 @pytest.mark.parametrize("kind", [Adam, AdamW])
@@ -620,8 +620,8 @@ def test_the_epsilon_stands_outside_of_the_root():
 
 def test_the_epsilon_of_adam_is_added_after_the_bias_is_taken_away():
     p = parameter([0.0])
-    # v̂ = 16 while v = 4: √v + 4 would be as large as m̂ + 2.
-    assert moved(Adam([p], lr=1.0, betas=(0.5, 0.75), eps=4.0), p, 4.0) == pytest.approx([-0.5], rel=1e-15)
+    # Twice the same gradient: m = 6 and v = 28 are sums of weights 3/2 and 7/4, m̂ = 4 and v̂ = 16 are means.
+    assert moved(Adam([p], lr=1.0, betas=(0.5, 0.75), eps=4.0), p, 4.0, 4.0) == pytest.approx([-1.0], rel=1e-15)
 
 
 def test_adam_takes_steps_of_the_same_size_on_gradients_of_any_scale():
@@ -657,7 +657,7 @@ def test_the_decay_of_adam_is_part_of_the_gradient():
     optimizer = Adam([p], lr=0.5, betas=(0.5, 0.75), eps=0.0, weight_decay=0.25)
     # g = ¼ · 8 = 2, and the first step is lr whatever g is.
     assert moved(optimizer, p, 0.0) == [7.5]
-    assert (optimizer.state_dict()["m"][0], optimizer.state_dict()["v"][0]) == (1.0, 1.0)
+    assert (optimizer.state_dict()["m"][0], optimizer.state_dict()["v"][0]) == (2.0, 4.0)
 
 
 def test_adamw_decays_before_it_steps_and_only_what_decays():

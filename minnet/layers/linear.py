@@ -8,7 +8,7 @@ from numpy import ndarray as Array
 from ..arguments import whole_number
 from ..initializers import glorot_uniform, normal, zeros
 from ..layer import Layer, Parameter, real_input
-from ..numerics import as_rows, column_sum
+from ..numerics import add_to_rows, as_rows, column_sum
 from ..random import Rng, generator
 
 
@@ -36,8 +36,8 @@ class Linear(Layer):
         self.cache = x = real_input(self, x, len(self.W.data), self.W.data.dtype)
         y = as_rows(x).dot(self.W.data)
         if self.bias:
-            y += self.b.data
-        return y.reshape(*x.shape[:-1], y.shape[-1])
+            add_to_rows(y, self.b.data)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], y.shape[-1])
 
     def backward(self, dy: Array) -> Array | None:
         x, dy = as_rows(self.cache), as_rows(dy)

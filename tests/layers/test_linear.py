@@ -43,6 +43,16 @@ def test_linear_and_its_gradients_have_the_values_that_pytorch_gives():
     assert np.allclose(layer.b.grad, [0, 2.5], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (1, 1, 3)])
+def test_a_single_row_has_its_bias_added_once_to_every_entry(shape):
+    layer = known()
+    for _ in range(2):
+        y = layer(frozen(np.reshape([1, 2, 3], shape)))
+        assert y.shape == (*shape[:-1], 2)
+        assert np.allclose(y.reshape(-1), [1.41, -1.22], rtol=0, atol=1e-7)
+    assert np.allclose(layer.b.data, [0.01, -0.02], rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 5, 3), (2, 1, 4, 3)])
 def test_leading_axes_are_only_more_rows(shape):
     rng = np.random.default_rng(0)
