@@ -10,7 +10,7 @@ from numpy import ndarray as Array
 from ..arguments import whole_number
 from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
-from ..numerics import as_rows, column_sum, row_sum, softmax
+from ..numerics import as_rows, column_sum, ones
 from ..random import Rng, generator
 
 
@@ -44,44 +44,52 @@ class MultiHeadAttention(Layer):
         self.W_o = Parameter(glorot_uniform(square, rng))
         self.b_o = Parameter(zeros((features,)), decay=False)
 
+    # p and ds have the queries on the last axis here: the maximum of (16, 4, 64, 64) over the keys takes 140 µs then,
+    # and 250 along the last. q has the 1 / √d in it.
     def forward(self, x: Array) -> Array:
         D = len(self.W_o.data)
         x = real_input(self, x, D, self.W_o.data.dtype)
         if x.ndim != 3 or not x.shape[1]:
             raise ValueError(f"{self!r}: expected x of shape (N, T, {D}), got {x.shape}")
         T = x.shape[1]
-        qkv = as_rows(x) @ self.W_qkv.data + self.b_qkv.data
+        qkv, o = as_rows(x) @ self.W_qkv.data, np.empty((len(x) * T, D), x.dtype)
+        qkv += self.b_qkv.data
         q, k, v = self.cut(qkv, T, 3)
-        scores = q @ k.swapaxes(-1, -2) * (1 / math.sqrt(D // self.heads))
+        q *= 1 / math.sqrt(q.shape[-1])
+        p = k @ q.swapaxes(-1, -2)
         if self.causal:
-            scores += np.where(np.tri(T, dtype=bool), 0, -np.inf).astype(scores.dtype)
-        p = softmax(scores)
-        o = self.join(p @ v)
+            p += np.where(np.tri(T, dtype=bool).T, 0, -np.inf).astype(p.dtype)
+        p -= p.max(axis=-2, keepdims=True)
+        np.exp(p, out=p)
+        p /= (ones(T, p.dtype) @ p)[:, :, None]
+        np.matmul(p.swapaxes(-1, -2), v, out=self.cut(o, T, 1)[0])
         self.cache = x, q, k, v, p, o
-        return (o @ self.W_o.data + self.b_o.data).reshape(x.shape)
+        y = o @ self.W_o.data
+        y += self.b_o.data
+        return y.reshape(x.shape)
 
-    # softmax's Jacobian, row by row of p; the rest is the product rule for q kᵀ and for p v. A masked score has p = 0,
-    # so its ds is 0 by itself.
+    # softmax's Jacobian, query by query; the rest is the product rule for q kᵀ and for p v. Its Σ dp ⊙ p is do · o,
+    # since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
     def backward(self, dy: Array) -> Array | None:
         x, q, k, v, p, o = self.cache
-        _, T, D = x.shape
-        rows = as_rows(dy)
+        T, rows = x.shape[1], as_rows(dy)
         self.W_o.grad += o.T @ rows
         self.b_o.grad += column_sum(rows)
-        (do,) = self.cut(rows @ self.W_o.data.T, T, 1)
-        dv = p.swapaxes(-1, -2) @ do
-        dp = do @ v.swapaxes(-1, -2)
-        ds = p * (dp - row_sum(dp * p)) * (1 / math.sqrt(D // self.heads))
-        dqkv = np.hstack([self.join(d) for d in (ds @ k, ds.swapaxes(-1, -2) @ q, dv)])
+        (do,), (o,) = self.cut(rows @ self.W_o.data.T, T, 1), self.cut(o, T, 1)
+        dqkv = np.empty((len(rows), 3 * o.shape[1] * o.shape[3]), o.dtype)
+        dq, dk, dv = self.cut(dqkv, T, 3)
+        np.matmul(p, do, out=dv)
+        ds = v @ do.swapaxes(-1, -2)
+        ds -= np.einsum("nhtd,nhtd->nht", do, o)[:, :, None]
+        ds *= p
+        np.matmul(ds.swapaxes(-1, -2), k, out=dq)
+        dq *= 1 / math.sqrt(q.shape[-1])
+        np.matmul(ds, q, out=dk)
         self.W_qkv.grad += as_rows(x).T @ dqkv
         self.b_qkv.grad += column_sum(dqkv)
         return (dqkv @ self.W_qkv.data.T).reshape(x.shape) if self.input_gradient else None
 
     def cut(self, rows: Array, T: int, parts: int) -> Array:
-        """Rows (N · T, parts · D) as (parts, N, heads, T, d)."""
+        """Rows (N · T, parts · D) as (parts, N, heads, T, d): a view, since a product takes heads that lie apart."""
         d = rows.shape[1] // (parts * self.heads)
-        return np.ascontiguousarray(rows.reshape(-1, T, parts, self.heads, d).transpose(2, 0, 3, 1, 4))
-
-    def join(self, heads: Array) -> Array:
-        """(N, heads, T, d) as rows (N · T, D)."""
-        return heads.swapaxes(1, 2).reshape(-1, heads.shape[1] * heads.shape[3])
+        return rows.reshape(-1, T, parts, self.heads, d).transpose(2, 0, 3, 1, 4)
