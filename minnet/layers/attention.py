@@ -45,7 +45,7 @@ class MultiHeadAttention(Layer):
         self.b_o = Parameter(zeros((features,)), decay=False)
 
     # p and ds have the queries on the last axis here: the maximum of (16, 4, 64, 64) over the keys takes 140 µs then,
-    # and 250 along the last. q has the 1 / √d in it.
+    # and 250 along the last. q has the 1 / √d in it, and is copied as qᵀ: 110 µs with the product, 160 without.
     def forward(self, x: Array) -> Array:
         D = len(self.W_o.data)
         x = real_input(self, x, D, self.W_o.data.dtype)
@@ -56,7 +56,7 @@ class MultiHeadAttention(Layer):
         qkv += self.b_qkv.data
         q, k, v = self.cut(qkv, T, 3)
         q *= 1 / math.sqrt(q.shape[-1])
-        p = k @ q.swapaxes(-1, -2)
+        p = k @ np.ascontiguousarray(q.swapaxes(-1, -2))
         if self.causal:
             p += np.where(np.tri(T, dtype=bool).T, 0, -np.inf).astype(p.dtype)
         p -= p.max(axis=-2, keepdims=True)
@@ -72,14 +72,15 @@ class MultiHeadAttention(Layer):
     # since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
     def backward(self, dy: Array) -> Array | None:
         x, q, k, v, p, o = self.cache
-        T, rows = x.shape[1], as_rows(dy)
+        _, T, D = x.shape
+        rows = as_rows(dy)
         self.W_o.grad += o.T @ rows
         self.b_o.grad += column_sum(rows)
         (do,), (o,) = self.cut(rows @ self.W_o.data.T, T, 1), self.cut(o, T, 1)
-        dqkv = np.empty((len(rows), 3 * o.shape[1] * o.shape[3]), o.dtype)
+        dqkv = np.empty((len(rows), 3 * D), o.dtype)
         dq, dk, dv = self.cut(dqkv, T, 3)
         np.matmul(p, do, out=dv)
-        ds = v @ do.swapaxes(-1, -2)
+        ds = v @ np.ascontiguousarray(do.swapaxes(-1, -2))
         ds -= np.einsum("nhtd,nhtd->nht", do, o)[:, :, None]
         ds *= p
         np.matmul(ds.swapaxes(-1, -2), k, out=dq)
