@@ -242,11 +242,11 @@ def test_the_masks_of_the_batch_are_drawn_again_as_they_were():
         assert "layer 3, Squares(), in forward" in text and "a second time" not in text
         number = int(re.search(r"batch (\d+)", text)[1])
         # The generator stands where the batch began: the draws of those before it have been used.
-        fresh = np.random.default_rng(mask)
-        assert fresh.bit_generator.state == drawn
+        fresh = Dropout(0.8, rng=mask)
+        assert fresh.rng.bit_generator.state == drawn
         for _ in range(number - 1):
-            fresh.random((4, 2), np.float32)
-        assert model[1].rng.bit_generator.state == fresh.bit_generator.state
+            fresh.forward(np.ones((4, 2), np.float32))
+        assert model[1].rng.bit_generator.state == fresh.rng.bit_generator.state
         assert (values(model) == before) == (number == 1)
 
 
