@@ -5,6 +5,7 @@ Nothing in it is pickled, and nothing compressed: its directory says how much it
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -20,6 +21,8 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 from numpy import ndarray as Array
 
+from .arguments import real_array
+
 try:
     import fcntl
 except ImportError:  # Windows, where nobody can remove a file that is open
@@ -27,6 +30,7 @@ except ImportError:  # Windows, where nobody can remove a file that is open
 
 NOTES = "notes.json"
 ENCRYPTED = 1  # a flag of a zip member
+LONGEST = 50  # characters of a file's name in that of its temporary file, so that it is not longer than names may be
 END_OF_DIRECTORY = 22  # bytes, with which an archive ends
 
 
@@ -40,7 +44,9 @@ def file_path(owner: str, path: str | os.PathLike[str]) -> Path:
         raise TypeError(f"{owner}: expected a path, a str or a pathlib.Path, got {path!r}")
     resolved = Path(path).resolve()
     if resolved.is_dir():
-        raise IsADirectoryError(f"{owner}: expected the path of a file, got the folder {path}")
+        raise IsADirectoryError(f"{owner}: expected the path of a file, got the folder {resolved}")
+    if resolved.exists() and not resolved.is_file():
+        raise OSError(f"{owner}: expected the path of a regular file, got {path}")
     if not resolved.parent.is_dir():
         raise FileNotFoundError(f"{owner}: expected a file in a folder that exists, got {path}")
     return resolved
@@ -51,7 +57,8 @@ def write(path: Path, arrays: Mapping[str, Array], notes: Any = None) -> None:
 
     They go into a temporary file beside it, are flushed to the disk, and only then take its name: whenever this is
     interrupted, the old file is there or the new one. What an interrupted process leaves behind is removed by the next.
-    Raises ValueError for names that no archive can hold; OSError where the disk can't.
+    Raises ValueError for names that no archive can hold; TypeError for arrays that hold no real numbers; OSError where
+    the disk can't.
     """
     _remove_leftovers(path)
     with _temporary(path) as temporary:
@@ -71,12 +78,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
 
     Nothing is read before the directory, the sizes in it and the size of the file are known to agree.
     Raises CheckpointError for a file that isn't whole, or holds anything but arrays of real numbers; FileNotFoundError
-    for a missing one.
+    for a missing one, OSError where the disk can't.
     """
     with open(path, "rb") as file:
         try:
             return _read(file)
         except Exception as error:  # damage shows in a dozen types: BadZipFile, struct.error, NotImplementedError, …
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise  # of the disk, not of what is on it
             raise CheckpointError(f"{os.fspath(path)} is not a whole minnet file: {error}") from error
 
 
@@ -88,8 +97,9 @@ def _write(file: BinaryIO, arrays: Mapping[str, Array], notes: Any) -> None:
             fits = info.filename == f"{name}.npy" and len(info.filename.encode()) < 2**16
             if not fits or info.filename in archive.NameToInfo:
                 raise ValueError(f"expected names that a file can hold, each once, got {name!r}")
+            array = real_array(name, array)
             with archive.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, array, allow_pickle=False)
         if notes is not None:
             archive.writestr(ZipInfo(NOTES), json.dumps(notes))
 
@@ -156,7 +166,7 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 def _locked(path: Path) -> tuple[Path, int]:
     while True:
-        temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+        temporary = path.with_name(f".{path.name[:LONGEST]}.{os.urandom(4).hex()}.tmp")
         lock = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         if not fcntl:
             os.close(lock)  # since Windows renames no file that is open
@@ -170,7 +180,7 @@ def _locked(path: Path) -> tuple[Path, int]:
 
 def _remove_leftovers(path: Path) -> None:
     """The temporary files of processes that were killed: those that nobody has locked."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    ours = re.compile(rf"\.{re.escape(path.name[:LONGEST])}\.[0-9a-f]{{8}}\.tmp")
     for name in os.listdir(path.parent):
         if ours.fullmatch(name):
             with suppress(OSError), open(path.with_name(name), "rb") as leftover:

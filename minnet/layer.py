@@ -161,8 +161,9 @@ class Layer:
         if problems := misfits({name: target.data for name, target in own.items()}, arrays):
             raise ValueError(f"{label(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
         arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
+        for target in own.values():
+            target.data = np.require(target.data, requirements="W")  # after `count.data = count.data + 1` it's a scalar
         for name, target in own.items():
-            target.data = np.asarray(target.data)  # after `count.data = count.data + 1` it's a scalar
             target.data[...] = arrays[name]
 
     def train(self, mode: bool = True) -> Self:

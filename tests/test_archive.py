@@ -330,10 +330,10 @@ def test_other_programs_find_nothing_compressed_and_no_time(tmp_path):
         assert {info.date_time for info in there.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-@pytest.mark.parametrize("array", [np.array([None]), np.array([Payload()], object)])
-def test_objects_are_not_written_and_the_old_file_stays(tmp_path, array):
+@pytest.mark.parametrize("array", [np.array([None]), np.array([Payload()], object), np.ones(2) + 1j, np.array(["a"])])
+def test_what_could_not_be_read_is_not_written_and_the_old_file_stays(tmp_path, array):
     write(tmp_path / "file", SMALL)
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(TypeError, match="a: expected real numbers"):
         write(tmp_path / "file", {"a": array})
     assert same(read(tmp_path / "file")[0], SMALL)
     assert names_in(tmp_path) == ["file"]
@@ -540,6 +540,30 @@ def test_link_to_a_folder_is_a_folder(tmp_path):
 def test_what_is_no_path_is_refused(path):
     with pytest.raises(TypeError, match="somebody: expected a path"):
         file_path("somebody", path)
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match=r"load: expected the path of a regular file, got .*pipe"):
+        file_path("load", tmp_path / "pipe")
+
+
+def test_a_disk_that_fails_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch):
+    write(tmp_path / "file", SMALL)
+
+    def fails(file):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(archive, "_read", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        read(tmp_path / "file")
+
+
+def test_the_longest_name_that_a_folder_takes_is_a_good_one(tmp_path):
+    name = "a" * 255
+    write(tmp_path / name, SMALL)
+    write(tmp_path / name, SMALL)
+    assert names_in(tmp_path) == [name]
 
 
 def test_folder_or_a_file_in_none_is_refused(tmp_path):

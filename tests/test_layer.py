@@ -608,3 +608,14 @@ def test_the_advice_to_flatten_is_given_only_where_it_helps():
     with pytest.raises(ValueError, match="got") as caught:
         Linear(64, 10)(np.ones((32, 8, 9)))
     assert "Flatten" not in str(caught.value)
+
+
+def test_a_read_only_buffer_is_replaced_and_nothing_is_half_loaded():
+    class Both(Layer):
+        def __init__(self):
+            self.a, self.b = Parameter([1.0, 2.0]), Buffer([3.0, 4.0])
+
+    layer = Both()
+    layer.b.data = np.broadcast_to(np.float32(0), (2,))
+    layer.load_state_dict({"a": np.array([5.0, 6.0]), "b": np.array([7.0, 8.0])})
+    assert layer.a.data.tolist() == [5, 6] and layer.b.data.tolist() == [7, 8]
