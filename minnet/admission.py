@@ -84,6 +84,8 @@ def check_batch(owner: str, batch: Any) -> None:
         raise ValueError(f"{owner}: expected at least one row, got x of shape {shapes[0]}")
     if arrays[0].dtype.kind not in "biuf":
         raise TypeError(f"{owner}: expected x of real numbers, got {arrays[0].dtype}")
+    if arrays[0].dtype.kind == "f" and arrays[0].ndim < 2:
+        raise ValueError(f"{owner}: expected x of shape (N, ...) with a feature axis, got {shapes[0]}")
 
 
 def check_enough(train: Data) -> None:

@@ -12,12 +12,12 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from .arguments import number
-from .divergence import first_not_finite
 from .layer import Layer, label
 from .observation import (
     STEPS,
     Observation,
     Watch,
+    first_not_finite,
     is_real,
     learn_by_heart,
     loss_of_equal_scores,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType
@@ -53,7 +53,7 @@ def measure(owner: str, name: str, model: Layer, data: Data, metrics: Metrics) -
     results = {"loss": total / weight if weight else 0.0} | tally.accuracy()
     if metrics:
         y_true, y_pred = _together(owner, "targets", targets), _together(owner, "predictions", predictions)
-        results |= {name: _value(owner, name, metric(y_true, y_pred)) for name, metric in metrics.items()}
+        results |= {name: _value(owner, name, metric, y_true, y_pred) for name, metric in metrics.items()}
     return results
 
 
@@ -64,7 +64,7 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
 
     batch_size: how many rows of x at a time, which bounds the memory that it takes.
     It works on layers of its own with the model's parameters and buffers: the model's modes and caches are not touched,
-    and several threads may predict with one model at once.
+    and several threads may predict with one model at once, unless a layer's forward writes into an array that it keeps.
     Raises ValueError for x without a batch axis or a batch_size below 1.
     """
     check_model("predict", model, is_loss=False)
@@ -74,17 +74,17 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
         raise ValueError("predict: expected x of shape (N, ...), got a single number")
     model.walk(Layer)  # which refuses layers where they can't be found
     model = _double(model, {})
-    rows = x[:batch_size]
-    y = np.asarray(model(rows))
-    if np.shape(y)[:1] != rows.shape[:1]:
-        raise ValueError(
-            f"predict: expected an output for each of the {len(rows)} rows of x, got shape {np.shape(y)}; "
-            "a single sample is a batch of one, x[None]"
-        )
-    result = np.empty((len(x), *y.shape[1:]), y.dtype)
-    result[:batch_size] = y
-    for i in range(batch_size, len(x), batch_size):
-        result[i : i + batch_size] = model(x[i : i + batch_size])
+    for i in range(0, max(1, len(x)), batch_size):
+        rows = x[i : i + batch_size]
+        y = np.asarray(model(rows))
+        if i == 0:
+            result = np.empty((len(x), *y.shape[1:]), y.dtype)
+        if y.shape != (len(rows), *result.shape[1:]):
+            raise ValueError(
+                f"predict: expected an output for each of the {len(rows)} rows of x, got shape {y.shape}; "
+                "a single sample is a batch of one, x[None]"
+            )
+        result[i : i + batch_size] = y
     return result
 
 
@@ -120,13 +120,26 @@ def loss_of(model: Layer, *batch: Any) -> float:
 def in_mode(model: Layer, training: bool) -> Iterator[None]:
     """All layers in one mode; afterwards each in the mode it had, without a cache."""
     found = [(layer, layer.training) for layer in model.walk(Layer).values()]
-    model.train(training)
-    try:
-        yield
-    finally:
+
+    def leave() -> None:
         for layer, before in found:
             layer.training = before
         model.clear_cache()
+
+    try:
+        model.train(training)
+        yield
+    finally:
+        surely(leave)
+
+
+def surely(tidy: Callable[[], None]) -> None:
+    """Do what may be done twice: from the start again if Ctrl-C comes in between."""
+    try:
+        tidy()
+    except KeyboardInterrupt:
+        tidy()
+        raise
 
 
 def _together(owner: str, what: str, arrays: list[Array]) -> Array:
@@ -140,7 +153,13 @@ def _together(owner: str, what: str, arrays: list[Array]) -> Array:
     return np.concatenate(arrays)
 
 
-def _value(owner: str, name: str, value: Any) -> float:
+def _value(owner: str, name: str, metric: Callable[[Array, Array], Any], y_true: Array, y_pred: Array) -> float:
+    """What a metric gives, once it is known to be a number."""
+    try:
+        value = metric(y_true, y_pred)
+    except Exception as error:
+        error.add_note(f"{owner}: this was in the metric {name}")
+        raise
     if isinstance(value, (str, bytes)) or np.ndim(value) or not hasattr(value, "__float__"):
         raise TypeError(f"{owner}: expected the metric {name} to give a number, got {type(value).__name__}")
     return float(value)

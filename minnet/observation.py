@@ -6,6 +6,7 @@ diagnose draws its conclusions from these. Neither the model nor any generator i
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -152,6 +153,27 @@ def wrong_gradient(model: Layer, x: Array, y: Array) -> str | None:
     return None
 
 
+def first_not_finite(trial: Observation, loss: float) -> tuple[str, str] | None:
+    """Where the first value that is not finite appears, and a sentence about it."""
+    for name, array in (("x", trial.x), ("y", trial.y)):
+        if bad := not_finite(array):
+            return name, f"{name} holds {bad}; clean the data, or leave such samples out"
+    for watch in trial.called:
+        if not_finite(watch.y) or any(not_finite(p.data) for p in watch.own.values()):
+            culprits = [f"its {name} holds {bad}" for name, p in watch.own.items() if (bad := not_finite(p.data))]
+            advice = "start from new weights, with a lower learning rate" if culprits else "scale down what it is given"
+            place = f"{watch.title}, in forward"
+            return place, f"the first values that are not finite appear in {place}: {'; '.join([*culprits, advice])}"
+    for watch in trial.returned:
+        if not_finite(watch.dx) or any(not_finite(p.grad) for p in watch.own.values()):
+            place = f"{watch.title}, in backward"
+            return place, (
+                f"the first values that are not finite appear in {place}, though all are in forward; look there for a "
+                "division by zero, a root or a logarithm of 0, or scale down the weights of the layers after it"
+            )
+    return None if math.isfinite(loss) else ("the loss", "the loss is not finite, though all that its layers give is")
+
+
 def loss_of_equal_scores(model: Layer, trial: Observation) -> float | None:
     """What the loss would be if all scores that a loss layer is given were 0; None where that can't be told."""
     for watch in reversed(trial.called):
@@ -168,6 +190,14 @@ def loss_of_equal_scores(model: Layer, trial: Observation) -> float | None:
 def is_real(value: Any) -> bool:
     """Whether a value is an array of floating numbers with entries."""
     return isinstance(value, Array) and value.dtype.kind == "f" and value.size > 0
+
+
+def not_finite(value: Any) -> str:
+    """How many entries are not finite and where the first is; "" for none."""
+    array = np.asarray(value) if isinstance(value, (Array, float)) else np.zeros(())
+    bad = np.argwhere(~np.isfinite(array)) if array.dtype.kind == "f" else np.zeros((0, 0))
+    place = f", the first at {tuple(bad[0].tolist())}" if bad.size else ""
+    return f"{len(bad)} of {array.size} values that are not finite{place}" if len(bad) else ""
 
 
 def rms(array: Array) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Iterator, Sized
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,15 @@ from numpy import ndarray as Array
 
 from .admission import Data
 from .archive import CheckpointError, read, write
-from .arguments import number
+from .arguments import real_array
 from .data import Batches
-from .evaluation import Tally
+from .evaluation import Tally, surely
 from .history import History
 from .layer import Buffer, Parameter
 from .optimizer import Optimizer
 from .run import Position, Run
 
+FORMAT = 2  # goes up when something in a checkpoint comes to mean something else, the moments of an optimizer say
 SHOWN = 4  # differences in an error
 
 
@@ -36,7 +39,7 @@ def write_run(run: Run, path: Path) -> None:
         "generators": run.states(),
         "walk began": run.walk_began,
         "history": {name: [float(value) for value in column] for name, column in run.history.items()},
-        "lr": None if callable(run.optimizer.lr) else run.optimizer.lr,  # which a callback may have set
+        "numbers": _numbers(run.optimizer),
         "stopped": run.stopped,
     }
     if run.stopping:
@@ -58,49 +61,76 @@ def resume(run: Run) -> None:
     if not path.exists():
         return
     arrays, notes = read(path)
+    _check_same(run, path, notes)
+    model, optimizer, states = run.model.state_dict(), run.optimizer.state_dict(), run.states()
+
+    def bring_back() -> None:
+        run.model.load_state_dict(model)
+        run.optimizer.load_state_dict(optimizer)
+        run.set_states(states)
+
+    try:
+        _adopt(run, arrays, notes)
+    except BaseException as error:
+        surely(bring_back)
+        if not isinstance(error, Exception):
+            raise
+        raise CheckpointError(f"fit: {path} can't be taken up: {error}") from error
+
+
+def _check_same(run: Run, path: Path, notes: Any) -> None:
+    """That a file's notes are of this run."""
     if not isinstance(notes, dict) or "belongs to" not in notes:
         raise CheckpointError(f"fit: {path} is no checkpoint of a training run; give another path")
-    if differences := list(_differences(run.identity, notes["belongs to"])):
+    if differences := list(_differences(run, notes)):
         more = [f"and {len(differences) - SHOWN} more differences"] * (len(differences) > SHOWN)
         raise CheckpointError(
             f"fit: {path} is the checkpoint of another run: {'; '.join(differences[:SHOWN] + more)}; "
             "give another path, or remove the file to begin anew"
         )
-    model, optimizer, states = run.model.state_dict(), run.optimizer.state_dict(), run.states()
-    try:
-        _adopt(run, arrays, notes)
-    except Exception as error:
-        run.model.load_state_dict(model)
-        run.optimizer.load_state_dict(optimizer)
-        run.set_states(states)
-        raise CheckpointError(f"fit: {path} can't be taken up: {error}") from error
 
 
 def _adopt(run: Run, arrays: dict[str, Array], notes: dict[str, Any]) -> None:
-    """Set all of a run to what a file holds; last, what the caller can't bring back."""
-    run.position = at = _position(notes["position"])
+    """Set all of a run to what a file holds; last, when all is known to fit, what resume can't bring back."""
+    at, walk_began, stopped = _position(notes["position"]), notes["walk began"], bool(notes["stopped"])
     if (begun := at.epoch + (at.batch > 0)) > run.epochs:
         raise ValueError(f"expected epochs to be at least {begun}, as many as it has begun, got {run.epochs}")
     history = History({name: [float(value) for value in column] for name, column in notes["history"].items()})
     if not run.history.agrees_with(history):
         raise ValueError("expected a history that is empty or agrees with the one in the file; leave it out")
+    numbers = _same_numbers(run.optimizer, notes["numbers"])
     own, optimizer, best = _parts(arrays)
+    kept = _kept(notes["stopping"], best) if run.stopping else {}
     if best:
         run.model.load_state_dict(best)  # to see that it fits
     run.model.load_state_dict(own)
     run.optimizer.load_state_dict(optimizer)
-    run.set_states(notes["walk began"])
+    run.set_states(walk_began)
     run.set_states(notes["generators"])
-    run.walk_began, run.stopped = notes["walk began"], bool(notes["stopped"])
-    if notes["lr"] is not None:
-        run.optimizer.lr = number("fit", "lr", notes["lr"])
+    run.identity, run.position, run.walk_began, run.stopped = notes["belongs to"], at, walk_began, stopped
+    vars(run.optimizer).update(numbers)
     if run.stopping:
-        lowest, waited = float(notes["stopping"]["lowest"]), int(notes["stopping"]["waited"])
-        if (lowest < math.inf) != bool(best):
-            raise ValueError("expected the arrays of the best epoch, got none, or of none")
-        run.stopping.lowest, run.stopping.waited, run.stopping.state = lowest, waited, best
-    run.history.clear()
+        vars(run.stopping).update(kept)
     run.history.update(history)
+    for name in run.history.keys() - history.keys():
+        del run.history[name]
+
+
+def _kept(notes: dict[str, Any], best: dict[str, Array]) -> dict[str, Any]:
+    """What early stopping remembers, by the names of its attributes."""
+    lowest, waited = float(notes["lowest"]), int(notes["waited"])
+    if (lowest < math.inf) != bool(best):
+        raise ValueError("expected the arrays of the best epoch, got none, or of none")
+    return {"lowest": lowest, "waited": waited, "state": best}
+
+
+def _same_numbers(optimizer: Optimizer, numbers: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of an optimizer in a file as its attributes, once it is sure that they are the same ones."""
+    own, shapes = _numbers(optimizer), {name: np.shape(value) for name, value in numbers.items()}
+    if shapes != {name: np.shape(value) for name, value in own.items()}:
+        raise ValueError(f"expected the numbers of {optimizer.name}, {', '.join(own)}, got {numbers}")
+    real_array("its numbers", np.hstack([*numbers.values()]))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in numbers.items()}
 
 
 def _position(notes: dict[str, Any]) -> Position:
@@ -126,12 +156,14 @@ def _parts(arrays: dict[str, Array]) -> list[dict[str, Array]]:
 
 def _identity(run: Run) -> dict[str, Any]:
     """What must be the same for a run to be the same, in texts and lists of texts."""
-    names = {id(p): name for name, p in run.model.named_parameters().items()}
+    optimizer, names = run.optimizer, {id(p): name for name, p in run.model.named_parameters().items()}
     return {
+        "the format": FORMAT,
         "the model": re.sub(" at 0x[0-9a-fA-F]+", "", repr(run.model)).splitlines(),
         "the arrays": [f"{n} {s.data.dtype} {s.data.shape}" for n, s in run.model.walk(Parameter, Buffer).items()],
-        "the optimizer": _optimizer(run.optimizer),
-        "its parameters": [names[id(p)] for p in run.optimizer.parameters],
+        "the optimizer": f"{optimizer.name}, lr={_told(optimizer.lr)}" if callable(optimizer.lr) else optimizer.name,
+        "its numbers": [f"{name}={value}" for name, value in _numbers(optimizer).items()],
+        "its parameters": [names[id(p)] + ", not decayed" * (not p.decay) for p in optimizer.parameters],
         "train": _size(run.train),
         "validation": _size(run.validation),
         "the metrics": sorted(run.metrics),
@@ -140,12 +172,20 @@ def _identity(run: Run) -> dict[str, Any]:
     }
 
 
-def _optimizer(optimizer: Optimizer) -> str:
-    """Its kind and its numbers."""
-    numbers = {name: value for name, value in vars(optimizer).items() if isinstance(value, (bool, int, float, tuple))}
-    del numbers["steps"]
-    shown = [f"{name}={value}" for name, value in numbers.items()] + ["lr=a function"] * callable(optimizer.lr)
-    return f"{optimizer.name}({', '.join(shown)})"
+def _numbers(optimizer: Optimizer) -> dict[str, Any]:
+    """Its numbers by name, as a file gives them back; a callback may set some."""
+    kinds = (bool, int, float, tuple, np.generic)
+    found = {name: value for name, value in vars(optimizer).items() if isinstance(value, kinds) and name != "steps"}
+    return {name: np.asarray(value).tolist() for name, value in found.items()}
+
+
+def _told(value: Any, depth: int = 3) -> str:
+    """A schedule by its name and what it encloses: numbers, and other schedules down to a depth."""
+    if isinstance(value, FunctionType) and depth:
+        enclosed = inspect.getclosurevars(value).nonlocals.items()
+        name = value.__qualname__.partition(".<locals>")[0]
+        return f"{name}({', '.join(f'{name}={_told(held, depth - 1)}' for name, held in enclosed)})"
+    return str(value) if isinstance(value, (bool, int, float, str)) else type(value).__name__
 
 
 def _size(data: Data | None) -> str:
@@ -155,12 +195,15 @@ def _size(data: Data | None) -> str:
     return f"{len(data)} batches" if isinstance(data, Sized) else "nothing" if data is None else "batches"
 
 
-def _differences(here: Any, there: Any) -> Iterator[str]:
-    """Where two identities differ, in sentences."""
+def _differences(run: Run, notes: dict[str, Any]) -> Iterator[str]:
+    """Where a run is not the one that a file's notes tell of, in sentences."""
+    here, there = run.identity, notes["belongs to"]
     if not isinstance(there, dict) or here.keys() != there.keys():
         yield "it was written by another version of minnet"
         return
     for what, own in here.items():
+        if what == "its numbers" and _numbers(run.optimizer) == notes.get("numbers"):
+            continue  # a callback of that run has set them, and it goes on in the same process
         if own != there[what]:
             lists = isinstance(own, list) and isinstance(there[what], list)
             pairs = zip_longest(own, there[what]) if lists else [(own, there[what])]

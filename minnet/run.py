@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,14 @@ import numpy as np
 from .admission import Data, Metrics
 from .evaluation import Tally
 from .history import History
-from .layer import Layer
+from .layer import Layer, Parameter
 from .optimizer import Optimizer
 from .random import generator
 from .stopping import EarlyStopping
 
 Callback = Callable[[History], Any]
+
+OTHERS = {"random.Random", "numpy.random.mtrand.RandomState"}  # generators whose state no checkpoint holds
 
 
 @dataclass
@@ -60,7 +64,8 @@ class Run:
     epochs: how many it shall have in all.  path, every: the checkpoint, and after how many batches it's written too.
     seen: whether all data have been looked at for values that are not finite.
     stopped: whether on_epoch_end has ended it.
-    generators: with a checkpoint, all that it draws from: the package's, the model's, and those found in the data.
+    generators: with a checkpoint, all that it draws from: the package's, the model's, and those found from the
+    optimizer and the data.
     identity: what tells it from other runs.
     walk_began: the states of those when the walk through the data began that is under way.
     """
@@ -87,7 +92,8 @@ class Run:
         if self.path:
             named = [("package", generator())]
             named += [(f"model.{name}", drawn) for name, drawn in self.model.walk(np.random.Generator).items()]
-            named += [*_generators(self.train, "train", set()), *_generators(self.validation, "validation", set())]
+            for name in ("optimizer", "train", "validation"):
+                named += _generators(getattr(self, name), name)
             first = {id(drawn): name for name, drawn in reversed(named)}
             self.generators = {name: drawn for name, drawn in named if first[id(drawn)] == name}
 
@@ -101,8 +107,9 @@ class Run:
         steps = self.optimizer.steps
         return {"lr": self.optimizer.lr_at(steps - 1)} if steps else {}
 
-    def restore_best(self) -> None:
-        """Bring the model of the best epoch back, where early stopping keeps it."""
+    def leave(self) -> None:
+        """Forget the gradients, and bring the model of the best epoch back, where early stopping keeps it."""
+        self.model.zero_grad()
         if self.stopping:
             self.stopping.restore(self.model)
 
@@ -132,22 +139,51 @@ class Run:
             drawn.bit_generator.state = states[name]
 
 
-def _generators(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, np.random.Generator]]:
-    """(name, generator) for each in the attributes of data, and in lists, tuples and dicts there."""
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    members: Any = ()
-    if isinstance(value, np.random.Generator):
-        yield name, value
-    elif type(value) in (list, tuple):  # iterating over another sequence may count as a walk
-        members = enumerate(value)
-    elif type(value) is dict:
-        members = value.items()
-    elif not isinstance(value, (type, ModuleType, FunctionType)):
-        members = getattr(value, "__dict__", {}).items()
-    for key, member in members:
-        yield from _generators(member, f"{name}.{key}", seen)
+def _generators(value: Any, name: str) -> Iterator[tuple[str, np.random.Generator]]:
+    """(name, generator) for each found from a value on, through its members and theirs.
+
+    Raises TypeError for one of another kind.
+    """
+    seen: set[int] = set()
+    waiting = [(name, value)]
+    while waiting:
+        name, value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, np.random.Generator):
+            yield name, value
+        elif _draws(value):
+            raise TypeError(
+                f"fit: expected {name} to be a numpy.random.Generator, whose state a checkpoint holds, got a "
+                f"{type(value).__name__}"
+            )
+        else:
+            waiting += [(f"{name}.{key}", member) for key, member in reversed([*_members(value)])]
+
+
+def _members(value: Any) -> Iterable[tuple[Any, Any]]:
+    """What belongs to a value, by name: attributes, items, what a method is of and what a function encloses."""
+    if isinstance(value, (type, ModuleType, Parameter)):
+        return ()
+    if type(value) in (list, tuple):  # iterating over another sequence may count as a walk
+        return enumerate(value)
+    if type(value) is dict:
+        return value.items()
+    if isinstance(value, MethodType):
+        return [("self", value.__self__)]
+    if isinstance(value, partial):
+        return [("func", value.func), ("args", value.args), ("keywords", value.keywords)]
+    if isinstance(value, FunctionType):
+        used = inspect.getclosurevars(value)
+        return [*used.nonlocals.items(), *(item for item in used.globals.items() if _draws(item[1]))]
+    return getattr(value, "__dict__", {}).items()
+
+
+def _draws(value: Any) -> bool:
+    """Whether it is a generator, of whatever kind."""
+    kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__}
+    return isinstance(value, np.random.Generator) or bool(kinds & OTHERS)
 
 
 def _plain(state: Any) -> Any:

@@ -28,7 +28,7 @@ class EarlyStopping:
             raise ValueError(f"fit: expected monitor to be one of {', '.join(results)}, got {self.monitor!r}")
         value = results[self.monitor] if self.mode == "min" else -results[self.monitor]
         if value < self.lowest:
-            self.lowest, self.state, self.waited = value, model.state_dict(), 0
+            self.state, self.lowest, self.waited = model.state_dict(), value, 0
         else:
             self.waited += 1
 

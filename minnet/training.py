@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -24,7 +25,7 @@ from .admission import (
 from .archive import file_path
 from .arguments import whole_number
 from .divergence import Guard, without_warnings
-from .evaluation import in_mode, loss_of, measure
+from .evaluation import in_mode, loss_of, measure, surely
 from .history import History
 from .layer import Layer
 from .optimizer import Optimizer
@@ -59,21 +60,29 @@ def fit(
     epochs: how often train is walked in all, also if a checkpoint is taken up.
     metrics: functions metric(y_true, y_pred) by name, for the validation data; recorded as val_NAME.
     patience: after how many epochs in a row without an improvement of `monitor`, a figure of the history, to stop.
-    With it, the parameters and buffers of the best epoch are brought back at the end, whatever ends the training.
+    With it, the parameters and buffers of the best epoch are brought back at the end, whatever ends the training; the
+    checkpoint has those of the last epoch, to go on from.
     mode: whether "min" or "max" of the figure is better; known for losses and accuracies.
-    on_epoch_end: called with the history after each epoch; if it returns False, the training ends.
+    on_epoch_end: called with the history after each epoch; if it returns False, the training ends. Taken up from a
+    checkpoint after that, it is asked once more.
     checkpoint: a file for all that the rest of the training depends on, written after each epoch, and after every
     `checkpoint_every` batches too. If it's there already, the training goes on where it stopped, and its result is
     that of one that never stopped, to the last bit: of parameters, buffers, optimizer, generators (the package's, and
-    those that are attributes of layers or of data), order of the batches, history and patience.
+    each numpy.random.Generator found in the attributes of layers, optimizer and data, and in what their functions
+    enclose), order of the batches, history and patience. What else changes in a layer belongs in a Buffer; what
+    on_epoch_end keeps for itself is not in the file. Data that draw while they are walked need a generator of their
+    own. The file of another model, optimizer, schedule, size of data or set of metrics is refused; the values of the
+    data, and the seed, are not compared.
     progress: False to show no bars; they show figures of training and validation in pairs, loss=0.43/0.52.
     history: what to append to, so that it's there after an interruption too; a new History by default.
 
     Returns the history. All layers train, whatever mode they were in; each is put back into that mode afterwards, and
     no cache or gradient is left behind, also when it ends by an exception, such as KeyboardInterrupt.
     Raises FloatingPointError when a loss or gradient is not finite, before that batch changes anything, with the layer
-    where it began; CheckpointError for a file that is damaged or of another run; TypeError and ValueError for
-    arguments and data that don't fit, before anything is changed, and what the model raises on a batch.
+    where it began; and, at the end of an epoch or before a checkpoint is written, when an update has made a parameter,
+    a buffer or a moment of the optimizer so. Raises CheckpointError for a file that is damaged or of another run;
+    TypeError and ValueError for arguments and data that don't fit, before anything is changed; and what the model, the
+    metrics or on_epoch_end raise.
     """
     history = History() if history is None else history
     metrics = {} if metrics is None else metrics
@@ -95,14 +104,14 @@ def _carry_out(run: Run, progress: bool) -> None:
             with Progress(progress, run.epochs, run.position.epoch) as bars:
                 _train(run, bars)
         finally:
-            run.model.zero_grad()
-            run.restore_best()
+            surely(run.leave)
 
 
 def _train(run: Run, bars: Progress) -> None:
     """All epochs that are still to come."""
-    at, guard = run.position, Guard(run.model)
-    run.stopped = run.stopped and _callback_says_stop(run)  # it may be another callback now
+    at, guard = run.position, Guard(run.model, run.optimizer)
+    # It may be another callback now; the history has what it did to it the first time.
+    run.stopped = run.stopped and _says_stop(run, copy.deepcopy(run.history))
     while run.goes_on():
         start = time.perf_counter() - at.seconds
         with without_warnings():
@@ -115,7 +124,7 @@ def _train(run: Run, bars: Progress) -> None:
         run.seen = True
         run.history.record(**results, seconds=time.perf_counter() - start)
         bars.epoch(results | run.last_lr())
-        run.stopped = _callback_says_stop(run)
+        run.stopped = _says_stop(run, run.history)
         if run.path:
             write_run(run, run.path)
 
@@ -160,8 +169,9 @@ def _place(run: Run) -> str:
     return f"epoch {run.position.epoch + 1}, batch {run.position.batch + 1}"
 
 
-def _callback_says_stop(run: Run) -> bool:
-    answer = run.on_epoch_end(run.history) if run.on_epoch_end else None
+def _says_stop(run: Run, history: History) -> bool:
+    """Whether the callback, shown this history, ends the training."""
+    answer = run.on_epoch_end(history) if run.on_epoch_end else None
     return isinstance(answer, (bool, np.bool_)) and not answer
 
 

@@ -302,6 +302,7 @@ AT_THE_DOOR = {
         "1.5",
     ),
     "no checkpoint every 5 batches": (lambda at: {"checkpoint_every": 5}, ValueError, "checkpoint", "5", "none"),
+    "x with one axis": (lambda at: {"train": [(X[:, 0], Y)]}, ValueError, "batch 1 of train", "feature axis", "(5,)"),
 }
 
 # What shows only when the batch reaches the model, or the data are walked.
@@ -311,7 +312,6 @@ IN_A_BATCH = {
     "labels from 1": (lambda at: {"train": [(X, Y + 1)]}, ValueError, "label 3 at (2,)", "3 classes 0 to 2", "batch 1"),
     "negative labels": (lambda at: {"train": [(X, Y - 1)]}, ValueError, "label -1 at (0,)", "3 classes", "epoch 1"),
     "labels in a column": (lambda at: {"train": [(X, Y[:, None])]}, ValueError, "target", "(5,) (labels)", "(5, 1)"),
-    "x with one axis": (lambda at: {"train": [(X[:, 0], Y)]}, ValueError, "Linear(2, 4", "(..., 2)", "got (5,)"),
     "x with other features": (
         lambda at: {"train": Batches(np.ones((5, 7)), Y, 5)},
         ValueError,

@@ -481,3 +481,24 @@ def test_sample_weights_take_part_when_the_batch_is_gone_through_again():
     model[0].b.data[...] = [0, 0, np.inf]
     text = failure(model, [(X, Y, np.ones(4))])
     assert "layer 0, Linear(2, 3, rng=0), in forward" in text and "its b holds 1 of 3" in text
+
+
+def test_a_moment_of_the_optimizer_that_overflows_is_found_before_it_comes_into_a_file(tmp_path):
+    """The square of a gradient of 1e20 is infinite in float32, and Adam would never move that parameter again."""
+
+    class Steep(Layer):
+        def __init__(self):
+            self.a = Parameter([1.0])
+
+        def forward(self, x, y=None):
+            self.cache = None
+            return 1.0
+
+        def backward(self):
+            self.a.grad += 1e20
+
+    model = Steep()
+    optimizer = minnet.Adam(model.parameters(), lr=0.1)
+    with pytest.raises(FloatingPointError, match=r"epoch 1: after the update v of Adam holds 1 of 1 values"):
+        minnet.fit(model, optimizer, [(X, Y)], 2, checkpoint=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

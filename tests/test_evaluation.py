@@ -602,6 +602,22 @@ def test_predict_is_256_rows_at_a_time_unless_told_otherwise():
     assert seen == [256, 44]
 
 
+@pytest.mark.parametrize("shape", [(1, 2), (4, 2), (3, 1), (3,)])
+def test_a_later_batch_of_another_shape_is_refused_and_not_spread(shape):
+    class Short(Layer):
+        def forward(self, x):
+            return x if len(x) == 4 else np.zeros(shape)
+
+    with pytest.raises(ValueError, match="predict: expected an output for each of the 3 rows of x, got shape"):
+        predict(Short(), np.ones((7, 2)), 4)
+
+
+def test_a_metric_that_fails_is_named():
+    with pytest.raises(ZeroDivisionError) as caught:
+        evaluate(classifier(), [(X, Y)], {"share": lambda y_true, y_pred: 1 / 0})
+    assert caught.value.__notes__ == ["evaluate: this was in the metric share"]
+
+
 def test_what_is_no_array_can_be_predicted_by_a_layer_of_ones_own():
     class Lists(Layer):
         def forward(self, x):

@@ -115,7 +115,8 @@ def test_columns_that_are_not_recorded_stay_as_they_are():
         ({"loss": [1.0]}, {"loss": [1.0], "accuracy": [1.0]}, False),
         ({"loss": [1.0], "accuracy": [1.0]}, {"loss": [1.0]}, False),
         ({"loss": [1.0], "seconds": [1.0]}, {"seconds": [1.0], "loss": [1.0]}, True),
-        ({"loss": [1.0], "seconds": [1.0]}, {"loss": [1.0], "seconds": [2.0]}, False),
+        ({"loss": [1.0], "seconds": [1.0]}, {"loss": [1.0], "seconds": [2.0]}, True),
+        ({"loss": [1.0], "seconds": [1.0]}, {"loss": [2.0], "seconds": [1.0]}, False),
     ],
 )
 def test_two_histories_agree_as_far_as_both_go(ours, theirs, agree):

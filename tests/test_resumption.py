@@ -84,6 +84,7 @@ class Session:
         return {
             "model": {name: array.tobytes() for name, array in self.model.state_dict().items()},
             "optimizer": {name: np.asarray(a).tobytes() for name, a in self.optimizer.state_dict().items()},
+            "numbers": {name: value for name, value in vars(self.optimizer).items() if np.isscalar(value)},
             "generators": [copy.deepcopy(generator.bit_generator.state) for generator in drawn],
             "history": {name: list(column) for name, column in self.history.items()},
             "modes": [layer.training for layer in self.model.walk(Layer).values()],
@@ -111,6 +112,11 @@ def in_float64():
     return network().astype(np.float64)
 
 
+def of_a_free_head(model):
+    model[4].W.decay = False
+    return momentum(model)
+
+
 def of_the_head(model):
     return momentum(model[4])
 
@@ -120,11 +126,21 @@ REFUSED = {
     "another activation": ({"model": partial(network, activation=Tanh)}, ["Tanh() here", "ReLU() in the file"]),
     "another share dropped": ({"model": partial(network, p=0.5)}, ["Dropout(0.5) here", "Dropout(0.25) in the file"]),
     "another dtype": ({"model": in_float64}, ["0.W float64 (3, 4) here", "0.W float32 (3, 4) in the file"]),
-    "another kind of optimizer": ({"optimizer": lambda m: Adam(m.parameters(), 0.1)}, ["Adam(", "SGD("]),
+    "another kind of optimizer": (
+        {"optimizer": lambda m: Adam(m.parameters(), 0.1)},
+        ["the optimizer: Adam here, SGD in the file"],
+    ),
     "another momentum": ({"optimizer": partial(momentum, momentum=0.8)}, ["momentum=0.8", "momentum=0.9"]),
     "no momentum": ({"optimizer": partial(momentum, momentum=0.0)}, ["momentum=0.0", "momentum=0.9"]),
     "another learning rate": ({"optimizer": partial(momentum, lr=0.2)}, ["lr=0.2", "lr=0.1"]),
-    "a schedule": ({"optimizer": partial(momentum, lr=exponential_decay(0.1, 0.9))}, ["lr=a function", "lr=0.1"]),
+    "a schedule": (
+        {"optimizer": partial(momentum, lr=exponential_decay(0.1, 0.9))},
+        ["lr=exponential_decay(lr=0.1, rate=0.9) here, SGD in the file", "lr=0.1 in the file"],
+    ),
+    "another weight decayed": (
+        {"optimizer": of_a_free_head},
+        ["its parameters: 4.W, not decayed here, 4.W in the file"],
+    ),
     "fewer parameters": ({"optimizer": of_the_head}, ["its parameters: ", "4.W", "0.W"]),
     "other weight decay": (
         {"optimizer": lambda m: SGD(m.parameters(), 0.1, momentum=0.9, weight_decay=0.5)},
@@ -229,6 +245,12 @@ FORGED = {
     "no stop": without("", "stopped"),
     "no early stopping": without("", "stopping"),
     "no epochs waited": without("stopping", "waited"),
+    "early stopping in words": replaced("", "stopping", "soon"),
+    "no numbers of the optimizer": without("", "numbers"),
+    "no learning rate": without("numbers", "lr"),
+    "a learning rate in letters": replaced("numbers", "lr", "low"),
+    "several learning rates": replaced("numbers", "lr", [0.1, 0.2]),
+    "a number that is none of the optimizer's": replaced("numbers", "step", 1.0),
     "no state of the package's generator": without("generators", "package"),
     "no state of the walk": without("walk began", "train.rng"),
     "a state that is none": replaced("generators", "model.3.rng", {"bit_generator": "PCG64"}),
@@ -277,6 +299,85 @@ def interrupted_in(epoch, batch):
 def interrupted(path, epoch, batch, **options):
     with pytest.raises(KeyboardInterrupt):
         Session(path, train=interrupted_in(epoch, batch), checkpoint_every=1, **options).fit()
+
+
+def halves(session):
+    """A callback that lowers the learning rate and the momentum of a script's optimizer."""
+
+    def on_epoch_end(history):
+        session.optimizer.lr *= 0.5
+        session.optimizer.momentum *= 0.5
+
+    session.options["on_epoch_end"] = on_epoch_end
+    return session
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 2), (2, 1), (3, 3)])
+def test_numbers_of_the_optimizer_that_a_callback_sets_are_taken_up(epoch, batch, tmp_path):
+    whole = halves(Session(None)).fit()
+    with pytest.raises(KeyboardInterrupt):
+        halves(Session(tmp_path / "run", train=interrupted_in(epoch, batch), checkpoint_every=1)).fit()
+    resumed = halves(Session(tmp_path / "run")).fit()
+    assert resumed.result() == whole.result() and resumed.optimizer.momentum == 0.9 / 8
+
+
+def test_a_run_goes_on_in_the_process_whose_callback_has_set_the_learning_rate(tmp_path):
+    """As in a notebook, whose cell is run again after Ctrl-C."""
+    whole = halves(Session(None)).fit()
+    session = halves(Session(tmp_path / "run", train=interrupted_in(2, 1), checkpoint_every=1))
+    with pytest.raises(KeyboardInterrupt):
+        session.fit()
+    assert session.optimizer.lr == 0.05
+    session.fit()
+    again = halves(Session(tmp_path / "run")).fit()  # the file still belongs to the script as it begins
+    assert session.result()[1] == again.result()[1] == whole.result()[1]
+    assert all(
+        np.array_equal(a, b) for a, b in zip(session.model.state_dict().values(), whole.model.state_dict().values())
+    )
+
+
+def test_another_schedule_is_refused_by_its_numbers(tmp_path):
+    def scheduled(steps):
+        def optimizer(model):
+            return momentum(model, lr=minnet.linear_warmup(2, minnet.cosine_decay(0.1, steps)))
+
+        return optimizer
+
+    Session(tmp_path / "run", optimizer=scheduled(30)).fit()
+    text = refusal(Session(tmp_path / "run", optimizer=scheduled(60)))
+    assert "lr=linear_warmup(" in text and "cosine_decay(" in text and "steps=60" in text and "steps=30" in text
+    assert len(Session(tmp_path / "run", epochs=4, optimizer=scheduled(30)).fit().history["loss"]) == 4
+
+
+def test_a_history_of_a_training_before_that_is_measured_again_is_no_difference(tmp_path):
+    """The seconds that a training takes are never the same, but all else that it records is."""
+
+    def script():
+        before = Session(None, epochs=2).fit()
+        return Session(tmp_path / "run", history=before.history).fit()
+
+    assert script().result() == script().result()
+
+
+def test_a_file_of_another_format_is_refused(tmp_path, monkeypatch):
+    Session(tmp_path / "run").fit()
+    monkeypatch.setattr("minnet.resumption.FORMAT", 999)
+    assert "the format: 999 here" in refusal(Session(tmp_path / "run"))
+
+
+def test_ctrl_c_while_a_file_is_taken_up_leaves_all_as_it_was(tmp_path, monkeypatch):
+    Session(tmp_path / "run", patience=5).fit()
+    session = Session(tmp_path / "run", epochs=5, patience=5)
+    before = session.everything()
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minnet.run.Run.set_states", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        session.fit()
+    after = session.everything()
+    assert [what for what in before if repr(before[what]) != repr(after[what])] == []
 
 
 def test_as_many_epochs_as_the_file_has_begun_are_too_few_within_the_next(tmp_path):
@@ -337,6 +438,15 @@ def test_a_run_that_the_callback_ended_stays_ended_for_it_and_goes_on_for_others
     further = Session(path, epochs=5, on_epoch_end=lambda history: len(history["loss"]) < 4).fit()
     assert len(further.history["loss"]) == 4
     assert Session(path, epochs=5).fit().result() == Session(None, epochs=5).fit().result()
+
+
+def test_a_callback_that_ended_a_run_adds_nothing_when_it_is_asked_again(tmp_path):
+    def until_two(history):
+        history.setdefault("told", []).append(7.0)
+        return len(history["loss"]) < 2
+
+    for _ in range(3):
+        assert Session(tmp_path / "run", epochs=5, on_epoch_end=until_two).fit().history["told"] == [7.0, 7.0]
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(1, 1), (1, 3), (2, 1), (2, 2), (3, 1)])

@@ -1,6 +1,9 @@
 """fit: what it refuses, how it ends early, and what it leaves behind then."""
 
 import math
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,6 +194,86 @@ def test_ctrl_c_in_the_middle_of_a_pass_leaves_the_model_usable(call, where):
     interrupt.left = math.inf
     losses = minnet.fit(model, optimizer, in_order(), 30)["loss"]
     assert losses[-1] < losses[0]
+
+
+TRACED = {"training.py", "run.py", "stopping.py", "evaluation.py", "layer.py"}
+
+
+class CtrlC:
+    """Ctrl-C before the bytecode of that number, counting those of minnet's loop; None presses nothing."""
+
+    def __init__(self, number=None):
+        self.number, self.count = number, 0
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.enter)
+        return self
+
+    def __exit__(self, *exception):
+        sys.settrace(self.before)
+
+    def enter(self, frame, event, argument):
+        path = Path(frame.f_code.co_filename)
+        if path.name not in TRACED or path.parent.name != "minnet":
+            return None
+        frame.f_trace_opcodes = True
+        return self.step
+
+    def step(self, frame, event, argument):
+        if event == "opcode":
+            self.count += 1
+            if self.count == self.number:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self.step
+
+
+def interrupted_fit(number=None):
+    """A training whose second epoch is its best, with Ctrl-C before that bytecode: model, history, values by epoch."""
+    model, figures = classifier(Counter()), iter([2.0, 1.0, 3.0])
+    model[1].training = False
+    optimizer, history, seen = SGD(model.parameters(), lr=0.1, momentum=0.9), History(), []
+    options = {
+        "metrics": {"told": lambda y_true, y_pred: next(figures)},
+        "patience": 5,
+        "monitor": "val_told",
+        "mode": "min",
+        "on_epoch_end": lambda history: seen.append(values(model)),
+        "history": history,
+    }
+    with CtrlC(number) as keyboard, suppress(KeyboardInterrupt):
+        minnet.fit(model, optimizer, in_order(), 3, in_order(), **options)
+    return model, history, seen, keyboard.count
+
+
+def found_in_disorder(times):
+    """What Ctrl-C before bytecodes at random leaves in disorder."""
+    _, _, after, total = interrupted_fit()
+    found = set()
+    for number in np.random.default_rng(0).choice(total, times, replace=False):
+        model, history, _, _ = interrupted_fit(number + 1)
+        epochs = len(history.get("loss", []))
+        wrong = {
+            "modes": [layer.training for layer in model] != [True, False, True],
+            "what is left behind": not is_clean(model),
+            "the history": len({len(column) for column in history.values()}) > 1,
+            # The last epoch may have been seen by early stopping and not yet recorded.
+            "the best epoch": epochs > 0 and values(model) not in (after[min(epochs, 2) - 1], after[1]),
+        }
+        found |= {(what, number) for what, it_is in wrong.items() if it_is}
+    return found
+
+
+def test_ctrl_c_at_any_bytecode_leaves_the_model_at_its_best_and_in_order():
+    """Also while fit puts the model in order, which is where the second Ctrl-C of the impatient comes."""
+    assert found_in_disorder(400) == set()
+
+
+def test_a_model_that_is_put_in_order_only_once_would_be_noticed(monkeypatch):
+    for module in ("training", "evaluation"):
+        monkeypatch.setattr(f"minnet.{module}.surely", lambda tidy: tidy())
+    assert "the best epoch" in dict(found_in_disorder(100))
 
 
 REFUSED = {
