@@ -48,6 +48,7 @@ from .layers.shape import Flatten, LastStep, Reshape
 from .lbfgs import LBFGS
 from .losses import BinaryCrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError
 from .metrics import accuracy, classification_report, confusion_matrix, r2_score, top_k_accuracy
+from .optimizer import Optimizer
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .random import generator, seed
 from .schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
@@ -95,6 +96,7 @@ __all__ = [
     "MeanSquaredError",
     "MultiHeadAttention",
     "MulticlassHinge",
+    "Optimizer",
     "PReLU",
     "Parameter",
     "PositionalEmbedding",
