@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from .arguments import number, real_array, whole_number
 from .layer import real_input
 from .losses import Loss, class_weights, position_weights
-from .numerics import as_rows, ones, row_starts, row_sum, softmax
+from .numerics import as_rows, equal_shares, ones, row_starts, row_sum, softmax
 
 ALL = slice(None)
 
@@ -68,24 +68,25 @@ class SoftmaxCrossEntropy(Loss):
             raise ValueError(
                 f"{self!r}: expected a target of shape {lead} (labels) or {scores.shape} (probabilities), got {t.shape}"
             )
-        a = ones(len(y), scores.dtype) if a is None else a.astype(scores.dtype)
+        a = equal_shares(len(y), scores.dtype) if a is None else _shares(a, total).astype(scores.dtype)
         mass = row_sum(a.reshape(-1, C))[:, 0] if at is ALL else a
-        rows = as_rows(scores)
-        best = rows.argmax(axis=1)
-        highest = rows.reshape(-1)[best + row_starts(*rows.shape)][:, None]
+        best = (rows := as_rows(scores)).argmax(axis=1)
+        highest = rows.ravel()[best + row_starts(len(y), C)][:, None]
         z = np.subtract(rows, highest, order="C")  # so that its flat form, and that of dscores, is a view
-        exp_z = np.exp(z)
-        sum_exp = exp_z.dot(ones(exp_z.shape[1], exp_z.dtype))
+        of_targets = a.dot(z.ravel()[at])
+        exp_z = np.exp(z, out=z)
+        sum_exp = exp_z.dot(ones(C, exp_z.dtype))
         self.cache = scores.shape, exp_z, sum_exp, best, y, at, a, mass, total
-        loss = mass.dot(np.log(sum_exp)) - a.dot(z.reshape(-1)[at])
-        return float(loss) / total if total else 0.0
+        return float(mass.dot(np.log(sum_exp)) - of_targets) if total else 0.0
 
-    # log p = z − log Σ exp z, so loss · Z = Σ (Σ_c A) log Σ exp z − Σ A z, and ∂ log Σ exp z / ∂z = p.
+    # log p = z − log Σ exp z; so with a = A / Z and mass = Σ_c a, loss = Σ mass log Σ exp z − Σ a z, whose slope is
+    # p mass − a. To divide p and A here instead takes 1.6 µs more: of labels without weights, a is at hand.
     def backward(self, dloss: float = 1.0) -> Array:
-        shape, exp_z, sum_exp, _, _, at, a, mass, total = self.cache
-        scale = float(dloss) / total if total else 0.0
-        dscores = exp_z * (scale * mass / sum_exp)[:, None]
-        dscores.reshape(-1)[at] -= scale * a
+        shape, exp_z, sum_exp, _, _, at, a, mass, _ = self.cache
+        dscores = exp_z * (mass / sum_exp)[:, None]
+        dscores.ravel()[at] -= a
+        if dloss != 1:
+            dscores *= float(dloss)
         return dscores.reshape(shape)
 
     def count_correct(self) -> tuple[int, int]:
@@ -181,18 +182,23 @@ def _labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tup
     """The labels as flat indices, 0 where ignored, once all are known to be in 0 … classes − 1; and which count."""
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{loss!r}: expected integer labels, got {labels.dtype}")
-    y, kept = labels.reshape(-1).astype(np.intp, copy=False), None
+    y, kept = labels.ravel().astype(np.intp, copy=False), None
     if ignored is not None:
         kept = labels.reshape(-1) != ignored
         y = np.where(kept, y, 0)
     if y.size:
         worst = y.view(np.uintp).argmax()  # a negative label is the largest of all when read as unsigned
-        if not 0 <= y[worst] < classes:
+        if not 0 <= y.item(worst) < classes:
             place = tuple(map(int, np.unravel_index(worst, labels.shape)))
             raise ValueError(
                 f"{loss!r}: label {labels[place]} at {place} is not one of the {classes} classes 0 to {classes - 1}"
             )
     return y, kept
+
+
+def _shares(a: Array, total: float) -> Array:
+    """a / total; zeros where the total is 0."""
+    return np.divide(a, total, dtype=np.float64) if total else 0 * a
 
 
 def _check_probabilities(loss: Loss, q: Array) -> None:

@@ -25,6 +25,14 @@ def ones(n: int, dtype: np.dtype) -> Array:
 
 
 @lru_cache(maxsize=32)
+def equal_shares(n: int, dtype: np.dtype) -> Array:
+    """A vector of n times 1 / n; made once, and can't be written to."""
+    vector = np.full(n, 1 / max(n, 1), dtype)
+    vector.flags.writeable = False
+    return vector
+
+
+@lru_cache(maxsize=32)
 def row_starts(n: int, columns: int) -> Array:
     """Where each of n rows begins in a flat matrix; made once, and can't be written to."""
     starts = np.arange(0, n * columns, columns)

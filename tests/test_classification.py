@@ -653,3 +653,28 @@ def test_both_linear_classifiers_learn_three_clouds(loss):
     assert history["loss"][-1] < history["loss"][0] / 10
     assert evaluate(model, [(x[60:], y[60:])])["accuracy"] == 1.0
     assert np.array_equal(predict(model, x).argmax(axis=1), y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_shares_of_a_batch_are_divided_once_but_dloss_scales_every_backward(dtype):
+    loss = SoftmaxCrossEntropy()
+    z = np.random.default_rng(0).normal(size=(7, 5)).astype(dtype)
+    y = np.array([0, 4, 2, 2, 1, 3, 0])
+    expected = np.exp(z.astype(np.float64))
+    expected /= expected.sum(axis=1, keepdims=True)
+    value = -np.log(expected[np.arange(7), y]).mean()
+    expected[np.arange(7), y] -= 1
+    loose = 2e-6 if dtype is np.float32 else 1e-14
+    assert loss(z, y) == pytest.approx(value, rel=loose)
+    for dloss in (1.0, -3.0, 0.0, np.float64(0.5), 1.0):
+        dscores = loss.backward(dloss)
+        assert dscores.dtype == dtype
+        np.testing.assert_allclose(dscores, expected * float(dloss) / 7, rtol=loose, atol=loose)
+
+
+def test_weights_whose_sum_is_out_of_float32_still_divide_the_loss():
+    z, y = np.array([[1, 2, 0], [0, 3, 1]], np.float32), np.array([2, 1])
+    for scale in (1e-60, 1.0, 1e60):
+        loss = SoftmaxCrossEntropy()
+        assert loss(z, y, np.array([1.0, 3.0]) * scale) == pytest.approx(0.729286, rel=1e-5)
+        assert abs(loss.backward()).max() == pytest.approx(0.227492, rel=1e-5)

@@ -3,7 +3,18 @@ import math
 import numpy as np
 import pytest
 
-from minnet.numerics import add_to_rows, column_sum, erf, log_softmax, row_max, row_sum, sigmoid, softmax, softplus
+from minnet.numerics import (
+    add_to_rows,
+    column_sum,
+    equal_shares,
+    erf,
+    log_softmax,
+    row_max,
+    row_sum,
+    sigmoid,
+    softmax,
+    softplus,
+)
 
 SHAPES = [(1,), (5,), (3, 1), (4, 5), (2, 3, 4), (2, 1, 3, 2), (0, 5)]
 
@@ -25,6 +36,14 @@ def test_reductions_are_those_of_plain_loops_in_any_rank(shape, dtype):
     assert largest.reshape(-1).tolist() == [max(row) for row in rows]
     assert np.allclose(sums.reshape(-1), [math.fsum(row) for row in rows], atol=1e-6)
     assert np.allclose(columns, [math.fsum(row[c] for row in rows) for c in range(shape[-1])], atol=1e-6)
+
+
+def test_equal_shares_add_up_to_one_and_stay_as_they_are():
+    shares = equal_shares(4, np.dtype(np.float32))
+    assert shares.tolist() == [0.25] * 4 and shares.dtype == np.float32
+    assert equal_shares(0, np.dtype(np.float64)).tolist() == []
+    with pytest.raises(ValueError, match="read-only"):
+        shares[0] = 1
 
 
 def test_reductions_do_not_mind_the_memory_layout():
