@@ -91,7 +91,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def count_correct(self) -> tuple[int, int]:
         """How many of the last labels had the highest score, and how many were not ignored."""
-        _, _, _, best, y, *_ = self.cache
+        best, y = self.cache[3:5]
         counted = len(y) if self.ignore_index is None else np.count_nonzero(y >= 0)
         return int(np.count_nonzero(best == y)), int(counted)
 
