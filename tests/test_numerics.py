@@ -14,6 +14,7 @@ from minnet.numerics import (
     sigmoid,
     softmax,
     softplus,
+    transposed,
 )
 
 SHAPES = [(1,), (5,), (3, 1), (4, 5), (2, 3, 4), (2, 1, 3, 2), (0, 5)]
@@ -36,6 +37,16 @@ def test_reductions_are_those_of_plain_loops_in_any_rank(shape, dtype):
     assert largest.reshape(-1).tolist() == [max(row) for row in rows]
     assert np.allclose(sums.reshape(-1), [math.fsum(row) for row in rows], atol=1e-6)
     assert np.allclose(columns, [math.fsum(row[c] for row in rows) for c in range(shape[-1])], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (16, 3), (17, 40), (50, 2), (0, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_transposed_copy_has_every_entry_in_its_place(shape, dtype):
+    W = frozen(np.random.default_rng(0).normal(size=shape).astype(dtype))
+    for view in (W, W[:, ::-1], W.T):
+        turned = transposed(view)
+        assert turned.flags.c_contiguous and turned.dtype == dtype and turned.shape == view.shape[::-1]
+        assert all(turned[j, i] == view[i, j] for i, j in np.ndindex(view.shape))
 
 
 def test_equal_shares_add_up_to_one_and_stay_as_they_are():
