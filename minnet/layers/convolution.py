@@ -16,36 +16,48 @@ from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import column_sum
 from ..random import Rng, generator
-from .windows import Sizes, Strips, apart, columns, copies, expect_places, expect_rank, pad, sizes
+from .windows import Sizes, Strips, columns, expect_places, expect_rank, pad, sizes
+
+# What a fold adds to the time of the unfolding and the products, as a factor.
+FOLD = 1.5
 
 
 def correlate(x: Array, W: Array, strips: Strips) -> Array:
     """y[p, k] = Σ_q,c x[stride p + dilation q − before, c] W[q, c, k]: x (N, *positions, C), W (*kernel, c, K)."""
-    K, places = W.shape[-1], strips.places(x.shape[1:-1])
-    strips = strips.beside(places[-1], K)
-    T, y = strips.matrix(W), np.empty((len(x), *places, K), x.dtype)
+    places = strips.places(x.shape[1:-1])
+    strips = strips.beside(places[-1], *W.shape[-2:])
+    T, y = strips.matrix(W), np.empty((len(x), *places, W.shape[-1]), x.dtype)
     for part in strips.blocks(x.shape):
-        if strips.groups == 1:
-            np.matmul(strips.unfold(x[part]), T, out=columns(y[part], strips.t, 1))
-        else:
-            y[part] = apart(strips.unfold(x[part]) @ T, strips.t).reshape(y[part].shape)
+        strips.product(strips.unfold(x[part]), T, y[part])
     return y
 
 
 def kernel_gradient(x: Array, dy: Array, strips: Strips) -> Array:
     """dW[q, c, k] = Σ_n,p x[stride p + dilation q − before, c] dy[p, k]: the sum over the copies of W in T."""
-    groups, c, K = strips.groups, x.shape[-1] // strips.groups, dy.shape[-1]
-    strips = strips.beside(dy.shape[-2], K)
-    dT = np.zeros((groups, math.prod(strips.wide) * c, strips.t * K // groups), dy.dtype)
+    c, K = x.shape[-1] // strips.groups, dy.shape[-1]
+    strips = strips.beside(dy.shape[-2], c, K)
+    dT = np.zeros((strips.groups, math.prod(strips.wide) * c, strips.t * K // strips.groups), dy.dtype)
     for part in strips.blocks(x.shape):
-        dT += strips.unfold(x[part]).swapaxes(1, 2) @ columns(dy[part], strips.t, groups)
-    T = apart(dT, strips.t).reshape(*strips.wide, c, strips.t, K)
-    return copies(T, strips.kernel, strips.stride[-1]).sum(axis=-2)
+        dT += strips.unfold(x[part]).swapaxes(1, 2) @ columns(dy[part], strips.t, strips.groups)
+    return strips.kernel_of(dT)
+
+
+# To unfold takes a third of the time of both: 1.2 times as fast as one after the other.
+def correlate_and_gradient(x: Array, dy: Array, W: Array, strips: Strips) -> tuple[Array, Array]:
+    """correlate(x, W, strips), and kernel_gradient(x, dy, strips) for a dy of its shape, by unfolding x once."""
+    strips = strips.beside(dy.shape[-2], *W.shape[-2:])
+    T, y = strips.matrix(W), np.empty(dy.shape, np.result_type(x, W))
+    dT = np.zeros(T.shape, dy.dtype)
+    for part in strips.blocks(x.shape):
+        rows = strips.unfold(x[part])
+        strips.product(rows, T, y[part])
+        dT += rows.swapaxes(1, 2) @ columns(dy[part], strips.t, strips.groups)
+    return y, strips.kernel_of(dT)
 
 
 def input_gradient(dy: Array, W: Array, strips: Strips, shape: Sizes) -> Array:
     """dx[m, c] = Σ_q,k dy[p, k] W[q, c, k] over the q and p that meet at m: shape is that of x."""
-    strips = strips.beside(dy.shape[-2], dy.shape[-1])
+    strips = strips.beside(dy.shape[-2], *W.shape[-2:])
     T, dx = strips.matrix(W), np.zeros(shape, np.result_type(dy, W))
     before, after = (tuple(-n for n in margin) for margin in (strips.before, strips.after))
     for part in strips.blocks(shape):
@@ -56,6 +68,24 @@ def input_gradient(dy: Array, W: Array, strips: Strips, shape: Sizes) -> Array:
         strips.fold(dy[part], T, padded)
         dx[part] = pad(padded, before, after)
     return dx
+
+
+def turned(W: Array, groups: int) -> Array:
+    """The kernel that leads from dy to dx, (*kernel, K / groups, C): last position first. Turned twice, it is W."""
+    *kernel, c, K = W.shape
+    W = np.flip(W, tuple(range(len(kernel)))).reshape(*kernel, c, groups, K // groups)
+    return W.swapaxes(-1, -3).reshape(*kernel, K // groups, groups * c)
+
+
+# Where they are, dW and dx of 64 images of 28×28 from 32 channels to 64 take 29 ms in place of 37.
+def reversible(x: Sizes, dy: Sizes, strips: Strips) -> bool:
+    """Whether it takes less time to unfold dy, for both dW and dx, than to unfold x and to fold dx."""
+    if any(s != 1 for s in strips.stride):
+        return False
+    c, K = x[-1] // strips.groups, dy[-1] // strips.groups
+    there = strips.beside(dy[-2], c, dy[-1]).cost(c, K) * math.prod(dy[1:-1])
+    back = strips.reversed().beside(x[-2], K, x[-1]).cost(K, c) * math.prod(x[1:-1])
+    return back < FOLD * there
 
 
 # Of few channels, whole lines of places are faster: 5 times for y (64, 28, 28, 6), 3 times for the sum.
@@ -119,11 +149,15 @@ class _Convolution(Layer):
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        x = self.cache
-        self.W.grad += kernel_gradient(x, dy, self.strips)
+        x, W, strips = self.cache, self.W.data, self.strips
         if self.bias:
             self.b.grad += bias_gradient(dy)
-        return input_gradient(dy, self.W.data, self.strips, x.shape) if self.input_gradient else None
+        if self.input_gradient and reversible(x.shape, dy.shape, strips):
+            dx, dW = correlate_and_gradient(dy, x, turned(W, strips.groups), strips.reversed())
+            self.W.grad += turned(dW, strips.groups)
+            return dx
+        self.W.grad += kernel_gradient(x, dy, strips)
+        return input_gradient(dy, W, strips, x.shape) if self.input_gradient else None
 
     def _margins(self, padding: int | Sizes | str) -> tuple[Sizes, Sizes]:
         """How many zeros go before and after the positions of each axis."""
@@ -228,7 +262,11 @@ class ConvTranspose2d(Layer):
 
     def backward(self, dy: Array) -> Array | None:
         x = self.cache
-        self.W.grad += kernel_gradient(dy, x, self.strips).swapaxes(2, 3)
         if self.bias:
             self.b.grad += bias_gradient(dy)
-        return correlate(dy, self.W.data.swapaxes(2, 3), self.strips) if self.input_gradient else None
+        if not self.input_gradient:
+            self.W.grad += kernel_gradient(dy, x, self.strips).swapaxes(2, 3)
+            return None
+        dx, dW = correlate_and_gradient(dy, x, self.W.data.swapaxes(2, 3), self.strips)
+        self.W.grad += dW.swapaxes(2, 3)
+        return dx

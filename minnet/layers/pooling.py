@@ -9,7 +9,12 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..layer import Layer, real_input
-from .windows import Sizes, count, expect_places, expect_rank, pad, sizes
+from .windows import Sizes, count, expect_places, expect_rank, pad, runs, sizes
+
+
+def copied(view: Array) -> Array:
+    """view.copy(), but channels at a time."""
+    return runs(view).copy().view(view.dtype).reshape(view.shape)
 
 
 class _Pool2d(Layer):
@@ -29,7 +34,7 @@ class _Pool2d(Layer):
     def padded(self, x: Array) -> Array:
         x = real_input(self, x)
         expect_rank(self, x, "h, w")
-        padded = pad(x, self.padding, self.padding, self.margin)
+        padded = np.ascontiguousarray(pad(x, self.padding, self.padding, self.margin))
         expect_places(self, x, count(padded.shape[1:3], self.kernel, self.stride, (1, 1)))
         return padded
 
@@ -64,9 +69,9 @@ class MaxPool2d(_Pool2d):
     def forward(self, x: Array) -> Array:
         padded = self.padded(x)
         first, *others = self.views(padded)
-        y, winner = first.copy(), np.zeros(first.shape, np.min_scalar_type(len(others)))
+        y, winner = copied(first), np.zeros(first.shape, np.min_scalar_type(len(others)))
         for q, view in enumerate(others, start=1):
-            candidate = view.copy()  # once, since walking through short runs is what takes the time
+            candidate = copied(view)  # once, since walking through short runs is what takes the time
             np.maximum(winner, (candidate > y) * winner.dtype.type(q), out=winner)  # q is larger than any before it
             np.maximum(y, candidate, out=y)
         self.cache = padded.shape, winner
@@ -74,10 +79,10 @@ class MaxPool2d(_Pool2d):
 
     def backward(self, dy: Array) -> Array:
         shape, winner = self.cache
-        dpadded = np.zeros(shape, dy.dtype)
+        dy, dpadded = np.ascontiguousarray(dy), np.zeros(shape, dy.dtype)
         for q, view in enumerate(self.views(dpadded)):
             if self.apart:
-                np.multiply(dy, winner == q, out=view)
+                runs(view)[...] = runs(dy * (winner == q))
             else:
                 view += dy * (winner == q)
         return self.inner(dpadded)
@@ -101,18 +106,18 @@ class AvgPool2d(_Pool2d):
         padded = self.padded(x)
         self.cache = padded.shape
         first, *others = self.views(padded)
-        y = first.copy()
+        y = copied(first)
         for view in others:
-            y += view
+            y += copied(view)
         y /= math.prod(self.kernel)
         return y
 
     def backward(self, dy: Array) -> Array:
         dpadded = np.zeros(self.cache, dy.dtype)
-        share = dy / math.prod(self.kernel)
+        share = np.ascontiguousarray(dy / math.prod(self.kernel))
         for view in self.views(dpadded):
             if self.apart:
-                view[...] = share
+                runs(view)[...] = runs(share)
             else:
                 view += share
         return self.inner(dpadded)

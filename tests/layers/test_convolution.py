@@ -1,7 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 
 from minnet import Concatenate, Conv1d, Conv2d, ConvTranspose2d, Linear, Sequential, check_layer, seed
+from minnet.layers.convolution import reversible, turned
 
 
 def random(*shape, seed=0):
@@ -205,8 +208,10 @@ def test_stride_of_a_transposed_convolution_spreads_and_padding_cuts_off():
 # By loops
 
 
+@pytest.mark.parametrize("fold", [0, 1.5, math.inf], ids=["of x", "as is fastest", "of dy"])
 @every_image
-def test_a_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, shape, places):
+def test_a_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, shape, places, fold, monkeypatch):
+    monkeypatch.setattr("minnet.layers.convolution.FOLD", fold)
     layer, x = randomized(Conv2d(*sizes, **options)), random(*shape)
     dy = random(shape[0], *places, sizes[1], seed=1)
     rest = {name: options[name] for name in ("stride", "padding", "dilation", "groups") if name in options}
@@ -218,8 +223,11 @@ def test_a_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, sha
         np.testing.assert_allclose(layer.b.grad, db, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("fold", [0, math.inf], ids=["of x", "of dy"])
 @every_signal
-def test_a_convolution_of_signals_is_one_of_images_of_a_single_row(sizes, options, shape, places):
+def test_a_convolution_of_signals_is_one_of_images_of_a_single_row(sizes, options, shape, places, fold, monkeypatch):
+    monkeypatch.setattr("minnet.layers.convolution.FOLD", fold)
+
     def row(option):
         return option if isinstance(option, str) else (0, *(option if isinstance(option, tuple) else (option,)))
 
@@ -269,6 +277,30 @@ def test_samples_computed_in_blocks_are_those_computed_together(kind, options, b
     np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-12, atol=1e-14)
     for p, gradient in zip(layer.parameters(), gradients):
         np.testing.assert_allclose(p.grad, gradient, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("kernel", [(1,), (2, 3)])
+def test_a_kernel_turned_twice_is_itself_and_turned_once_has_its_last_place_first(kernel, groups):
+    W = random(*kernel, 8 // groups, 12)
+    there = turned(W, groups)
+    assert there.shape == (*kernel, 12 // groups, 8)
+    assert np.array_equal(turned(there, groups), W)
+    first, last = (0,) * len(kernel), (-1,) * len(kernel)
+    for k in range(12):
+        g = k // (12 // groups)
+        for c in range(8 // groups):
+            assert there[(*first, k % (12 // groups), g * (8 // groups) + c)] == W[(*last, c, k)]
+
+
+def test_the_windows_of_dy_are_unfolded_where_it_has_no_more_channels_or_places_than_is_worth_it():
+    def of_dy(in_channels, out_channels, *options, size=28):
+        layer = Conv2d(in_channels, out_channels, *options)
+        y = layer(np.ones((1, size, size, in_channels), np.float32))
+        return reversible((1, size, size, in_channels), y.shape, layer.strips)
+
+    assert of_dy(32, 64, 3, 1, 1) and of_dy(64, 16, 3, 1, 1)
+    assert not of_dy(3, 64, 3, 1, 1) and not of_dy(6, 16, 5, size=14) and not of_dy(32, 32, 3, 2, 1)
 
 
 # The contract

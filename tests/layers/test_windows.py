@@ -12,6 +12,7 @@ from minnet.layers.windows import (
     expect_places,
     expect_rank,
     pad,
+    runs,
     sizes,
     windows,
 )
@@ -185,6 +186,29 @@ def test_padding_keeps_the_dtype_and_x_itself():
     assert x.reshape(-1).tolist() == [1, 2, 3, 4]
 
 
+# Runs
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("axes", "shape"), [(1, (2, 5, 4)), (2, (2, 20)), (3, (40,))])
+def test_runs_are_the_same_numbers_fewer_items_at_a_time(dtype, axes, shape):
+    x = numbered(2, 5, 4).astype(dtype)
+    items = runs(x, axes)
+    assert items.shape == shape[: 3 - axes] and np.shares_memory(items, x)
+    assert np.array_equal(np.ascontiguousarray(items).view(dtype).reshape(x.shape), x)
+    runs(x[:, ::2])[...] = runs(x[:, 1:4].copy())
+    assert np.array_equal(x[:, ::2], numbered(2, 5, 4)[:, [1, 2, 3]])
+
+
+def test_runs_of_windows_overlap():
+    seen = windows(row([1, 2, 3, 4, 5]), (3,), (1,), (1,))
+    assert np.ascontiguousarray(runs(seen, 2)).view(np.float64).reshape(3, 3).tolist() == [
+        [1, 2, 3],
+        [2, 3, 4],
+        [3, 4, 5],
+    ]
+
+
 # Strips
 
 
@@ -253,6 +277,16 @@ def test_the_kernel_stands_in_its_matrix_once_for_each_place(x, W, stride, dilat
         assert np.array_equal(stand[..., i, :], numbered(*W))
 
 
+@every_strip
+def test_the_gradient_of_the_kernel_is_the_sum_over_its_copies(x, W, stride, dilation, groups, t):
+    none = (0,) * len(stride)
+    strips = Strips(W[:-2], stride, dilation, none, none, groups, t)
+    dT = np.random.default_rng(0).normal(size=strips.matrix(numbered(*W)).shape)
+    # Of <T(W), dT>, which is linear in W, the derivative along V is <T(V), dT>.
+    V = np.random.default_rng(1).normal(size=W)
+    assert (strips.kernel_of(dT) * V).sum() == pytest.approx((strips.matrix(V) * dT).sum(), rel=1e-10)
+
+
 @pytest.mark.parametrize(
     ("beside", "width", "step", "dilation"), [(3, 4, 2, 1), (40, 2, 1, 1), (40, 3, 2, 4), (2, 3, 5, 3)]
 )
@@ -269,21 +303,25 @@ def test_strips_are_added_where_they_lie_in_whichever_order(beside, width, step,
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "dilation", "groups", "places", "K", "expected"),
+    ("kernel", "stride", "dilation", "groups", "places", "c", "K", "expected"),
     [
-        ((5, 5), (1, 1), (1, 1), 1, 28, 6, 7),  # LeNet's
-        ((5, 5), (1, 1), (1, 1), 1, 10, 16, 5),
-        ((3, 3), (1, 1), (1, 1), 1, 28, 64, 2),
-        ((3, 3), (1, 1), (1, 1), 1, 28, 512, 1),
-        ((3, 3), (1, 1), (1, 1), 1, 29, 64, 1),
-        ((3, 3), (1, 1), (1, 2), 1, 28, 6, 1),
-        ((1, 1), (1, 1), (1, 1), 1, 28, 6, 1),
-        ((3,), (1,), (1,), 1, 1, 6, 1),
+        ((5, 5), (1, 1), (1, 1), 1, 28, 1, 6, 14),  # LeNet's
+        ((5, 5), (1, 1), (1, 1), 1, 10, 6, 16, 5),
+        ((3, 3), (1, 1), (1, 1), 1, 28, 1, 64, 4),
+        ((3, 3), (1, 1), (1, 1), 1, 28, 32, 16, 2),
+        ((3, 3), (1, 1), (1, 1), 1, 28, 32, 64, 1),
+        ((3, 3), (1, 1), (1, 1), 32, 28, 1, 64, 14),
+        ((3, 3), (1, 1), (1, 1), 1, 29, 1, 6, 29),
+        ((3, 3), (1, 1), (1, 2), 1, 28, 1, 6, 1),
+        ((1, 1), (1, 1), (1, 1), 1, 28, 32, 6, 1),
+        ((3,), (1,), (1,), 1, 1, 1, 6, 1),
     ],
 )
-def test_the_more_channels_there_are_the_narrower_are_the_strips(kernel, stride, dilation, groups, places, K, expected):
+def test_the_more_channels_there_are_the_narrower_are_the_strips(
+    kernel, stride, dilation, groups, places, c, K, expected
+):
     none = (0,) * len(kernel)
-    assert Strips(kernel, stride, dilation, none, none, groups).beside(places, K).t == expected
+    assert Strips(kernel, stride, dilation, none, none, groups).beside(places, c, K).t == expected
 
 
 def test_samples_come_in_blocks_of_a_limited_size_and_none_is_left_out(monkeypatch):
