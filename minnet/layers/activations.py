@@ -30,9 +30,12 @@ class ReLU(Layer):
         self.cache = y = np.maximum(x, np.zeros(x.shape, x.dtype))
         return y
 
+    # To multiply by booleans takes 1.1 to 1.3 times as long as to make numbers of them first.
     def backward(self, dy: Array) -> Array:
         y = self.cache
-        return dy * (y > 0)
+        dx = (y > 0).astype(dy.dtype)
+        dx *= dy
+        return dx
 
 
 class LeakyReLU(Layer):
