@@ -103,9 +103,10 @@ def add_strips(x: Array, strips: Array, step: int, dilation: int) -> None:
 
 
 # Measured on 2 cores, in float32, as multiply-adds of the product that follows: to begin a run of numbers in a strip
-# takes as long as 600, to copy a number into it as long as 20. With 4 MB of strips at a time 64 images of 28×28×32 go
-# 1.1 times as fast as with 8 MB or 2. A call of NumPy takes as long as it takes to get to 150 runs of numbers.
-RUN, COPY, BLOCK, CALL = 600, 20, 2**20, 150
+# takes as long as 220, to copy a number into it as long as 12, and to add them back FOLDING times as long. With 4 MB of
+# strips at a time 64 images of 28×28×32 go 1.1 times as fast as with 8 MB or 2. A call of NumPy takes as long as it
+# takes to get to 150 runs of numbers.
+RUN, COPY, FOLDING, BLOCK, CALL = 220, 12, 2.7, 2**20, 150
 
 
 @dataclass(frozen=True)
@@ -136,18 +137,18 @@ class Sliding:
         """How many positions a strip has along each axis; where the last is dilated, t is 1."""
         return *self.kernel[:-1], (self.t - 1) * self.stride[-1] + self.kernel[-1]
 
-    def cost(self, c: int, K: int) -> float:
+    def cost(self, c: int, K: int, folding: bool = False) -> float:
         """How long a place of y takes, for c channels of x and K of y, a group; in multiply-adds."""
-        width = self.wide[-1]
-        return math.prod(self.kernel[:-1]) * (RUN + width * c * (COPY + self.t * K)) / self.t
+        numbers, factor = self.wide[-1] * c, FOLDING if folding else 1.0
+        return math.prod(self.kernel[:-1]) * (factor * (RUN + numbers * COPY) + numbers * self.t * K) / self.t
 
     # To think about it anew at every step would take 35 µs; what the cache keeps alive is small.
     @lru_cache(maxsize=256)  # noqa: B019
-    def beside(self, places: int, c: int, K: int) -> Self:
+    def beside(self, places: int, c: int, K: int, folding: bool = False) -> Self:
         """With the t that takes the least time, for so many places along the last axis and K channels of y."""
         overlap = self.dilation[-1] == 1 and self.kernel[-1] > self.stride[-1]
         some = [t for t in range(1, min(places, 64) + 1) if places % t == 0 and (t == 1 or overlap)]
-        return min((replace(self, t=t) for t in some), key=lambda strips: strips.cost(c, K // self.groups))
+        return min((replace(self, t=t) for t in some), key=lambda strips: strips.cost(c, K // self.groups, folding))
 
     def blocks(self, shape: Sizes) -> Iterator[slice]:
         """Samples of x, as many together as make BLOCK numbers of strips."""

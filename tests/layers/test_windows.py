@@ -305,10 +305,10 @@ def test_strips_are_added_where_they_lie_in_whichever_order(beside, width, step,
 @pytest.mark.parametrize(
     ("kernel", "stride", "dilation", "groups", "places", "c", "K", "expected"),
     [
-        ((5, 5), (1, 1), (1, 1), 1, 28, 1, 6, 14),  # LeNet's
-        ((5, 5), (1, 1), (1, 1), 1, 10, 6, 16, 5),
-        ((3, 3), (1, 1), (1, 1), 1, 28, 1, 64, 4),
-        ((3, 3), (1, 1), (1, 1), 1, 28, 32, 16, 2),
+        ((5, 5), (1, 1), (1, 1), 1, 28, 1, 6, 7),  # LeNet's
+        ((5, 5), (1, 1), (1, 1), 1, 10, 6, 16, 2),
+        ((3, 3), (1, 1), (1, 1), 1, 28, 1, 64, 2),
+        ((3, 3), (1, 1), (1, 1), 1, 28, 32, 16, 1),
         ((3, 3), (1, 1), (1, 1), 1, 28, 32, 64, 1),
         ((3, 3), (1, 1), (1, 1), 32, 28, 1, 64, 14),
         ((3, 3), (1, 1), (1, 1), 1, 29, 1, 6, 29),
@@ -322,6 +322,11 @@ def test_the_more_channels_there_are_the_narrower_are_the_strips(
 ):
     none = (0,) * len(kernel)
     assert Strips(kernel, stride, dilation, none, none, groups).beside(places, c, K).t == expected
+
+
+def test_to_fold_takes_longer_so_that_strips_are_wider():
+    strips = Strips((5, 5), (1, 1), (1, 1), (0, 0), (0, 0))
+    assert strips.beside(10, 6, 16, folding=True).t == 5
 
 
 def test_samples_come_in_blocks_of_a_limited_size_and_none_is_left_out(monkeypatch):
