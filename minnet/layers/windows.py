@@ -142,13 +142,9 @@ class Sliding:
         numbers, factor = self.wide[-1] * c, FOLDING if folding else 1.0
         return math.prod(self.kernel[:-1]) * (factor * (RUN + numbers * COPY) + numbers * self.t * K) / self.t
 
-    # To think about it anew at every step would take 35 µs; what the cache keeps alive is small.
-    @lru_cache(maxsize=256)  # noqa: B019
     def beside(self, places: int, c: int, K: int, folding: bool = False) -> Self:
         """With the t that takes the least time, for so many places along the last axis and K channels of y."""
-        overlap = self.dilation[-1] == 1 and self.kernel[-1] > self.stride[-1]
-        some = [t for t in range(1, min(places, 64) + 1) if places % t == 0 and (t == 1 or overlap)]
-        return min((replace(self, t=t) for t in some), key=lambda strips: strips.cost(c, K // self.groups, folding))
+        return replace(self, t=_best_t(self, places, c, K // self.groups, folding))
 
     def blocks(self, shape: Sizes) -> Iterator[slice]:
         """Samples of x, as many together as make BLOCK numbers of strips."""
@@ -161,6 +157,15 @@ class Sliding:
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel)]
         before, after = (tuple(r - n for r, n in zip(reach, margin)) for margin in (self.before, self.after))
         return replace(self, before=before, after=after)
+
+
+# To think about it anew at every step would take 35 µs.
+@lru_cache(maxsize=256)
+def _best_t(sliding: Sliding, places: int, c: int, K: int, folding: bool) -> int:
+    """How many places a strip had better hold."""
+    overlap = sliding.dilation[-1] == 1 and sliding.kernel[-1] > sliding.stride[-1]
+    some = [t for t in range(1, min(places, 64) + 1) if places % t == 0 and (t == 1 or overlap)]
+    return min(some, key=lambda t: replace(sliding, t=t).cost(c, K, folding))
 
 
 class Strips(Sliding):
