@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy import ndarray as Array
 
 from .layer import Buffer, Layer, Parameter
 from .observation import Observation, first_not_finite, not_finite
@@ -25,10 +26,13 @@ class Guard:
         self.state = model.walk(Parameter, Buffer)
         self.buffers = [state for state in self.state.values() if isinstance(state, Buffer)]
         self.generators = list(model.walk(np.random.Generator).values())
-        self.before_batch()
+        self.buffers_before: list[Array] = []
+        self.generators_before: list[Any] = []
 
     def before_batch(self) -> None:
-        """Remember the present."""
+        """Remember the present; where there is nothing that changes, at once: it is for every batch."""
+        if not self.buffers and not self.generators:
+            return
         self.buffers_before = [buffer.data.copy() for buffer in self.buffers]
         self.generators_before = [generator.bit_generator.state for generator in self.generators]
 
