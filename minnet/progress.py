@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
+from functools import cache
 from typing import Any, Self
 
 Figures = Callable[[], dict[str, float]]
 
 LONG = 2.0  # seconds that an epoch takes before its batches get a bar
-BAR = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed}<{remaining}{postfix}"
+BRIEF = "{desc} {n_fmt}/{total_fmt}"
+BAR = BRIEF + " |{bar}| {elapsed}<{remaining}{postfix}"
+CELLS = 6  # of a bar at least; 80 columns then hold loss and accuracy beside it, in pairs, up to 1000 epochs
 
 
 class Progress:
     """The bars of a training, as a context; silent where nobody wants or sees them.
 
     wanted: whether to show any.  epochs: how many there will be in all.  done: how many there have been.
+    monitored: the figure of the history that is watched for improvement.
     """
 
-    def __init__(self, wanted: bool, epochs: int, done: int) -> None:
+    def __init__(self, wanted: bool, epochs: int, done: int, monitored: str = "loss") -> None:
         self.bars: list[Any] = []
+        self.monitored = monitored
         self.shown = wanted and (in_notebook() or getattr(sys.stderr, "isatty", bool)())
         if self.shown:
             self._open("epoch", epochs, done)
@@ -38,14 +43,14 @@ class Progress:
     def epoch(self, figures: dict[str, float]) -> None:
         """Show the figures of an epoch that is done."""
         if self.shown:
-            self.bars[0].set_postfix_str(written(figures), refresh=False)
+            self.bars[0].set_postfix_str(written(figures, self.monitored), refresh=False)
             self.bars[0].update()
 
     def _walk(self, batches: Iterable[Any], of: Any, done: int, figures: Figures) -> Iterator[Any]:
         bar = self._open("batch", len(of) if isinstance(of, Sized) else None, done, leave=False, delay=LONG)
         for batch in batches:
             yield batch
-            bar.set_postfix_str(written(figures()), refresh=False)
+            bar.set_postfix_str(written(figures(), self.monitored), refresh=False)
             bar.update()
         self.bars.pop().close()
 
@@ -55,7 +60,8 @@ class Progress:
             from tqdm.auto import tqdm
         else:
             from tqdm import tqdm  # type: ignore[assignment]
-        bar = tqdm(desc=what, total=total, initial=done, bar_format=BAR, dynamic_ncols=True, **options)
+        kind = tqdm if in_notebook() else fitting(tqdm)
+        bar = kind(desc=what, total=total, initial=done, bar_format=BAR, dynamic_ncols=True, **options)
         self.bars.append(bar)
         return bar
 
@@ -65,10 +71,39 @@ def in_notebook() -> bool:
     return "ipykernel.zmqshell" in sys.modules
 
 
-def written(figures: dict[str, float]) -> str:
-    """loss=0.431/0.16, lr=0.1: figures of training and of validation in pairs, three digits of each."""
+@cache
+def fitting(tqdm: Any) -> Any:
+    """The kind of bar that leaves out whole figures from the end where tqdm would cut the line, be it in a number."""
+    from tqdm.utils import disp_len
+
+    class Fitting(tqdm):
+        @staticmethod
+        def format_meter(*, ncols: int | None, postfix: str | None, **rest: Any) -> str:
+            figures, more = (postfix or "").split(", "), "..." if rest["ascii"] is True else "…"
+            fewer = [f"{', '.join(figures[:n])} {more}".strip() for n in range(len(figures) - 1, -1, -1)]
+            for text in (postfix, *fewer):
+                shortest = rest | {"bar_format": BAR.replace("{bar}", " " * CELLS)}
+                if not ncols or disp_len(tqdm.format_meter(postfix=text, **shortest)) <= ncols:
+                    return tqdm.format_meter(ncols=ncols, postfix=text, **rest)
+            return tqdm.format_meter(ncols=ncols, **rest | {"bar_format": BRIEF})
+
+    return Fitting
+
+
+def written(figures: dict[str, float], monitored: str = "loss") -> str:
+    """loss=0.431/0.16, lr=0.1: figures of training and of validation in pairs, three digits of each.
+
+    The most wanted stand first: the loss, the monitored one, the accuracy, other metrics; lr is last.
+    """
+    wanted = ["loss", monitored.removeprefix("val_"), "accuracy"]
+
+    def rank(name: str) -> int:
+        plain = name.removeprefix("val_")
+        return wanted.index(plain) if plain in wanted else len(wanted) + (name == "lr")
+
     shown = []
-    for name, value in figures.items():
+    for name in sorted(figures, key=rank):
+        value = figures[name]
         if f"val_{name}" in figures:
             shown.append(f"{name}={value:.3g}/{figures[f'val_{name}']:.3g}")
         elif name.removeprefix("val_") == name or name.removeprefix("val_") not in figures:

@@ -101,7 +101,8 @@ def _carry_out(run: Run, progress: bool) -> None:
         try:
             resume(run)
             run.model.zero_grad()
-            with Progress(progress, run.epochs, run.position.epoch) as bars:
+            monitored = run.stopping.monitor if run.stopping else "loss"
+            with Progress(progress, run.epochs, run.position.epoch, monitored) as bars:
                 _train(run, bars)
         finally:
             surely(run.leave)

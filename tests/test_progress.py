@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+import termios
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,7 +15,7 @@ import tqdm
 
 import minnet
 from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Parameter, Sequential, SoftmaxCrossEntropy
-from minnet.progress import Progress, in_notebook, written
+from minnet.progress import BAR, Progress, fitting, in_notebook, written
 
 X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
 Y = np.array([0, 1, 2, 1, 0])
@@ -82,8 +84,8 @@ def fit(model, train, epochs, *rest, lr=0.1, **others):
     return minnet.fit(model, SGD(model.parameters(), lr), train, epochs, *rest, **others)
 
 
-def in_terminal(monkeypatch, long=2.0):
-    """A terminal of 80 columns, in which every change is drawn at once; long: after how many seconds an epoch is."""
+def in_terminal(monkeypatch, long=2.0, columns=80):
+    """A terminal in which every change is drawn at once; long: after how many seconds an epoch is."""
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
     monkeypatch.setattr(minnet.progress, "LONG", long)
@@ -91,7 +93,7 @@ def in_terminal(monkeypatch, long=2.0):
     class Eager(tqdm.tqdm):
         def __init__(self, *arguments, **options):
             assert options.pop("dynamic_ncols")
-            super().__init__(*arguments, mininterval=0, miniters=1, ncols=80, **options)
+            super().__init__(*arguments, mininterval=0, miniters=1, ncols=columns, **options)
 
     monkeypatch.setattr(tqdm, "tqdm", Eager)
     return shown
@@ -145,7 +147,7 @@ def test_figures_of_training_and_validation_stand_in_pairs():
 
 
 def test_an_epoch_shows_its_figures_the_rate_and_the_time_left(monkeypatch):
-    terminal = in_terminal(monkeypatch)
+    terminal = in_terminal(monkeypatch, columns=100)
 
     def f1(y_true, y_pred):
         return 0.625
@@ -168,7 +170,7 @@ def test_the_figures_are_those_of_the_history(monkeypatch):
         assert f"accuracy={history['accuracy'][i]:.3g}/{history['val_accuracy'][i]:.3g}, " in line
 
 
-def test_eighty_columns_hold_the_bar_with_validation(monkeypatch):
+def test_eighty_columns_hold_loss_and_accuracy_with_validation(monkeypatch):
     terminal = in_terminal(monkeypatch)
     model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
     # Five sixths of the data make figures of three digits.
@@ -177,9 +179,111 @@ def test_eighty_columns_hold_the_bar_with_validation(monkeypatch):
     lines = of("epoch", terminal)
     assert len(lines) > 2 and max(map(len, lines)) <= 80
     for line in lines[1:]:
-        # The end of the line is there, and something is left for the bar.
-        assert line.endswith("lr=0.0001"), line
-        assert len(line.split("|")[1]) >= 1, line
+        assert re.search(r"loss=[\d.]+/[\d.]+, accuracy=0.333/0.333 \.\.\.$", line), line
+        assert len(line.split("|")[1]) >= 6, line
+
+
+FIGURES = {"loss": 0.0431, "accuracy": 0.985, "val_loss": 1.5, "val_accuracy": 0.974, "val_mae": 4600.0, "lr": 0.001}
+
+
+def line_of(columns, ascii, postfix):
+    options = {"bar_format": BAR, "n": 12, "total": 34, "elapsed": 3.0, "prefix": "epoch", "ascii": ascii}
+    return fitting(tqdm.tqdm).format_meter(ncols=columns, postfix=postfix, **options)
+
+
+@pytest.mark.parametrize("ascii", [True, False])
+def test_no_width_cuts_a_figure_and_all_that_have_room_are_there(ascii):
+    texts = ["loss=0.0431/1.5", "accuracy=0.985/0.974", "val_mae=4.6e+03", "lr=0.001"]
+    more = "..." if ascii else "…"
+    ends = [more, *(", ".join(texts[:n]) + f" {more}" for n in (1, 2, 3)), ", ".join(texts)]
+    drawn = set()
+    for columns in range(1, 141):
+        line = line_of(columns, ascii, written(FIGURES))
+        room = [end for end in ends if len("epoch 12/34 |......| 00:03<00:05, " + end) <= columns]
+        if room:
+            assert line.startswith("epoch 12/34 |") and line.endswith("| 00:03<00:05, " + room[-1])
+            assert len(line) == columns
+            drawn.add(room[-1])
+        elif columns >= len("epoch 12/34"):
+            assert line == "epoch 12/34"
+    assert drawn == set(ends)
+    assert line_of(None, ascii, written(FIGURES)).endswith(ends[-1])
+
+
+def test_a_bar_without_figures_is_as_wide_as_the_terminal():
+    line = line_of(50, True, None)
+    assert len(line) == 50 and line.endswith("| 00:03<00:05")
+
+
+def test_the_most_wanted_figures_stand_first():
+    figures = FIGURES | {"val_f1": 0.5}
+    assert [text.split("=")[0] for text in written(figures).split(", ")] == [
+        "loss",
+        "accuracy",
+        "val_mae",
+        "val_f1",
+        "lr",
+    ]
+    assert written(figures, "val_f1").startswith("loss=0.0431/1.5, val_f1=0.5, accuracy=")
+    assert written(figures, "val_accuracy") == written(figures, "accuracy") == written(figures, "val_loss")
+    assert written({"lr": 0.1, "val_loss": 1.0}) == "val_loss=1, lr=0.1"
+
+
+def test_the_monitored_figure_comes_before_others(monkeypatch):
+    terminal = in_terminal(monkeypatch, columns=70)
+    metrics = {"mae": lambda y_true, y_pred: 4600.0, "f1": lambda y_true, y_pred: 0.625}
+    fit(from_zero(), in_order(), 2, in_order(), metrics=metrics, patience=2, monitor="val_f1", mode="max")
+    for line in of("epoch", terminal)[1:]:
+        assert re.search(r"loss=[\d.]+/[\d.]+, val_f1=0.625 \.\.\.$", line), line
+
+
+IN_TERMINAL = """
+import sys, termios
+import numpy as np
+import minnet
+x, y = np.eye(4), np.array([0, 1, 2, 0])
+model = minnet.Sequential(minnet.Linear(4, 3, rng=0), minnet.SoftmaxCrossEntropy())
+metrics = {"mae": lambda y_true, y_pred: 4600.0, "top2": lambda y_true, y_pred: 0.997}
+def widen(history):
+    if len(sys.argv) > 1:
+        termios.tcsetwinsize(2, (24, int(sys.argv[1])))
+minnet.fit(model, minnet.SGD(model.parameters(), 0.1), [(x, y)], 3, [(x, y)], metrics=metrics, on_epoch_end=widen)
+"""
+
+
+def shown_by_a_terminal(columns, *arguments):
+    """The lines that a process draws in a terminal of so many columns."""
+    ours, its = os.openpty()
+    termios.tcsetwinsize(its, (24, columns))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-c", IN_TERMINAL, *arguments]
+    environment |= {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(minnet.__file__).parents[1])}
+    run = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
+    os.close(its)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # so Linux says that nobody writes any more
+        pass
+    os.close(ours)
+    assert run.wait() == 0, shown
+    return [line for line in shown.decode().replace("\n", "\r").split("\r") if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("columns", "arguments", "end"),
+    [
+        (40, (), r"\| \d\d:\d\d<\d\d:\d\d, …"),
+        (80, (), r"<\d\d:\d\d, loss=[\d.]+/[\d.]+, accuracy=[\d.]+/[\d.]+( …|, val_mae=4.6e\+03 …)"),
+        (120, (), r"accuracy=[\d.]+/[\d.]+, val_mae=4.6e\+03, val_top2=0.997, lr=0.1"),
+        (40, ("120",), r"accuracy=[\d.]+/[\d.]+, val_mae=4.6e\+03, val_top2=0.997, lr=0.1"),
+        (120, ("40",), r"\| \d\d:\d\d<\d\d:\d\d, …"),
+    ],
+)
+def test_a_terminal_shows_whole_figures_also_when_its_width_changes(columns, arguments, end):
+    *_, last = shown_by_a_terminal(columns, *arguments)
+    assert re.fullmatch(rf"epoch 3/3 \|.{{6,}}{end}", last.rstrip()), last
 
 
 def test_short_epochs_have_no_bar_for_their_batches(monkeypatch):
