@@ -1,4 +1,7 @@
-"""What a terminal or a notebook shows of a training: a bar for the epochs, and one for the batches of a long epoch."""
+"""What a terminal or a notebook shows of a training.
+
+A bar for the epochs, and one for the batches of a long epoch or of a long validation.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any, Self
 
 Figures = Callable[[], dict[str, float]]
 
-LONG = 2.0  # seconds that an epoch takes before its batches get a bar
+LONG = 2.0  # seconds that an epoch or a validation takes before its batches get a bar
 BRIEF = "{desc} {n_fmt}/{total_fmt}"
 BAR = BRIEF + " |{bar}| {elapsed}<{remaining}{postfix}"
 CELLS = 6  # of a bar at least; 80 columns then hold loss and accuracy beside it, in pairs, up to 1000 epochs
@@ -36,9 +39,11 @@ class Progress:
         while self.bars:
             self.bars.pop().close()
 
-    def walk(self, batches: Iterable[Any], of: Any, done: int, figures: Figures) -> Iterable[Any]:
+    def walk(
+        self, batches: Iterable[Any], of: Any, done: int = 0, figures: Figures = dict, what: str = "batch"
+    ) -> Iterable[Any]:
         """The batches, with a bar if they take long. of: what they come from.  done: how many of it are past."""
-        return self._walk(batches, of, done, figures) if self.shown else batches
+        return self._walk(batches, of, done, figures, what) if self.shown else batches
 
     def epoch(self, figures: dict[str, float]) -> None:
         """Show the figures of an epoch that is done."""
@@ -46,8 +51,8 @@ class Progress:
             self.bars[0].set_postfix_str(written(figures, self.monitored), refresh=False)
             self.bars[0].update()
 
-    def _walk(self, batches: Iterable[Any], of: Any, done: int, figures: Figures) -> Iterator[Any]:
-        bar = self._open("batch", len(of) if isinstance(of, Sized) else None, done, leave=False, delay=LONG)
+    def _walk(self, batches: Iterable[Any], of: Any, done: int, figures: Figures, what: str) -> Iterator[Any]:
+        bar = self._open(what, len(of) if isinstance(of, Sized) else None, done, leave=False, delay=LONG)
         for batch in batches:
             yield batch
             bar.set_postfix_str(written(figures(), self.monitored), refresh=False)

@@ -118,7 +118,7 @@ def _train(run: Run, bars: Progress) -> None:
         with without_warnings():
             _train_epoch(run, guard, bars, start)
             guard.after_update(f"epoch {at.epoch + 1}", at.last)
-            results = at.figures() | _validate(run)
+            results = at.figures() | _validate(run, bars)
         if run.stopping:
             run.stopping.see(results, run.model)
         at.next_epoch()
@@ -157,11 +157,12 @@ def _train_epoch(run: Run, guard: Guard, bars: Progress, start: float) -> None:
         raise ValueError("fit: expected train to have at least one batch, got none")
 
 
-def _validate(run: Run) -> dict[str, float]:
+def _validate(run: Run, bars: Progress) -> dict[str, float]:
     """The figures of the validation data, if there are any."""
     if run.validation is None:
         return {}
     data = run.validation if run.seen else checked("validation", run.validation)
+    data = bars.walk(data, run.validation, what="validation")
     measured = measure("fit", "validation", run.model, data, run.metrics)
     return {f"val_{name}": value for name, value in measured.items()}
 

@@ -307,6 +307,41 @@ def test_long_epochs_have_a_bar_for_their_batches_which_goes_when_they_end(monke
     assert open_bars() == 0
 
 
+def test_a_long_validation_has_a_bar_for_its_batches_which_goes_when_they_end(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    fit(classifier(), in_order(5), 2, in_order(2))
+    lines = of("validation", terminal)
+    assert [line.split(" |")[0] for line in lines] == [f"validation {done}/3" for done in (0, 1, 2, 3)] * 2
+    assert not any("loss" in line for line in lines)
+    # It stands where that of the training stood before, and the bar for the epochs comes after it.
+    bars = [line.split(" ")[0] for line in drawn(terminal) if line]
+    assert [name for i, name in enumerate(bars) if bars[i - 1 : i] != [name]] == [
+        "epoch",
+        "batch",
+        "validation",
+    ] * 2 + ["epoch"]
+    assert open_bars() == 0
+
+
+def test_a_short_validation_has_no_bar(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+    fit(classifier(), in_order(), 2, in_order())
+    assert of("validation", terminal) == []
+
+
+def test_validation_data_that_nobody_has_counted_are_counted_as_they_pass(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    fit(classifier(), in_order(), 1, NoLength())
+    assert [line.split(" |")[0] for line in of("validation", terminal)] == [f"validation {n}/?" for n in (0, 1, 2)]
+
+
+def test_an_error_within_a_validation_closes_its_bar(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    with pytest.raises(RuntimeError, match="no more"):
+        fit(classifier(Slow(RuntimeError("no more"), when=2)), in_order(5), 3, in_order(2))
+    assert of("validation", terminal)[-1].startswith("validation 1/3") and open_bars() == 0
+
+
 def test_a_bar_for_batches_shows_the_accuracy_so_far(monkeypatch):
     terminal = in_terminal(monkeypatch, long=0)
     fit(from_zero(), in_order(), 1)
