@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Self
 
@@ -50,6 +51,18 @@ class Progress:
         if self.shown:
             self.bars[0].set_postfix_str(written(figures, self.monitored), refresh=False)
             self.bars[0].update()
+
+    @contextmanager
+    def aside(self, callback: Any) -> Iterator[None]:
+        """What the callback prints here, if there is one, has lines of its own: the bars go, and come back below it."""
+        bars = list(self.bars) if callback else []
+        for bar in bars:
+            bar.clear()
+        try:
+            yield
+        finally:
+            for bar in bars:
+                bar.refresh()
 
     def _walk(self, batches: Iterable[Any], of: Any, done: int, figures: Figures, what: str) -> Iterator[Any]:
         bar = self._open(what, len(of) if isinstance(of, Sized) else None, done, leave=False, delay=LONG)

@@ -112,7 +112,8 @@ def _train(run: Run, bars: Progress) -> None:
     """All epochs that are still to come."""
     at, guard = run.position, Guard(run.model, run.optimizer)
     # It may be another callback now; the history has what it did to it the first time.
-    run.stopped = run.stopped and _says_stop(run, copy.deepcopy(run.history))
+    with bars.aside(run.on_epoch_end if run.stopped else None):
+        run.stopped = run.stopped and _says_stop(run, copy.deepcopy(run.history))
     while run.goes_on():
         start = time.perf_counter() - at.seconds
         with without_warnings():
@@ -125,7 +126,8 @@ def _train(run: Run, bars: Progress) -> None:
         run.seen = True
         run.history.record(**results, seconds=time.perf_counter() - start)
         bars.epoch(results | run.last_lr())
-        run.stopped = _says_stop(run, run.history)
+        with bars.aside(run.on_epoch_end):
+            run.stopped = _says_stop(run, run.history)
         if run.path:
             write_run(run, run.path)
 

@@ -245,6 +245,7 @@ x, y = np.eye(4), np.array([0, 1, 2, 0])
 model = minnet.Sequential(minnet.Linear(4, 3, rng=0), minnet.SoftmaxCrossEntropy())
 metrics = {"mae": lambda y_true, y_pred: 4600.0, "top2": lambda y_true, y_pred: 0.997}
 def widen(history):
+    print("said by", len(history["loss"]))
     if len(sys.argv) > 1:
         termios.tcsetwinsize(2, (24, int(sys.argv[1])))
 minnet.fit(model, minnet.SGD(model.parameters(), 0.1), [(x, y)], 3, [(x, y)], metrics=metrics, on_epoch_end=widen)
@@ -282,8 +283,10 @@ def shown_by_a_terminal(columns, *arguments):
     ],
 )
 def test_a_terminal_shows_whole_figures_also_when_its_width_changes(columns, arguments, end):
-    *_, last = shown_by_a_terminal(columns, *arguments)
+    lines = shown_by_a_terminal(columns, *arguments)
+    last = lines[-1]
     assert re.fullmatch(rf"epoch 3/3 \|.{{6,}}{end}", last.rstrip()), last
+    assert [line for line in lines if "said" in line] == ["said by 1", "said by 2", "said by 3"]
 
 
 def test_short_epochs_have_no_bar_for_their_batches(monkeypatch):
@@ -387,6 +390,39 @@ def test_a_callback_that_ends_the_training_ends_the_bar(monkeypatch):
     fit(classifier(), in_order(), 5, on_epoch_end=lambda history: len(history["loss"]) < 2)
     assert of("epoch", terminal)[-1].startswith("epoch 2/5") and terminal.getvalue().endswith("\n")
     assert open_bars() == 0
+
+
+def test_what_a_callback_prints_has_lines_of_its_own(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+
+    def say(history):
+        # All that is drawn on the line has been written over with spaces, and the line begins anew.
+        assert re.search(r"\r +\r$", terminal.getvalue())
+        print(f"epoch {len(history['loss'])} is done", file=terminal)
+
+    fit(classifier(), in_order(), 3, on_epoch_end=say)
+    shown = terminal.getvalue()
+    for i in (1, 2, 3):
+        assert f"\repoch {i} is done\n\repoch {i}/3 |" in shown
+    assert open_bars() == 0
+
+
+def test_a_callback_that_fails_leaves_the_bar_on_the_screen(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+
+    def fail(history):
+        raise RuntimeError("the callback")
+
+    with pytest.raises(RuntimeError, match="the callback"):
+        fit(classifier(), in_order(), 3, on_epoch_end=fail)
+    assert of("epoch", terminal)[-1].startswith("epoch 1/3") and terminal.getvalue().endswith("\n")
+    assert open_bars() == 0
+
+
+def test_bars_are_put_aside_for_nobody_where_there_is_no_callback(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+    fit(classifier(), in_order(), 3)
+    assert not re.search(r"\r +\r", terminal.getvalue())
 
 
 def test_a_run_that_is_taken_up_begins_at_its_epoch(tmp_path, monkeypatch):
