@@ -23,15 +23,17 @@ class Progress:
     """The bars of a training, as a context; silent where nobody wants or sees them.
 
     wanted: whether to show any.  epochs: how many there will be in all.  done: how many there have been.
-    monitored: the figure of the history that is watched for improvement.
+    monitored: the figure of the history that is watched for improvement.  last: the figures of the last epoch, if any.
     """
 
-    def __init__(self, wanted: bool, epochs: int, done: int, monitored: str = "loss") -> None:
+    def __init__(
+        self, wanted: bool, epochs: int, done: int, monitored: str = "loss", last: dict[str, float] | None = None
+    ) -> None:
         self.bars: list[Any] = []
         self.monitored = monitored
         self.shown = wanted and (in_notebook() or getattr(sys.stderr, "isatty", bool)())
         if self.shown:
-            self._open("epoch", epochs, done)
+            self._open("epoch", epochs, done, postfix=written(last or {}, monitored))
 
     def __enter__(self) -> Self:
         return self

@@ -102,7 +102,7 @@ def _carry_out(run: Run, progress: bool) -> None:
             resume(run)
             run.model.zero_grad()
             monitored = run.stopping.monitor if run.stopping else "loss"
-            with Progress(progress, run.epochs, run.position.epoch, monitored) as bars:
+            with Progress(progress, run.epochs, run.position.epoch, monitored, _last_figures(run)) as bars:
                 _train(run, bars)
         finally:
             surely(run.leave)
@@ -167,6 +167,13 @@ def _validate(run: Run, bars: Progress) -> dict[str, float]:
     data = bars.walk(data, run.validation, what="validation")
     measured = measure("fit", "validation", run.model, data, run.metrics)
     return {f"val_{name}": value for name, value in measured.items()}
+
+
+def _last_figures(run: Run) -> dict[str, float]:
+    """What the bar showed after the last epoch of a run that is taken up."""
+    if not run.position.epoch:
+        return {}
+    return {name: column[-1] for name, column in run.history.items() if column and name != "seconds"} | run.last_lr()
 
 
 def _place(run: Run) -> str:

@@ -433,6 +433,34 @@ def test_a_run_that_is_taken_up_begins_at_its_epoch(tmp_path, monkeypatch):
     assert [line.split(" |")[0] for line in of("epoch", terminal)] == [f"epoch {done}/4" for done in (2, 3, 4, 4)]
 
 
+def test_a_run_that_is_taken_up_shows_the_figures_of_its_last_epoch_from_the_start(tmp_path, monkeypatch):
+    terminal = in_terminal(monkeypatch, columns=120)
+
+    def figures(line):
+        return line.partition(", ")[2]
+
+    options = {"checkpoint": tmp_path / "run", "lr": lambda step: 0.5 / (1 + step)}
+    fit(classifier(), in_order(), 4, in_order(), **options)
+    last = of("epoch", terminal)[-1]
+    assert figures(last).startswith("loss=") and "lr=" in last
+    terminal.seek(0), terminal.truncate()
+    fit(classifier(), in_order(), 4, in_order(), **options)
+    lines = of("epoch", terminal)
+    assert lines and all(line.startswith("epoch 4/4") and figures(line) == figures(last) for line in lines)
+    terminal.seek(0), terminal.truncate()
+    fit(classifier(), in_order(), 5, in_order(), **options)
+    first, *_, later = of("epoch", terminal)
+    assert first.startswith("epoch 4/5") and figures(first) == figures(last)
+    assert later.startswith("epoch 5/5") and figures(later) != figures(last)
+
+
+def test_the_figures_of_another_training_are_not_shown(monkeypatch):
+    terminal = in_terminal(monkeypatch)
+    history = fit(classifier(), in_order(), 1, progress=False)
+    fit(classifier(), in_order(), 2, history=history)
+    assert "loss" not in of("epoch", terminal)[0]
+
+
 def test_an_epoch_that_is_taken_up_begins_at_its_batch(tmp_path, monkeypatch):
     terminal = in_terminal(monkeypatch, long=0)
     model = classifier(Slow(KeyboardInterrupt(), when=2))
