@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 from minnet import (
+    Conv2d,
+    Flatten,
     Layer,
     Linear,
     LogSoftmax,
     Loss,
+    MaxPool2d,
     MeanSquaredError,
     MulticlassHinge,
     Parameter,
@@ -279,6 +282,48 @@ def test_the_layer_with_the_wrong_backward_is_named(model, expected):
     found = wrong_gradient(model, *batch())
     assert (found is None) == (expected is None)
     assert expected is None or expected in found
+
+
+def kinked(*between):
+    return Sequential(Linear(3, 8, rng=0), ReLU(), *between, Linear(8, 2, rng=1), SoftmaxCrossEntropy())
+
+
+def pooled(relu):
+    return Sequential(
+        Conv2d(1, 2, 3, rng=0), relu, MaxPool2d(2), Flatten(), Linear(18, 2, rng=1), SoftmaxCrossEntropy()
+    )
+
+
+class ReluPassesAll(ReLU):
+    """A ReLU that forgets in backward where it was 0."""
+
+    def backward(self, dy):
+        return dy
+
+
+ON_KINKS = [  # model, x; with x = 0 every hidden unit is on the kink of its ReLU, and every window of a pooling tied
+    (kinked(), np.zeros((6, 3))),
+    (kinked(ReLU()), batch()[0]),
+    (pooled(ReLU()), np.zeros((6, 8, 8, 1))),
+    (pooled(ReLU()), np.random.default_rng(0).normal(size=(6, 8, 8, 1))),  # many a window of what ReLU gives is all 0
+]
+
+
+@pytest.mark.parametrize("model, x", ON_KINKS)
+def test_a_right_gradient_is_not_accused_where_the_slopes_of_two_sides_differ(model, x):
+    assert wrong_gradient(model, x.astype(np.float32), batch()[1]) is None
+
+
+@pytest.mark.parametrize(
+    "model, x, wrong",
+    [
+        (kinked(Passes(np.negative)), np.zeros((6, 3)), "layer 2, Passes(negative)"),
+        (kinked(ReLU(), Passes(np.negative)), batch()[0], "layer 3, Passes(negative)"),
+        (pooled(ReluPassesAll()), np.zeros((6, 8, 8, 1)), "layer 1, ReluPassesAll()"),
+    ],
+)
+def test_a_wrong_gradient_is_found_on_a_kink_too(model, x, wrong):
+    assert f"{wrong} hands back" in wrong_gradient(model, x.astype(np.float32), batch()[1])
 
 
 def test_of_two_wrong_layers_the_one_nearer_to_the_loss_is_named():
