@@ -31,6 +31,7 @@ LARGE = 10.0  # for activations, and for a layer to enlarge them by; where a mod
 LOST = 1e-3  # of a gradient on its way from the last layer to the first
 MISSED, MANY_DEAD = 1.5, 0.5  # times the loss of a guess; of the units of a layer
 TOO_LITTLE, RIGHT, TOO_MUCH = 1e-6, 1e-2, 0.3  # for a step to change a weight by, relative to its size
+ADVICE = "he_normal weights, normalize between the layers, or take fewer"  # against a gradient that vanishes
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,10 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
     model: called as model(x, y) for the loss, as in fit.  x, y: a batch, of some dozens of samples or more.
     lr: the learning rate of a plain gradient step, by which updates are reckoned.
 
-    It looks for: values that are not finite; inputs and activations that are too large; an initial loss above that of a
-    guess; units that are silent for every sample; gradients that vanish or explode; a learning rate that is far off;
-    and whether the model can learn up to 32 of the samples by heart. If it can't, its gradients are held against
-    differences of the loss.
+    It looks for: values that are not finite; samples that are all alike; inputs and activations that are too large; an
+    initial loss above that of a guess; units that are silent for every sample; gradients that vanish or explode; a
+    learning rate that is far off; and whether the model can learn up to 32 of the samples by heart. If it can't, its
+    gradients are held against differences of the loss; where these have a kink (ReLU at 0, tied maxima), beside it.
     Everything runs on copies, in training mode, from one random state: neither the model nor a generator changes, and
     the report is always the same.
     Returns a report that prints as a table. Raises TypeError and ValueError for arguments that don't fit.
@@ -122,8 +123,11 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
         if nonfinite:
             return Diagnosis(label(model), loss, chance, None, nonfinite, rows, [finding])
         dead = {row.name: row.dead for row in rows if row.dead is not None and row.dead > MANY_DEAD}
-        findings = [*_about_sizes(trial, loss, chance), *_about_dead_units(dead), *_about_gradients(trial.called, dead)]
-        findings += _about_updates(trial.called, lr, learned=loss < (chance[1] if chance else zero or 0.0) / 2)
+        alike = list(_about_sameness(x))
+        findings = [*alike, *_about_sizes(trial, loss, chance)]
+        if not alike:  # of which the rest would follow
+            findings += [*_about_dead_units(dead), *_about_gradients(trial.called, dead)]
+            findings += _about_updates(trial.called, lr, learned=loss < (chance[1] if chance else zero or 0.0) / 2)
         overfit, finding = _by_heart(model, x, y, zero, others=bool(findings))
     return Diagnosis(label(model), loss, chance, overfit, None, rows, findings + [finding] * bool(finding))
 
@@ -170,6 +174,16 @@ def _chance(called: list[Watch], y: Array, zero: float | None) -> tuple[str, flo
     return ("that of equal scores", zero) if zero else None
 
 
+def _about_sameness(x: Array) -> Iterator[str]:
+    """Samples that are all alike."""
+    if len(x) > 1 and (x == x[:1]).all():
+        values = f", all {x.flat[0]:g}" if x.size and (x == x.flat[0]).all() else ""
+        yield (
+            f"all {len(x)} samples of x are the same{values}: nothing tells them apart, so one answer for all is what "
+            "can be learned; look at how x is loaded and scaled"
+        )
+
+
 def _about_sizes(trial: Observation, loss: float, chance: tuple[str, float] | None) -> Iterator[str]:
     """Inputs and activations that are too large, and an initial loss that is."""
     causes = []
@@ -205,19 +219,22 @@ def _about_gradients(called: list[Watch], dead: dict[str, float]) -> Iterator[st
     reached = [watch for watch in called if is_real(watch.y) and is_real(watch.dy)]
     path = reached[next((i for i, watch in enumerate(reached) if watch.own), len(reached)) :]
     gains = [
-        (norm(watch.dx) / norm(watch.dy), watch.title) for watch in path[1:] if is_real(watch.dx) and watch.dy.any()
+        (norm(watch.dx) / norm(watch.dy), watch.title, is_real(watch.x) and not watch.x.any())
+        for watch in path[1:]
+        if is_real(watch.dx) and watch.dy.any()
     ]
     if not gains:
         return
     first, last = norm(path[0].dy), norm(path[-1].dy)
     sizes = f"its norm is {last:.2g} at {path[-1].title} and {first:.2g} at {path[0].title}"
-    gain, title = min(gains)
+    gain, title, idle = min(gains)
     if first < LOST * last and title not in dead:
+        activation = "" if any("ReLU(" in watch.title for watch in called) else "ReLU and "
         yield (
             f"the gradient vanishes on its way back: {sizes}; most is lost in {title}, which passes {gain:.2g} of it; "
-            "use ReLU and he_normal weights, normalize between the layers, or take fewer"
+            + ("it is given nothing but 0: start from random weights" if idle else f"use {activation}{ADVICE}")
         )
-    gain, title = max(gains)
+    gain, title, _ = max(gains)
     if first > last / LOST:
         yield (
             f"the gradient explodes on its way back: {sizes}; most is added in {title}, which passes {gain:.2g} times "

@@ -6,10 +6,12 @@ import pytest
 
 from minnet import (
     BinaryCrossEntropy,
+    Conv2d,
     Flatten,
     Layer,
     Linear,
     LogSoftmax,
+    MaxPool2d,
     MeanSquaredError,
     MulticlassHinge,
     Parameter,
@@ -358,6 +360,64 @@ def test_dead_units_are_found(share):
         assert found[1].endswith("its gradients fit the loss, so see above")
 
 
+def convnet(*between):
+    return Sequential(
+        Conv2d(1, 2, 3, rng=0), ReLU(), *between, MaxPool2d(2), Flatten(), Linear(18, 10, rng=1), SoftmaxCrossEntropy()
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "values"),
+    [
+        (network(), np.zeros((40, 64)), ", all 0"),
+        (network(), np.ones((40, 64)), ", all 1"),
+        (network(), np.tile(np.arange(64) / 64, (40, 1)), ""),
+        (convnet(), np.zeros((40, 8, 8, 1)), ", all 0"),
+    ],
+)
+def test_samples_that_are_all_alike_are_named_first_and_no_layer_is_accused(model, x, values):
+    first, by_heart = findings(model, x=x, y=digits(40)[1])
+    assert first == (
+        f"all 40 samples of x are the same{values}: nothing tells them apart, so one answer for all is what can be "
+        "learned; look at how x is loaded and scaled"
+    )
+    assert by_heart.startswith("the model can't learn 32 samples by heart")
+    assert by_heart.endswith("its gradients fit the loss, so see above")
+
+
+def test_samples_that_are_all_alike_hide_no_wrong_gradient():
+    first, by_heart = findings(network(Times(1.0, -1.0)), x=np.ones((40, 64)), y=digits(40)[1])
+    assert first.startswith("all 40 samples") and "layer 2, Times(1.0, -1.0) hands back" in by_heart
+
+
+def test_a_single_sample_is_like_no_other():
+    x, y = digits(1)
+    assert not any("samples of x" in finding for finding in findings(network(), x=x, y=y))
+
+
+def test_no_right_layer_is_accused_where_samples_contradict_each_other():
+    # Many a window of what the ReLU gives is all 0, so that its maximum is tied.
+    x, y = digits(10)
+    found = findings(convnet(), x=np.repeat(x[:2], 5, axis=0).reshape(10, 8, 8, 1), y=y)
+    assert "its gradients fit the loss" in found[-1]
+
+
+def test_weights_of_0_before_a_relu_are_found_and_no_relu_is_advised():
+    found = findings(with_weights(network(), "0.W", np.zeros_like))
+    assert found[0].startswith("the gradient vanishes on its way back")
+    assert found[0].endswith(
+        "layer 1, ReLU(), which passes 0 of it; it is given nothing but 0: start from random weights"
+    )
+
+
+def test_who_uses_relu_is_not_advised_to():
+    deep = [layer for i in range(8) for layer in (Linear(64, 64, rng=i), ReLU())]
+    for linear in deep[::2]:
+        linear.W.data *= 0.1
+    found = findings(Sequential(*deep, Linear(64, 10, rng=9), SoftmaxCrossEntropy()))
+    assert "the gradient vanishes" in found[0] and "; use he_normal weights, normalize" in found[0]
+
+
 def test_a_gradient_that_vanishes_is_found_with_the_layer_that_loses_most():
     found = findings(sigmoids(8))
     assert found[0].startswith("the gradient vanishes on its way back: its norm is 0.1")
@@ -477,7 +537,7 @@ def test_a_wrong_sign_in_a_backward_keeps_a_model_from_overfitting_and_is_found(
 def test_samples_that_contradict_each_other_cannot_be_learned_by_heart():
     x, y = digits(10)
     model = Sequential(Linear(64, 10, rng=0), SoftmaxCrossEntropy())
-    (only,) = findings(model, x=np.repeat(x[:1], 10, axis=0), y=y)
+    (only,) = findings(model, x=np.repeat(x[:2], 5, axis=0), y=y)
     assert only.endswith("its gradients fit the loss, so it may be too small; try more units")
     assert only.startswith("the model can't learn 10 samples by heart")
 
