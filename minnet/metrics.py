@@ -1,8 +1,9 @@
 """How good predictions are: metric(y_true, y_pred), as in scikit-learn.
 
 Of classes, y_pred is what a model gives: labels like those of y_true; scores or probabilities with one axis more, for
-the classes; or for two classes that axis of length 1, the probability of class 1, which is predicted above 0.5.
-Floats in the shape of y_true are refused, since they may be anything: pass `y_pred > 0.5`, say.
+the classes; or for two classes that axis of length 1, the probability of class 1, which is predicted above 0.5; y_true
+may have it then too. Other floats in the shape of y_true are refused, since they may be anything: of several questions,
+yes or no, `lambda y, p: accuracy(y > 0.5, p > 0.5)` is the accuracy that fit records.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """The share of predictions that are right, from 0 to 1.
 
     Shapes      y_true (...) integer labels   y_pred (...) labels, (..., C) scores, or (..., 1) probabilities of class 1
+                or beside the latter y_true (..., 1), also as 0.0 and 1.0
 
+    With what fit and predict give, it is the accuracy that fit records: for a BinaryCrossEntropy of one question too.
     Raises TypeError for labels that are not integers, ValueError for shapes that don't fit or no labels at all.
 
     >>> accuracy([2, 0, 1, 1], [2, 0, 1, 0])
     0.75
+    >>> accuracy([[0.0], [1.0]], [[0.2], [0.9]])
+    1.0
     """
     true, predicted, _ = _labels("accuracy", y_true, y_pred)
     return float((true == predicted).mean())
@@ -35,7 +40,7 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> float:
 
     Of equal scores the first is the highest, as in accuracy, which this is for k = 1; scikit-learn takes the last.
     Raises TypeError for labels or a k that are not integers; ValueError for shapes that don't fit, no labels, labels
-    outside of 0 … C − 1, or a k below 1.
+    outside of 0 … C − 1, or a k outside of 1 … C − 1: with k = C it would always be 1.
 
     >>> top_k_accuracy([2, 0], [[0.5, 0.2, 0.3], [0.1, 0.6, 0.3]], k=2)
     0.5
@@ -49,6 +54,8 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> float:
         raise ValueError(f"top_k_accuracy: expected y_pred of shape {_with_classes(true.shape)}, got {scores.shape}")
     if scores.dtype.kind not in "biuf":
         raise TypeError(f"top_k_accuracy: expected y_pred to hold scores, got {scores.dtype}")
+    if k >= (C := scores.shape[-1]):
+        raise ValueError(f"top_k_accuracy: expected k below the {C} classes of y_pred, got {k}; with all it is 1")
     y, scores = _flat("top_k_accuracy", "y_true", true), scores.reshape(-1, scores.shape[-1])
     if y.min() < 0 or y.max() >= scores.shape[1]:
         raise ValueError(f"top_k_accuracy: expected labels from 0 to {scores.shape[1] - 1}, got {y.min()} to {y.max()}")
@@ -175,12 +182,19 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 def _labels(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array, int]:
     """Both as flat integer labels, and how many classes y_pred has an axis for, or 0."""
     true, predicted, classes = np.asarray(y_true), np.asarray(y_pred), 0
+    advice = "; of labels in floats, pass y_true.astype(int)" * (true.dtype.kind == "f")
+    if true.shape == predicted.shape and predicted.dtype.kind == "f":
+        advice = f"; of probabilities, pass y_pred > 0.5: as a metric, lambda y, p: {metric}(y > 0.5, p > 0.5)"
+        if true.ndim > 1 and true.shape[-1] == 1:
+            true = true[..., 0]
     if predicted.ndim == true.ndim + 1 and predicted.size:
+        if predicted.shape[-1] == 1 and true.dtype.kind == "f" and ((true == 0) | (true == 1)).all():
+            true = true.astype(np.intp)
         predicted, classes = _decided(metric, predicted)
     if true.shape != predicted.shape:
         expected = f"{true.shape} or {_with_classes(true.shape)}"
         raise ValueError(f"{metric}: expected y_pred of shape {expected}, got {np.shape(y_pred)}")
-    return _flat(metric, "y_true", true), _flat(metric, "y_pred", predicted), classes
+    return _flat(metric, "y_true", true, advice), _flat(metric, "y_pred", predicted, advice), classes
 
 
 def _decided(metric: str, scores: Array) -> tuple[Array, int]:
@@ -197,11 +211,10 @@ def _decided(metric: str, scores: Array) -> tuple[Array, int]:
     return (scores[..., 0] > 0.5).astype(np.intp), 2
 
 
-def _flat(metric: str, name: str, labels: Array) -> Array:
+def _flat(metric: str, name: str, labels: Array, advice: str = "") -> Array:
     if not labels.size:
         raise ValueError(f"{metric}: expected at least one label, got none")
     if labels.dtype.kind not in "biu":
-        advice = "; of probabilities, pass y_pred > 0.5" if name == "y_pred" and labels.dtype.kind == "f" else ""
         raise TypeError(f"{metric}: expected {name} to hold integer labels, got {labels.dtype}{advice}")
     return labels.reshape(-1).astype(np.intp)
 
