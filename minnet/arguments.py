@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
+LINE = 80  # characters of a value in an error
+
+
+def described(value: Any) -> str:
+    """A value in a line of an error: an array by its shape, anything else as it is written, cut where that is long."""
+    if isinstance(value, Array):
+        return f"an array of shape {value.shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LINE else f"{text[:LINE]}..."
+
 
 def whole_number(owner: str, name: str, value: Any, least: int) -> int:
     """value as an int. Raises TypeError for another type, ValueError below least."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{owner}: expected {name} to be an int, got {value!r}")
+        raise TypeError(f"{owner}: expected {name} to be an int, got {described(value)}")
     if value < least:
         raise ValueError(f"{owner}: expected {name} to be at least {least}, got {value}")
     return int(value)
@@ -22,7 +32,7 @@ def whole_number(owner: str, name: str, value: Any, least: int) -> int:
 def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
     """value as a float. Raises TypeError for what is no number, ValueError for one that is not from 0 to below."""
     if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__") or np.ndim(value):
-        raise TypeError(f"{owner}: expected {name} to be a number, got {value!r}")
+        raise TypeError(f"{owner}: expected {name} to be a number, got {described(value)}")
     if not 0 <= value < below:
         limits = "at least 0 and finite" if below == math.inf else f"at least 0 and below {below:g}"
         raise ValueError(f"{owner}: expected {name} to be {limits}, got {value}")

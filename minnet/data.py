@@ -80,8 +80,10 @@ def one_hot(y: ArrayLike, classes: int | None = None) -> Array:
         raise TypeError(f"one_hot: expected y to hold integer labels, got {labels.dtype}")
     if classes is None and not labels.size:
         raise ValueError("one_hot: expected classes to be given for no labels, got neither")
-    C = max(0, int(labels.max())) + 1 if classes is None else whole_number("one_hot", "classes", classes, least=1)
-    if labels.size and not 0 <= labels.min() <= labels.max() < C:
+    if labels.size and labels.min() < 0:
+        raise ValueError(f"one_hot: expected labels of at least 0, got {labels.min()}")
+    C = int(labels.max()) + 1 if classes is None else whole_number("one_hot", "classes", classes, least=1)
+    if labels.size and labels.max() >= C:
         raise ValueError(f"one_hot: expected labels from 0 to {C - 1}, got {labels.min()} to {labels.max()}")
     result = np.zeros((labels.size, C), np.float32)
     result[np.arange(labels.size), labels.reshape(-1).astype(np.intp)] = 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from .arguments import number
+from .arguments import described, number
 from .layer import Layer, label
 from .observation import (
     STEPS,
@@ -106,7 +106,7 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
     Returns a report that prints as a table. Raises TypeError and ValueError for arguments that don't fit.
     """
     if not isinstance(model, Layer):
-        raise TypeError(f"diagnose: expected model to be a Layer, got {model!r}")
+        raise TypeError(f"diagnose: expected model to be a Layer, got {described(model)}")
     x, y, lr = np.array(x), np.array(y), number("diagnose", "lr", lr)
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise ValueError(

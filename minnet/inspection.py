@@ -11,6 +11,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import DTypeLike
 
+from .arguments import described
 from .layer import Layer, label
 
 
@@ -70,7 +71,7 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
 
     input_shape: of one sample, without the batch axis.
     dtype: of the sample; without one float32, or where the model refuses that, integers.
-    Raises what the model raises where it can't take such a sample.
+    Raises TypeError for other arguments, and what the model raises where it can't take such a sample.
 
     >>> from minnet import Linear, ReLU, Sequential, SoftmaxCrossEntropy, summary
     >>> summary(Sequential(Linear(64, 32), ReLU(), Linear(32, 10), SoftmaxCrossEntropy()), (64,))
@@ -82,8 +83,13 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
       3: SoftmaxCrossEntropy()  (N, 10)                0     40
     total                                          2,410    336
     """
+    if not isinstance(model, Layer):
+        raise TypeError(f"summary: expected model to be a Layer, got {described(model)}")
     if not isinstance(input_shape, tuple):
-        raise TypeError(f"summary: expected input_shape to be a tuple, without the batch axis, got {input_shape!r}")
+        advice = "; pass x.shape[1:]" if isinstance(input_shape, Array) else ""
+        raise TypeError(
+            f"summary: expected input_shape to be a tuple, without the batch axis, got {described(input_shape)}{advice}"
+        )
     if dtype is None:
         try:
             return summary(model, input_shape, np.float32)

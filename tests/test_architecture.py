@@ -41,7 +41,7 @@ ARROWS = {
     "diagnosis": {"arguments", "layer", "observation"},
     "divergence": {"layer", "observation", "optimizer"},
     "observation": {"layer", "random"},
-    "inspection": {"layer"},
+    "inspection": {"arguments", "layer"},
     "check": {"layer", "differences", "trial"},
     "trial": {"layer"},
     "checkpoint": {"archive", "layer"},
@@ -70,7 +70,7 @@ ARROWS = {
     "layer": {"arguments"},
     "initializers": {"random"},
     "numerics": set(),
-    "random": set(),
+    "random": {"arguments"},
     "arguments": set(),
 }
 FACADES = {"__init__", "layers/__init__"}  # names and no logic

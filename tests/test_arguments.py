@@ -6,7 +6,36 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from minnet.arguments import number, real_array, whole_number
+import minnet
+from minnet.arguments import described, number, real_array, whole_number
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3, "3"),
+        ("a", "'a'"),
+        (None, "None"),
+        (np.ones((1797, 64)), "an array of shape (1797, 64)"),
+        (np.float32(0.5), "np.float32(0.5)"),
+        ("x" * 100, "'" + "x" * 79 + "..."),
+        (["a\nb", 1], r"['a\nb', 1]"),
+    ],
+)
+def test_a_value_is_described_in_a_line(value, text):
+    assert described(value) == text
+
+
+def test_a_large_model_is_described_in_a_line():
+    text = described(minnet.Sequential(*[minnet.Linear(3, 3) for _ in range(9)]))
+    assert text.startswith("Sequential( 0: Linear(3, 3) 1: Linear(3, 3) ") and len(text) <= 83 and "\n" not in text
+
+
+def test_errors_name_arrays_by_their_shape():
+    with pytest.raises(TypeError, match=r"got an array of shape \(5, 2\)$"):
+        whole_number("me", "size", np.ones((5, 2)), least=0)
+    with pytest.raises(TypeError, match=r"got an array of shape \(5, 2\)$"):
+        number("me", "rate", np.ones((5, 2)))
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])

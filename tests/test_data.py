@@ -438,8 +438,9 @@ def test_one_hot_of_no_labels_has_no_rows():
     ("y", "classes", "error", "text"),
     [
         ([0, 3], 3, ValueError, "from 0 to 2, got 0 to 3"),
-        ([-1, 1], None, ValueError, "from 0 to 1, got -1 to 1"),
-        ([-1], None, ValueError, "got -1 to -1"),
+        ([-1, 1], None, ValueError, "labels of at least 0, got -1$"),
+        ([-1], None, ValueError, "labels of at least 0, got -1$"),
+        ([5, -2], 3, ValueError, "labels of at least 0, got -2$"),
         ([], None, ValueError, "expected classes"),
         ([0.0, 1.0], None, TypeError, "float64"),
         ([True, False], None, TypeError, "bool"),

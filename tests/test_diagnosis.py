@@ -629,6 +629,7 @@ def test_token_ids_and_lists_are_taken_as_they_are():
 
 BAD_ARGUMENTS = [
     ({"model": "model"}, TypeError, "diagnose: expected model to be a Layer, got 'model'"),
+    ({"model": np.ones((50, 64))}, TypeError, r"expected model to be a Layer, got an array of shape \(50, 64\)$"),
     ({"x": np.ones((5, 64))}, ValueError, r"one row for each of some samples, got shapes \(5, 64\) and \(64,\)"),
     ({"x": np.ones((0, 64)), "y": np.ones(0, int)}, ValueError, "one row for each"),
     ({"x": 3.0}, ValueError, "one row for each"),

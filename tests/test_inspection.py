@@ -217,6 +217,24 @@ def test_a_single_number_is_a_sample_too():
     assert table(summary(ReLU(), ())) == [("", (), 0, 4)]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            (small(), np.zeros((1797, 64))),
+            r"input_shape to be a tuple, .*, got an array of shape \(1797, 64\); pass x.shape\[1:\]$",
+        ),
+        ((small(), 64), "input_shape to be a tuple, without the batch axis, got 64$"),
+        (((64,), small()), r"model to be a Layer, got \(64,\)$"),
+        ((np.zeros((1797, 64)), small()), r"model to be a Layer, got an array of shape \(1797, 64\)$"),
+    ],
+)
+def test_wrong_and_swapped_arguments_are_named_in_a_line(arguments, text):
+    with pytest.raises(TypeError, match=f"^summary: expected {text}") as caught:
+        summary(*arguments)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("shape", [(5,), (3, 5)])
 def test_a_sample_that_does_not_fit_is_the_error_of_the_model(shape):
     with pytest.raises(ValueError, match=r"layer 0, Linear\(4, 3\).*expected x of shape \(\.\.\., 4\)"):

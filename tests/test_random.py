@@ -60,21 +60,28 @@ def test_an_rng_of_ones_own_leaves_the_package_generator_alone():
 @pytest.mark.parametrize("bad", [1.0, "1", True, None, [1]])
 def test_a_seed_that_is_no_int_is_a_type_error(bad):
     before = generator().bit_generator.state
-    with pytest.raises(TypeError, match="expected a seed"):
+    with pytest.raises(TypeError, match=r"^seed: expected a seed \(an int\), got "):
         seed(bad)
+    assert generator().bit_generator.state == before
+
+
+def test_a_generator_is_no_seed_and_where_it_belongs_is_said():
+    before = generator().bit_generator.state
+    with pytest.raises(TypeError, match=r"^seed: expected a seed \(an int\), got a Generator; pass that as rng= to "):
+        seed(np.random.default_rng(3))
     assert generator().bit_generator.state == before
 
 
 @pytest.mark.parametrize("bad", [1.5, "1", False, [1], np.random.PCG64(0)])
 def test_an_rng_of_another_kind_is_a_type_error(bad):
-    with pytest.raises(TypeError, match="expected a seed"):
+    with pytest.raises(TypeError, match=r"^rng: expected a seed \(an int\) or a numpy.random.Generator, got "):
         generator(bad)
 
 
 def test_a_negative_seed_is_a_value_error():
-    with pytest.raises(ValueError, match="at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"^seed: expected a seed of at least 0, got -1"):
         seed(-1)
-    with pytest.raises(ValueError, match="at least 0, got -2"):
+    with pytest.raises(ValueError, match=r"^rng: expected a seed of at least 0, got -2"):
         generator(-2)
 
 
