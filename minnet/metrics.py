@@ -69,7 +69,7 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> float:
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """How often each label was taken for each: entry (i, j) counts labels i that were predicted as j.
 
-    Shapes      y_true (...) integer labels   y_pred (...) labels, (..., C) scores, or (..., 1) probabilities of class 1
+    Shapes      y_true, y_pred as in accuracy: labels, or scores or probabilities as predictions
                 result (C, C), without given C up to the largest label that occurs
 
     Raises TypeError for labels that are not integers, ValueError for shapes that don't fit, negative or no labels.
@@ -105,7 +105,7 @@ class ClassificationReport(dict[str, Any]):
 def classification_report(y_true: ArrayLike, y_pred: ArrayLike) -> ClassificationReport:
     """How well each class is found, and how much of what is taken for it is right.
 
-    Shapes      y_true (...) integer labels   y_pred (...) labels, (..., C) scores, or (..., 1) probabilities of class 1
+    Shapes      y_true, y_pred as in accuracy: labels, or scores or probabilities as predictions
 
     For each label that occurs in either, by its name ("0"), a dict of
         precision   the share of its predictions that are right
