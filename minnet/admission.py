@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from .arguments import plain_array
+from .arguments import described, plain_array
 from .data import Batches
 from .layer import Layer, label
 from .layers.containers import Sequential
@@ -26,7 +26,7 @@ DIRECTIONS = {"loss": "min", "val_loss": "min", "accuracy": "max", "val_accuracy
 def check_model(owner: str, model: Any, is_loss: bool = True) -> None:
     """That it is a layer, and ends in a loss where it must."""
     if not isinstance(model, Layer):
-        raise TypeError(f"{owner}: expected model to be a Layer, got {model!r}")
+        raise TypeError(f"{owner}: expected model to be a Layer, got {described(model)}")
     if is_loss and isinstance(model, Sequential) and not model.is_loss:
         raise ValueError(
             f"{owner}: expected a model that ends in a loss, got {label(model[-1]) if model else None} at the end; "
@@ -37,12 +37,12 @@ def check_model(owner: str, model: Any, is_loss: bool = True) -> None:
 def check_optimizer(model: Layer, optimizer: Any) -> None:
     """That it is one of this model's parameters, and can be told to step."""
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit: expected optimizer to be an Optimizer, got {optimizer!r}")
+        raise TypeError(f"fit: expected optimizer to be an Optimizer, got {described(optimizer)}")
     if inspect.signature(optimizer.step).parameters:
         raise TypeError(
             f"fit: expected an optimizer whose step takes nothing, got {optimizer.name}; call its step yourself"
         )
-    optimizer.gradient_is_finite()  # which finds parameters that are not what they were when it was made
+    optimizer.gather()
     own = {id(parameter) for parameter in model.parameters()}
     if not own.issuperset(id(parameter) for parameter in optimizer.parameters):
         raise ValueError(
@@ -135,7 +135,7 @@ def check_finite(name: str, values: Any) -> None:
 def check_metrics(owner: str, metrics: Any) -> None:
     """That metrics are functions by name."""
     if not isinstance(metrics, Mapping):
-        raise TypeError(f"{owner}: expected metrics to be a dict of functions by name, got {metrics!r}")
+        raise TypeError(f"{owner}: expected metrics to be a dict of functions by name, got {described(metrics)}")
     for name, metric in metrics.items():
         if not isinstance(name, str) or not callable(metric):
             raise TypeError(f"{owner}: expected metrics to be a dict of functions by name, got {name!r}: {metric!r}")

@@ -29,6 +29,12 @@ def whole_number(owner: str, name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def at_least_one(owner: str, **values: Any) -> None:
+    """That each of them is an int of at least 1: at_least_one("Conv2d", in_channels=3)."""
+    for name, value in values.items():
+        whole_number(owner, name, value, least=1)
+
+
 def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
     """value as a float. Raises TypeError for what is no number, ValueError for one that is not from 0 to below."""
     if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__") or np.ndim(value):
@@ -37,6 +43,13 @@ def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
         limits = "at least 0 and finite" if below == math.inf else f"at least 0 and below {below:g}"
         raise ValueError(f"{owner}: expected {name} to be {limits}, got {value}")
     return float(value)
+
+
+def flag(owner: str, name: str, value: Any) -> bool:
+    """value as a bool. Raises TypeError for anything else: `Linear(64, 10, "relu")` asks for something else."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{owner}: expected {name} to be True or False, got {described(value)}")
+    return bool(value)
 
 
 def plain_array(owner: str, name: str, data: Any) -> Array:

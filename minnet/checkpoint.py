@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from .archive import CheckpointError, file_path, read, write
+from .arguments import described
 from .layer import Layer
 
 OF_TRAINING = ("optimizer/", "best/")  # what the names of arrays begin with that are not the model's
@@ -19,7 +20,7 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
     Raises TypeError for what is no model or no path; FileNotFoundError for a folder that is not there.
     """
     if not isinstance(model, Layer):
-        raise TypeError(f"save: expected model to be a Layer, got {model!r}")
+        raise TypeError(f"save: expected model to be a Layer, got {described(model)}")
     write(file_path("save", path), model.state_dict())
 
 
@@ -32,7 +33,7 @@ def load(model: Layer, path: str | os.PathLike[str]) -> None:
     is no model or no path. The model is then as it was.
     """
     if not isinstance(model, Layer):
-        raise TypeError(f"load: expected model to be a Layer, got {model!r}")
+        raise TypeError(f"load: expected model to be a Layer, got {described(model)}")
     arrays, notes = read(file_path("load", path))
     if notes is not None:
         arrays = {name: array for name, array in arrays.items() if not name.startswith(OF_TRAINING)}

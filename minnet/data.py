@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import number, plain_array, real_array, whole_number
+from .arguments import flag, number, plain_array, real_array, whole_number
 from .random import Rng, generator
 
 CHUNK_BYTES = 2**25
@@ -173,7 +173,7 @@ class Batches:
             raise TypeError(f"Batches: expected transform to be a function (x, rng) -> x, got {transform!r}")
         self.transform = transform
         self.batch_size = whole_number("Batches", "batch_size", batch_size, least=1)
-        self.shuffle, self.rng = shuffle, generator(rng)
+        self.shuffle, self.rng = flag("Batches", "shuffle", shuffle), generator(rng)
         self.dtype = None if dtype is None else np.dtype(dtype)
 
     def __len__(self) -> int:

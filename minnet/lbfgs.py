@@ -68,7 +68,7 @@ class LBFGS(Optimizer):
         Raises TypeError without a closure that returns a float, FloatingPointError where f isn't finite at first.
         """
         lr = _positive(self.lr(self.steps)) if callable(self.lr) else self.lr
-        self._gather()
+        self.gather()
         at = _Point(0.0, self._w.copy(), self._g, math.inf, math.nan)
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -93,7 +93,7 @@ class LBFGS(Optimizer):
         f = closure()
         if not isinstance(f, (float, np.floating)):
             raise TypeError(f"LBFGS: expected the closure to return the loss, a float, got {type(f).__name__}")
-        self._gather()
+        self.gather()
         if self.weight_decay:
             f += self.weight_decay / 2 * sum(float(np.vdot(w_p, w_p)) for p_, w_p, _ in self._views if p_.decay)
             self.decay(self._w, self._g, 1.0)

@@ -65,7 +65,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Apply the gradients that have been added up since the last step, and set them to zero."""
-        self._gather()
+        self.gather()
         w, g = self._w, self._g
         lr = self.lr_at(self.steps)
         if self.clip_norm < math.inf and (norm := _norm(g)) > self.clip_norm:
@@ -89,7 +89,7 @@ class Optimizer:
 
     def gradient_is_finite(self) -> bool:
         """Whether all entries of the gradient are; mostly told by their squares, which one product adds up."""
-        self._gather()
+        self.gather()
         try:
             square = float(self._g.dot(self._g))
         except FloatingPointError:  # where NumPy was told to raise one
@@ -104,7 +104,7 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set all gradients to zero; a step does so too."""
-        self._gather()
+        self.gather()
         self._g.fill(0)
 
     def add_moments(self, *names: str) -> None:
@@ -137,7 +137,7 @@ class Optimizer:
         for p in self.parameters:
             start, end = end, end + p.data.size
             self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
-        self._gather()
+        self.gather()
 
     # A view is copied as an array of its own: a copy makes its vectors anew.
     def __getstate__(self) -> dict[str, Any]:
@@ -147,8 +147,11 @@ class Optimizer:
         vars(self).update(state)
         self._move_in()
 
-    def _gather(self) -> None:
-        """Bring home what was assigned to a parameter from outside."""
+    def gather(self) -> None:
+        """Bring home what was assigned to a parameter from outside.
+
+        Raises ValueError for one whose shape or dtype is not what it was when this was made.
+        """
         for p, w, g in self._views:
             if p.data is not w or p.grad is not g:
                 if {p.data.shape, p.grad.shape} != {w.shape} or {p.data.dtype, p.grad.dtype} != {w.dtype}:

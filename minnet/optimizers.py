@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy import ndarray as Array
 
-from .arguments import number
+from .arguments import flag, number
 from .optimizer import ClipNorm, LearningRate, Optimizer, Parameters
 
 
@@ -32,7 +32,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm)
         self.momentum = number(self.name, "momentum", momentum, below=1.0)
-        self.nesterov = nesterov
+        self.nesterov = flag("SGD", "nesterov", nesterov)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov needs a momentum above 0")
         if momentum:

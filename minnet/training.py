@@ -23,7 +23,7 @@ from .admission import (
     direction,
 )
 from .archive import file_path
-from .arguments import whole_number
+from .arguments import flag, whole_number
 from .divergence import Guard, without_warnings
 from .evaluation import in_mode, loss_of, measure, surely
 from .history import History
@@ -73,7 +73,8 @@ def fit(
     on_epoch_end keeps for itself is not in the file. Data that draw while they are walked need a generator of their
     own. The file of another model, optimizer, schedule, size of data or set of metrics is refused; the values of the
     data, and the seed, are not compared.
-    progress: False to show no bars; they show figures of training and validation in pairs, loss=0.43/0.52.
+    progress: False to show no bars; they show figures of training and validation in pairs, loss=0.43/0.52, as many as
+    there is room for.
     history: what to append to, so that it's there after an interruption too; a new History by default.
 
     Returns the history. All layers train, whatever mode they were in; each is put back into that mode afterwards, and
@@ -91,7 +92,7 @@ def fit(
     path, every = _checkpoint(checkpoint, checkpoint_every)
     seen = _check_data(train, validation, metrics)
     run = Run(model, optimizer, train, epochs, validation, metrics, stopping, on_epoch_end, path, every, history, seen)
-    _carry_out(run, progress)
+    _carry_out(run, flag("fit", "progress", progress))
     return history
 
 

@@ -44,7 +44,7 @@ ARROWS = {
     "inspection": {"arguments", "layer"},
     "check": {"layer", "differences", "trial"},
     "trial": {"layer"},
-    "checkpoint": {"archive", "layer"},
+    "checkpoint": {"archive", "arguments", "layer"},
     "differences": set(),
     "classification": {"arguments", "layer", "losses", "numerics"},
     "losses": {"arguments", "layer", "numerics"},

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import whole_number
+from ..arguments import flag, whole_number
 from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import as_rows, column_sum, ones
@@ -38,7 +38,7 @@ class MultiHeadAttention(Layer):
         if features % whole_number("MultiHeadAttention", "heads", heads, least=1):
             raise ValueError(f"MultiHeadAttention: expected heads to divide the {features} features, got {heads}")
         rng, square = generator(rng), (features, features)
-        self.heads, self.causal = heads, causal
+        self.heads, self.causal = heads, flag("MultiHeadAttention", "causal", causal)
         self.W_qkv = Parameter(np.hstack([glorot_uniform(square, rng) for _ in range(3)]))
         self.b_qkv = Parameter(zeros((3 * features,)), decay=False)
         self.W_o = Parameter(glorot_uniform(square, rng))

@@ -11,12 +11,12 @@ import math
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import whole_number
+from ..arguments import at_least_one, flag
 from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import column_sum
 from ..random import Rng, generator
-from .windows import Sizes, Strips, columns, expect_places, expect_rank, pad, sizes
+from .windows import Sizes, Strips, columns, expect_axes, expect_places, pad, sizes
 
 # What a fold adds to the time of the unfolding and the products, as a factor.
 FOLD = 1.4
@@ -121,7 +121,7 @@ class _Convolution(Layer):
         rng: Rng = None,
     ) -> None:
         name = type(self).__name__
-        groups = whole_number(name, "groups", groups, least=1)
+        at_least_one(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{name}: expected groups to divide {in_channels} and {out_channels} channels, got {groups}"
@@ -131,7 +131,7 @@ class _Convolution(Layer):
         self.dilation = sizes(name, "dilation", dilation, self.positions, least=1)
         self.before, self.after = self._margins(padding)
         self.strips = Strips(self.kernel, self.stride, self.dilation, self.before, self.after, groups)
-        self.in_channels, self.bias = in_channels, bias
+        self.in_channels, self.bias = in_channels, flag(name, "bias", bias)
         shape = (*self.kernel, in_channels // groups, out_channels)
         self.W = Parameter(glorot_uniform(shape, generator(rng)))
         if bias:
@@ -139,8 +139,8 @@ class _Convolution(Layer):
 
     def forward(self, x: Array) -> Array:
         W = self.W.data
-        x = real_input(self, x, self.in_channels, W.dtype)
-        expect_rank(self, x, self.axes)
+        x = real_input(self, x, dtype=W.dtype)
+        expect_axes(self, x, self.axes, self.in_channels)
         expect_places(self, x, self.strips.places(x.shape[1:-1]))
         self.cache = x
         y = correlate(x, W, self.strips)
@@ -239,19 +239,20 @@ class ConvTranspose2d(Layer):
         *,
         rng: Rng = None,
     ) -> None:
+        at_least_one("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels)
         self.kernel = sizes("ConvTranspose2d", "kernel_size", kernel_size, 2, least=1)
         self.stride = sizes("ConvTranspose2d", "stride", stride, 2, least=1)
         self.padding = sizes("ConvTranspose2d", "padding", padding, 2, least=0)
         self.strips = Strips(self.kernel, self.stride, (1, 1), self.padding, self.padding)
-        self.bias = bias
+        self.bias = flag("ConvTranspose2d", "bias", bias)
         self.W = Parameter(glorot_uniform((*self.kernel, in_channels, out_channels), generator(rng)))
         if bias:
             self.b = Parameter(zeros((out_channels,)), decay=False)
 
     def forward(self, x: Array) -> Array:
         W = self.W.data
-        x = real_input(self, x, W.shape[2], W.dtype)
-        expect_rank(self, x, "h, w")
+        x = real_input(self, x, dtype=W.dtype)
+        expect_axes(self, x, "h, w", W.shape[2])
         places = [s * (n - 1) + k - 2 * p for s, n, k, p in zip(self.stride, x.shape[1:3], self.kernel, self.padding)]
         expect_places(self, x, [*places, *x.shape[1:3]])
         self.cache = x

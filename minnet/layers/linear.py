@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import whole_number
+from ..arguments import at_least_one, flag
 from ..initializers import glorot_uniform, normal, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import add_to_rows, as_rows, column_sum
@@ -28,7 +28,7 @@ class Linear(Layer):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None) -> None:
         self.W = Parameter(glorot_uniform((in_features, out_features), generator(rng)))
-        self.bias = bias
+        self.bias = flag("Linear", "bias", bias)
         if bias:
             self.b = Parameter(zeros((out_features,)), decay=False)
 
@@ -62,8 +62,7 @@ class Embedding(Layer):
     """
 
     def __init__(self, num_embeddings: int, features: int, *, rng: Rng = None) -> None:
-        whole_number("Embedding", "num_embeddings", num_embeddings, least=1)
-        whole_number("Embedding", "features", features, least=1)
+        at_least_one("Embedding", num_embeddings=num_embeddings, features=features)
         self.W = Parameter(normal(0.02)((num_embeddings, features), generator(rng)))
 
     def forward(self, ids: Array) -> Array:
@@ -100,8 +99,7 @@ class PositionalEmbedding(Layer):
     """
 
     def __init__(self, length: int, features: int, *, rng: Rng = None) -> None:
-        whole_number("PositionalEmbedding", "length", length, least=1)
-        whole_number("PositionalEmbedding", "features", features, least=1)
+        at_least_one("PositionalEmbedding", length=length, features=features)
         self.W = Parameter(normal(0.02)((length, features), generator(rng)))
 
     def forward(self, x: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..layer import Layer, real_input
-from .windows import Sizes, count, expect_places, expect_rank, pad, runs, sizes
+from .windows import Sizes, count, expect_axes, expect_places, pad, runs, sizes
 
 
 def copied(view: Array) -> Array:
@@ -33,7 +33,7 @@ class _Pool2d(Layer):
 
     def padded(self, x: Array) -> Array:
         x = real_input(self, x)
-        expect_rank(self, x, "h, w")
+        expect_axes(self, x, "h, w")
         padded = np.ascontiguousarray(pad(x, self.padding, self.padding, self.margin))
         expect_places(self, x, count(padded.shape[1:3], self.kernel, self.stride, (1, 1)))
         return padded

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import at_least_one
 from ..initializers import glorot_uniform, orthogonal, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import as_rows, column_sum, transposed
@@ -21,6 +22,7 @@ class _Recurrent(Layer):
     gates = 1
 
     def __init__(self, in_features: int, hidden_features: int, *, rng: Rng = None) -> None:
+        at_least_one(type(self).__name__, in_features=in_features, hidden_features=hidden_features)
         rng, H = generator(rng), hidden_features
         self.W = Parameter(np.hstack([glorot_uniform((in_features, H), rng) for _ in range(self.gates)]))
         self.U = Parameter(np.hstack([orthogonal((H, H), rng) for _ in range(self.gates)]))
@@ -30,8 +32,8 @@ class _Recurrent(Layer):
     def steps(self, x: Array) -> Array:
         """x with time in front, and a 1 after its features, which b is multiplied by: (T, N, D + 1)."""
         D = len(self.W.data)
-        x = real_input(self, x, D, self.W.data.dtype)
-        if x.ndim != 3 or not x.shape[1]:
+        x = real_input(self, x, dtype=self.W.data.dtype)
+        if x.ndim != 3 or x.shape[2] != D or not x.shape[1]:
             raise ValueError(f"{self!r}: expected x of shape (N, T, {D}), got {x.shape}")
         steps = np.empty((x.shape[1], len(x), D + 1), x.dtype)
         steps[..., :D], steps[..., D] = x.swapaxes(0, 1), 1

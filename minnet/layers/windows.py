@@ -224,10 +224,12 @@ class Strips(Sliding):
             y[...] = apart(rows @ T, self.t).reshape(y.shape)
 
 
-def expect_rank(layer: Layer, x: Array, positions: str) -> None:
-    """ValueError in the name of the layer if x has other axes than (N, positions, C)."""
-    if x.ndim != 2 + len(positions.split(",")):
-        raise ValueError(f"{layer!r}: expected x of shape (N, {positions}, C), got {x.shape}")
+def expect_axes(layer: Layer, x: Array, positions: str, channels: int | None = None) -> None:
+    """ValueError in the name of the layer if x has other axes than (N, positions, C), or not so many channels."""
+    rank = 2 + len(positions.split(","))
+    if x.ndim != rank or (channels is not None and x.shape[-1] != channels):
+        advice = "; x[..., None] has one channel" if channels == 1 and x.ndim == rank - 1 else ""
+        raise ValueError(f"{layer!r}: expected x of shape (N, {positions}, {channels or 'C'}), got {x.shape}{advice}")
 
 
 def expect_places(layer: Layer, x: Array, places: Iterable[int]) -> None:

@@ -577,7 +577,7 @@ def test_another_number_of_channels_is_refused_by_the_layer(layer):
     for shape in [(1, 5, 5, 3), (1, 2, 5, 5), (5, 5)]:
         with pytest.raises(ValueError) as caught:
             layer(np.zeros(shape))
-        assert str(caught.value).startswith(f"{layer!r}: expected x of shape (..., 2), got {shape}")
+        assert str(caught.value).startswith(f"{layer!r}: expected x of shape (N, h, w, 2), got {shape}")
 
 
 @pytest.mark.parametrize(

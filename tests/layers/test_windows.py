@@ -9,8 +9,8 @@ from minnet.layers.windows import (
     columns,
     copies,
     count,
+    expect_axes,
     expect_places,
-    expect_rank,
     pad,
     runs,
     sizes,
@@ -343,10 +343,14 @@ def test_samples_come_in_blocks_of_a_limited_size_and_none_is_left_out(monkeypat
 
 def test_another_rank_is_an_error_that_names_the_layer_and_the_axes():
     with pytest.raises(ValueError, match=r"^Conv2d\(1, 1, 3\): expected x of shape \(N, h, w, C\), got \(3, 3, 1\)$"):
-        expect_rank(Conv2d(1, 1, 3), numbered(3, 3, 1), "h, w")
+        expect_axes(Conv2d(1, 1, 3), numbered(3, 3, 1), "h, w")
+    with pytest.raises(
+        ValueError, match=r"^Conv2d\(2, 1, 3\): expected x of shape \(N, h, w, 2\), got \(1, 3, 3, 1\)$"
+    ):
+        expect_axes(Conv2d(2, 1, 3), numbered(1, 3, 3, 1), "h, w", 2)
     with pytest.raises(ValueError, match=r"^Conv1d\(1, 1, 3\): expected x of shape \(N, T, C\), got \(1, 3, 3, 1\)$"):
-        expect_rank(Conv1d(1, 1, 3), numbered(1, 3, 3, 1), "T")
-    expect_rank(Conv1d(1, 1, 3), numbered(3, 3, 1), "T")
+        expect_axes(Conv1d(1, 1, 3), numbered(1, 3, 3, 1), "T")
+    expect_axes(Conv1d(1, 1, 3), numbered(3, 3, 1), "T")
 
 
 def test_no_room_for_a_window_is_an_error_that_names_the_layer_and_the_shape():
