@@ -101,7 +101,7 @@ def _write(file: BinaryIO, arrays: Mapping[str, Array], notes: Any) -> None:
             with archive.open(info, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
         if notes is not None:
-            archive.writestr(ZipInfo(NOTES), json.dumps(notes))
+            archive.writestr(ZipInfo(NOTES), json.dumps(notes, default=np.generic.item))
 
 
 def _read(file: BinaryIO) -> tuple[dict[str, Array], Any]:

@@ -92,8 +92,8 @@ class SoftmaxCrossEntropy(Loss):
     def count_correct(self) -> tuple[int, int]:
         """How many of the last labels had the highest score, and how many were not ignored."""
         best, y = self.cache[3:5]
-        counted = len(y) if self.ignore_index is None else np.count_nonzero(y >= 0)
-        return int(np.count_nonzero(best == y)), int(counted)
+        counted = len(y) if self.ignore_index is None else int(np.count_nonzero(y >= 0))
+        return int(np.count_nonzero(best == y)), counted
 
     def total_weight(self) -> float:
         return self.cache[-1]

@@ -98,12 +98,12 @@ class Tally:
     def add(self, batch: tuple[int, int] | None) -> None:
         """Count another batch, None where nothing is classified."""
         if batch:
-            self.right += int(batch[0])
-            self.counted += int(batch[1])
+            self.right += batch[0]
+            self.counted += batch[1]
 
     def accuracy(self) -> dict[str, float]:
         """The share that was right, by its name; nothing if nothing was classified."""
-        return {"accuracy": self.right / self.counted} if self.counted else {}
+        return {"accuracy": float(self.right / self.counted)} if self.counted else {}
 
 
 def loss_of(model: Layer, *batch: Any) -> float:

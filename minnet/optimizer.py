@@ -91,7 +91,7 @@ class Optimizer:
         """Whether all entries of the gradient are; mostly told by their squares, which one product adds up."""
         self.gather()
         try:
-            square = float(self._g.dot(self._g))
+            square = self._g.dot(self._g)
         except FloatingPointError:  # where NumPy was told to raise one
             square = math.inf
         return math.isfinite(square) or bool(np.isfinite(self._g).all())
