@@ -148,5 +148,5 @@ def direction(monitor: str, mode: str | None) -> str:
     if mode not in (None, "min", "max"):
         raise ValueError(f'fit: expected mode to be "min" or "max", got {mode!r}')
     if mode is None and monitor not in DIRECTIONS:
-        raise ValueError(f'fit: expected mode="min" or mode="max" for monitor={monitor!r}, got none of them')
+        raise ValueError(f'fit: expected mode="min" or mode="max" for monitor={monitor!r}, got none')
     return mode or DIRECTIONS[monitor]

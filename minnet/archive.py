@@ -46,7 +46,7 @@ def file_path(owner: str, path: str | os.PathLike[str]) -> Path:
     if resolved.is_dir():
         raise IsADirectoryError(f"{owner}: expected the path of a file, got the folder {resolved}")
     if resolved.exists() and not resolved.is_file():
-        raise OSError(f"{owner}: expected the path of a regular file, got {path}")
+        raise OSError(f"{owner}: expected the path of a regular file, got {resolved}")
     if not resolved.parent.is_dir():
         raise FileNotFoundError(f"{owner}: expected a file in a folder that exists, got {path}")
     return resolved

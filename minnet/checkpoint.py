@@ -17,7 +17,8 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
     The file is an .npz, with the names and arrays of `model.state_dict()`, and no pickle; its name is the one given,
     with no ending added. It takes the place of an older one when it is complete and on the disk: a process that is
     killed, or a disk that is full, leaves the old file whole.
-    Raises TypeError for what is no model or no path; FileNotFoundError for a folder that is not there.
+    Raises TypeError for what is no model or no path; FileNotFoundError for a folder that is not there, OSError for a
+    path that is a folder, or no regular file.
     """
     if not isinstance(model, Layer):
         raise TypeError(f"save: expected model to be a Layer, got {described(model)}")

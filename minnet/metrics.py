@@ -2,8 +2,8 @@
 
 Of classes, y_pred is what a model gives: labels like those of y_true; scores or probabilities with one axis more, for
 the classes; or for two classes that axis of length 1, the probability of class 1, which is predicted above 0.5; y_true
-may have it then too. Other floats in the shape of y_true are refused, since they may be anything: of several questions,
-yes or no, `lambda y, p: accuracy(y > 0.5, p > 0.5)` is the accuracy that fit records.
+may have it then too. Of several questions, yes or no, `lambda y, p: accuracy(y > 0.5, p > 0.5)` is the accuracy that
+fit records, and of rows of probabilities as targets `lambda y, p: accuracy(y.argmax(axis=-1), p)`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Shapes      y_true (...) integer labels   y_pred (...) labels, (..., C) scores, or (..., 1) probabilities of class 1
                 or beside the latter y_true (..., 1), also as 0.0 and 1.0
 
-    With what fit and predict give, it is the accuracy that fit records: for a BinaryCrossEntropy of one question too.
+    With labels and what predict gives, it is the accuracy that fit records: for a BinaryCrossEntropy of one question
+    too.
     Raises TypeError for labels that are not integers, ValueError for shapes that don't fit or no labels at all.
 
     >>> accuracy([2, 0, 1, 1], [2, 0, 1, 0])
@@ -57,11 +58,11 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> float:
     if k >= (C := scores.shape[-1]):
         raise ValueError(f"top_k_accuracy: expected k below the {C} classes of y_pred, got {k}; with all it is 1")
     y, scores = _flat("top_k_accuracy", "y_true", true), scores.reshape(-1, scores.shape[-1])
-    if y.min() < 0 or y.max() >= scores.shape[1]:
-        raise ValueError(f"top_k_accuracy: expected labels from 0 to {scores.shape[1] - 1}, got {y.min()} to {y.max()}")
+    if y.min() < 0 or y.max() >= C:
+        raise ValueError(f"top_k_accuracy: expected labels from 0 to {C - 1}, got {y.min()} to {y.max()}")
     own = np.take_along_axis(scores, y[:, None], axis=1)
     # Not "higher" but "not lower", so that a score of NaN is never a hit.
-    ahead = np.where(np.arange(scores.shape[1]) < y[:, None], ~(scores < own), ~(scores <= own))
+    ahead = np.where(np.arange(C) < y[:, None], ~(scores < own), ~(scores <= own))
     ahead[np.arange(len(y)), y] = False
     return float((ahead.sum(axis=1) < k).mean())
 
@@ -182,11 +183,13 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 def _labels(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array, int]:
     """Both as flat integer labels, and how many classes y_pred has an axis for, or 0."""
     true, predicted, classes = np.asarray(y_true), np.asarray(y_pred), 0
-    advice = "; of labels in floats, pass y_true.astype(int)" * (true.dtype.kind == "f")
+    advice = "; of labels in floats, pass y_true.astype(int)" if true.dtype.kind == "f" else ""
     if true.shape == predicted.shape and predicted.dtype.kind == "f":
         advice = f"; of probabilities, pass y_pred > 0.5: as a metric, lambda y, p: {metric}(y > 0.5, p > 0.5)"
         if true.ndim > 1 and true.shape[-1] == 1:
             true = true[..., 0]
+        elif true.ndim > 1 and true.dtype.kind in "biuf" and (true.sum(axis=-1) == 1).all():
+            advice = f"; of one row of 0 and 1 a sample, lambda y, p: {metric}(y.argmax(axis=-1), p)"
     if predicted.ndim == true.ndim + 1 and predicted.size:
         if predicted.shape[-1] == 1 and true.dtype.kind == "f" and ((true == 0) | (true == 1)).all():
             true = true.astype(np.intp)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import re
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import asdict
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from types import FunctionType
@@ -20,17 +20,29 @@ from .archive import CheckpointError, read, write
 from .arguments import real_array
 from .data import Batches
 from .evaluation import Tally, surely
+from .generators import enclosed
 from .history import History
 from .layer import Buffer, Parameter
 from .optimizer import Optimizer
 from .run import Position, Run
 
 FORMAT = 2  # goes up when something in a checkpoint comes to mean something else, the moments of an optimizer say
+NUMBERS = "its numbers"
 SHOWN = 4  # differences in an error
 
 
 def write_run(run: Run, path: Path) -> None:
-    """Put a run into a file, in place of what was there."""
+    """Put a run into a file, in place of what was there.
+
+    Raises ValueError if something has changed that the file tells the run by, and could not give back.
+    """
+    now = _identity(run) | {NUMBERS: run.identity[NUMBERS]}
+    if changed := [
+        f"{what}: {b} became {a}" for what in now for a, b in _pairs(now[what], run.identity[what]) if a != b
+    ]:
+        raise ValueError(
+            f"fit: expected on_epoch_end to leave alone what a checkpoint can't give back, got {'; '.join(changed)}"
+        )
     arrays = {name: state.data for name, state in run.model.walk(Parameter, Buffer).items()}
     arrays |= {f"optimizer/{name}": np.asarray(value) for name, value in run.optimizer.state_dict().items()}
     notes = {
@@ -63,8 +75,12 @@ def resume(run: Run) -> None:
     arrays, notes = read(path)
     _check_same(run, path, notes)
     model, optimizer, states = run.model.state_dict(), run.optimizer.state_dict(), run.states()
+    numbers, history = _attributes(run.optimizer), {name: [*column] for name, column in run.history.items()}
 
     def bring_back() -> None:
+        vars(run.optimizer).update(numbers)
+        run.history.clear()
+        run.history.update(history)
         run.model.load_state_dict(model)
         run.optimizer.load_state_dict(optimizer)
         run.set_states(states)
@@ -84,9 +100,11 @@ def _check_same(run: Run, path: Path, notes: Any) -> None:
         raise CheckpointError(f"fit: {path} is no checkpoint of a training run; give another path")
     if differences := list(_differences(run, notes)):
         more = [f"and {len(differences) - SHOWN} more differences"] * (len(differences) > SHOWN)
+        set_back = any(text.startswith(NUMBERS) for text in differences)
+        advice = "set back what on_epoch_end has changed, or " if set_back else ""
         raise CheckpointError(
             f"fit: {path} is the checkpoint of another run: {'; '.join(differences[:SHOWN] + more)}; "
-            "give another path, or remove the file to begin anew"
+            f"{advice}give another path, or remove the file to begin anew"
         )
 
 
@@ -162,7 +180,7 @@ def _identity(run: Run) -> dict[str, Any]:
         "the model": re.sub(" at 0x[0-9a-fA-F]+", "", repr(run.model)).splitlines(),
         "the arrays": [f"{n} {s.data.dtype} {s.data.shape}" for n, s in run.model.walk(Parameter, Buffer).items()],
         "the optimizer": f"{optimizer.name}, lr={_told(optimizer.lr)}" if callable(optimizer.lr) else optimizer.name,
-        "its numbers": [f"{name}={value}" for name, value in _numbers(optimizer).items()],
+        NUMBERS: _numbers(optimizer),
         "its parameters": [names[id(p)] + ", not decayed" * (not p.decay) for p in optimizer.parameters],
         "train": _size(run.train),
         "validation": _size(run.validation),
@@ -174,17 +192,28 @@ def _identity(run: Run) -> dict[str, Any]:
 
 def _numbers(optimizer: Optimizer) -> dict[str, Any]:
     """Its numbers by name, as a file gives them back; a callback may set some."""
-    kinds = (bool, int, float, tuple, np.generic)
-    found = {name: value for name, value in vars(optimizer).items() if isinstance(value, kinds) and name != "steps"}
-    return {name: np.asarray(value).tolist() for name, value in found.items()}
+    return {name: np.asarray(value).tolist() for name, value in _attributes(optimizer).items()}
+
+
+def _attributes(optimizer: Optimizer) -> dict[str, Any]:
+    """Those of its attributes that are numbers, or tuples of numbers."""
+    return {name: value for name, value in vars(optimizer).items() if name != "steps" and _is_numbers(value)}
+
+
+def _is_numbers(value: Any) -> bool:
+    kinds = (bool, int, float, np.bool_, np.integer, np.floating)
+    return isinstance(value, kinds) or (isinstance(value, tuple) and all(isinstance(v, kinds) for v in value))
 
 
 def _told(value: Any, depth: int = 3) -> str:
-    """A schedule by its name and what it encloses: numbers, and other schedules down to a depth."""
+    """A schedule by its name, what it encloses, down to a depth, and the numbers that are written in it."""
+    if isinstance(value, partial) and depth:
+        shown = [*map(str, value.args), *(f"{name}={held}" for name, held in value.keywords.items())]
+        return f"{_told(value.func, depth - 1)} of {', '.join(shown)}"
     if isinstance(value, FunctionType) and depth:
-        enclosed = inspect.getclosurevars(value).nonlocals.items()
-        name = value.__qualname__.partition(".<locals>")[0]
-        return f"{name}({', '.join(f'{name}={_told(held, depth - 1)}' for name, held in enclosed)})"
+        shown = [f"{name}={_told(held, depth - 1)}" for name, held in enclosed(value)]
+        shown += [str(constant) for constant in value.__code__.co_consts if isinstance(constant, (int, float))]
+        return f"{value.__qualname__.partition('.<locals>')[0]}({', '.join(shown)})"
     return str(value) if isinstance(value, (bool, int, float, str)) else type(value).__name__
 
 
@@ -202,9 +231,16 @@ def _differences(run: Run, notes: dict[str, Any]) -> Iterator[str]:
         yield "it was written by another version of minnet"
         return
     for what, own in here.items():
-        if what == "its numbers" and _numbers(run.optimizer) == notes.get("numbers"):
+        if what == NUMBERS and own == notes.get("numbers"):
             continue  # a callback of that run has set them, and it goes on in the same process
-        if own != there[what]:
-            lists = isinstance(own, list) and isinstance(there[what], list)
-            pairs = zip_longest(own, there[what]) if lists else [(own, there[what])]
-            yield from (f"{what}: {a or 'nothing'} here, {b or 'nothing'} in the file" for a, b in pairs if a != b)
+        pairs = _pairs(own, there[what])
+        yield from (f"{what}: {a or 'nothing'} here, {b or 'nothing'} in the file" for a, b in pairs if a != b)
+
+
+def _pairs(one: Any, other: Any) -> Iterable[tuple[Any, Any]]:
+    """What two parts of identities have in each other's place."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        texts = ([f"{name}={part[name]}" if name in part else None for name in one | other] for part in (one, other))
+        return zip(*texts)
+    lists = isinstance(one, list) and isinstance(other, list)
+    return zip_longest(one, other) if lists else [(one, other)]

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from .admission import Data, Metrics
 from .evaluation import Tally
+from .generators import generators
 from .history import History
-from .layer import Layer, Parameter
+from .layer import Layer
 from .optimizer import Optimizer
 from .random import generator
 from .stopping import EarlyStopping
 
 Callback = Callable[[History], Any]
-
-OTHERS = {"random.Random", "numpy.random.mtrand.RandomState"}  # generators whose state no checkpoint holds
 
 
 @dataclass
@@ -64,8 +60,8 @@ class Run:
     epochs: how many it shall have in all.  path, every: the checkpoint, and after how many batches it's written too.
     seen: whether all data have been looked at for values that are not finite.
     stopped: whether on_epoch_end has ended it.
-    generators: with a checkpoint, all that it draws from: the package's, the model's, and those found from the
-    optimizer and the data.
+    generators: with a checkpoint, all that it draws from: the package's, and those found from the model, the optimizer
+    and the data.
     identity: what tells it from other runs.
     walk_began: the states of those when the walk through the data began that is under way.
     """
@@ -91,9 +87,8 @@ class Run:
     def __post_init__(self) -> None:
         if self.path:
             named = [("package", generator())]
-            named += [(f"model.{name}", drawn) for name, drawn in self.model.walk(np.random.Generator).items()]
-            for name in ("optimizer", "train", "validation"):
-                named += _generators(getattr(self, name), name)
+            for name in ("model", "optimizer", "train", "validation"):
+                named += generators(getattr(self, name), name)
             first = {id(drawn): name for name, drawn in reversed(named)}
             self.generators = {name: drawn for name, drawn in named if first[id(drawn)] == name}
 
@@ -137,53 +132,6 @@ class Run:
         """Set all generators. Raises KeyError, TypeError or ValueError for states that are none of theirs."""
         for name, drawn in self.generators.items():
             drawn.bit_generator.state = states[name]
-
-
-def _generators(value: Any, name: str) -> Iterator[tuple[str, np.random.Generator]]:
-    """(name, generator) for each found from a value on, through its members and theirs.
-
-    Raises TypeError for one of another kind.
-    """
-    seen: set[int] = set()
-    waiting = [(name, value)]
-    while waiting:
-        name, value = waiting.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, np.random.Generator):
-            yield name, value
-        elif _draws(value):
-            raise TypeError(
-                f"fit: expected {name} to be a numpy.random.Generator, whose state a checkpoint holds, got a "
-                f"{type(value).__name__}"
-            )
-        else:
-            waiting += [(f"{name}.{key}", member) for key, member in reversed([*_members(value)])]
-
-
-def _members(value: Any) -> Iterable[tuple[Any, Any]]:
-    """What belongs to a value, by name: attributes, items, what a method is of and what a function encloses."""
-    if isinstance(value, (type, ModuleType, Parameter)):
-        return ()
-    if type(value) in (list, tuple):  # iterating over another sequence may count as a walk
-        return enumerate(value)
-    if type(value) is dict:
-        return value.items()
-    if isinstance(value, MethodType):
-        return [("self", value.__self__)]
-    if isinstance(value, partial):
-        return [("func", value.func), ("args", value.args), ("keywords", value.keywords)]
-    if isinstance(value, FunctionType):
-        used = inspect.getclosurevars(value)
-        return [*used.nonlocals.items(), *(item for item in used.globals.items() if _draws(item[1]))]
-    return getattr(value, "__dict__", {}).items()
-
-
-def _draws(value: Any) -> bool:
-    """Whether it is a generator, of whatever kind."""
-    kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(value).__mro__}
-    return isinstance(value, np.random.Generator) or bool(kinds & OTHERS)
 
 
 def _plain(state: Any) -> Any:

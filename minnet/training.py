@@ -64,17 +64,18 @@ def fit(
     checkpoint has those of the last epoch, to go on from.
     mode: whether "min" or "max" of the figure is better; known for losses and accuracies.
     on_epoch_end: called with the history after each epoch; if it returns False, the training ends. Taken up from a
-    checkpoint after that, it is asked once more.
+    checkpoint after that, it is asked once more. What it prints appears above the bars; layers that it puts into
+    evaluation mode train again afterwards.
     checkpoint: a file for all that the rest of the training depends on, written after each epoch, and after every
     `checkpoint_every` batches too. If it's there already, the training goes on where it stopped, and its result is
     that of one that never stopped, to the last bit: of parameters, buffers, optimizer, generators (the package's, and
-    each numpy.random.Generator found in the attributes of layers, optimizer and data, and in what their functions
-    enclose), order of the batches, history and patience. What else changes in a layer belongs in a Buffer; what
-    on_epoch_end keeps for itself is not in the file. Data that draw while they are walked need a generator of their
-    own. The file of another model, optimizer, schedule, size of data or set of metrics is refused; the values of the
-    data, and the seed, are not compared.
-    progress: False to show no bars; they show figures of training and validation in pairs, loss=0.43/0.52, as many as
-    there is room for.
+    each numpy.random.Generator found from model, optimizer and data on: in attributes, lists, tuples, dicts, and what
+    functions enclose), order of the batches, history and patience, and numbers of the optimizer that on_epoch_end sets.
+    What else changes in a layer belongs in a Buffer; what on_epoch_end keeps for itself is not in the file. Data that
+    draw while they are walked need a generator of their own. The file of another model, optimizer, schedule, size of
+    data or set of metrics is refused; the values of the data, and the seed, are not compared.
+    progress: False to show no bars, as where there is no terminal; they show figures of training and validation in
+    pairs, loss=0.43/0.52, as many as there is room for.
     history: what to append to, so that it's there after an interruption too; a new History by default.
 
     Returns the history. All layers train, whatever mode they were in; each is put back into that mode afterwards, and
@@ -112,9 +113,9 @@ def _carry_out(run: Run, progress: bool) -> None:
 def _train(run: Run, bars: Progress) -> None:
     """All epochs that are still to come."""
     at, guard = run.position, Guard(run.model, run.optimizer)
-    # It may be another callback now; the history has what it did to it the first time.
-    with bars.aside(run.on_epoch_end if run.stopped else None):
-        run.stopped = run.stopped and _says_stop(run, copy.deepcopy(run.history))
+    if run.stopped:  # it may be another callback now; the history has what it did to it the first time
+        with bars.aside(run.on_epoch_end):
+            run.stopped = _says_stop(run, copy.deepcopy(run.history))
     while run.goes_on():
         start = time.perf_counter() - at.seconds
         with without_warnings():
@@ -182,8 +183,11 @@ def _place(run: Run) -> str:
 
 
 def _says_stop(run: Run, history: History) -> bool:
-    """Whether the callback, shown this history, ends the training."""
-    answer = run.on_epoch_end(history) if run.on_epoch_end else None
+    """Whether the callback, shown this history, ends the training; it may have put layers into evaluation mode."""
+    if run.on_epoch_end is None:
+        return False
+    answer = run.on_epoch_end(history)
+    run.model.train()
     return isinstance(answer, (bool, np.bool_)) and not answer
 
 

@@ -415,3 +415,10 @@ def test_metrics_write_into_nothing(metric, true, predicted):
     for array in arrays:
         array.flags.writeable = False
     metric(*arrays)
+
+
+def test_the_advice_for_rows_of_probabilities_as_targets_gives_the_accuracy():
+    y, p = np.eye(3)[[0, 1, 2, 2]], np.eye(3)[[0, 2, 2, 1]] * 0.8 + 0.05
+    with pytest.raises(TypeError, match=r"lambda y, p: accuracy\(y.argmax\(axis=-1\), p\)"):
+        accuracy(y, p)
+    assert accuracy(y.argmax(axis=-1), p) == 0.5

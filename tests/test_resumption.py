@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -336,6 +337,89 @@ def test_a_run_goes_on_in_the_process_whose_callback_has_set_the_learning_rate(t
     )
 
 
+def changing(session, change):
+    """A callback that changes something in a script's run after its second epoch."""
+
+    def on_epoch_end(history):
+        if len(history["loss"]) == 2:
+            change(session)
+
+    session.options["on_epoch_end"] = on_epoch_end
+    return session
+
+
+CHANGES = {
+    "a schedule": (lambda s: setattr(s.optimizer, "lr", exponential_decay(0.1, 0.9)), "SGD became SGD, lr=exponential"),
+    "the size of batches": (lambda s: setattr(s.train, "batch_size", 2), "in batches of 2"),
+    "what is decayed": (lambda s: setattr(s.model[0].W, "decay", False), "0.W became 0.W, not decayed"),
+}
+
+
+@pytest.mark.parametrize(("change", "text"), CHANGES.values(), ids=CHANGES)
+def test_what_a_checkpoint_could_not_give_back_is_refused_when_it_is_changed(change, text, tmp_path):
+    with pytest.raises(ValueError, match="expected on_epoch_end to leave alone") as caught:
+        changing(Session(tmp_path / "run"), change).fit()
+    assert text in str(caught.value)
+    assert read(tmp_path / "run")[1]["position"]["epoch"] == 1
+    Session(tmp_path / "run").fit()
+
+
+def test_a_learning_rate_that_a_callback_set_before_it_failed_is_to_be_set_back(tmp_path):
+    def change(session):
+        session.optimizer.lr = 0.05
+        raise ZeroDivisionError
+
+    session = changing(Session(tmp_path / "run"), change)
+    with pytest.raises(ZeroDivisionError):
+        session.fit()
+    session.options["on_epoch_end"] = None
+    with pytest.raises(
+        CheckpointError, match=r"its numbers: lr=0\.05 here, lr=0\.1 in the file; set back what on_epoch_end"
+    ):
+        session.fit()
+    session.optimizer.lr = 0.1
+    assert session.fit().result()[1] == Session(None).fit().result()[1]
+
+
+def test_only_the_numbers_that_differ_are_told(tmp_path):
+    def scheduled(model):
+        return momentum(model, lr=exponential_decay(0.1, 0.9))
+
+    Session(tmp_path / "run").fit()
+    text = refusal(Session(tmp_path / "run", optimizer=scheduled))
+    assert "nothing here, lr=0.1 in the file" in text and "momentum" not in text
+
+
+class Odd(SGD):
+    """An optimizer with attributes that are no numbers."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, lr=0.1)
+        self.ragged, self.texts, self.mixed = ((1, 2), (3,)), ("a", "b"), (None, 1)
+        self.arrays, self.several, self.big = (np.ones(2),), (1, True, 0.5), np.float32(0.25)
+
+
+def test_attributes_of_an_optimizer_that_are_no_numbers_are_left_alone(tmp_path):
+    options = {"optimizer": lambda model: Odd(model.parameters())}
+    Session(tmp_path / "run", epochs=2, **options).fit()
+    resumed = Session(tmp_path / "run", **options).fit()
+    assert resumed.result()[1] == Session(None, **options).fit().result()[1]
+    assert resumed.optimizer.texts == ("a", "b") and resumed.optimizer.several == (1, True, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda step: 0.1 / (1 + step), lambda step: 0.1 / (2 + step)),
+        (partial(pow, 0.5), partial(pow, 0.25)),
+        (exponential_decay(0.1, 0.9), exponential_decay(0.1, 0.8)),
+    ],
+)
+def test_a_schedule_of_ones_own_is_told_by_its_numbers(one, other, tmp_path):
+    Session(tmp_path / "run", optimizer=partial(momentum, lr=one)).fit()
+    refusal(Session(tmp_path / "run", optimizer=partial(momentum, lr=other)))
+
+
 def test_another_schedule_is_refused_by_its_numbers(tmp_path):
     def scheduled(steps):
         def optimizer(model):
@@ -365,19 +449,69 @@ def test_a_file_of_another_format_is_refused(tmp_path, monkeypatch):
     assert "the format: 999 here" in refusal(Session(tmp_path / "run"))
 
 
-def test_ctrl_c_while_a_file_is_taken_up_leaves_all_as_it_was(tmp_path, monkeypatch):
+class CtrlC:
+    """Ctrl-C before the bytecode of that number in the file that takes up a run; None presses nothing."""
+
+    def __init__(self, number=None):
+        self.number, self.count = number, 0
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.enter)
+        return self
+
+    def __exit__(self, *exception):
+        sys.settrace(self.before)
+
+    def enter(self, frame, event, argument):
+        if Path(frame.f_code.co_filename).name != "resumption.py":
+            return None
+        frame.f_trace_opcodes = True
+        return self.step
+
+    def step(self, frame, event, argument):
+        self.count += event == "opcode"
+        if self.count == self.number:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return self.step
+
+
+def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_of_it(tmp_path):
+    """Of a finished run: nothing else is done than to take it up."""
+    halves(Session(tmp_path / "run")).fit()
+
+    def taken_up(number=None):
+        session = halves(Session(tmp_path / "run"))
+        fresh = repr(session.everything())
+        with CtrlC(number) as keyboard, suppress(KeyboardInterrupt):
+            session.fit()
+        return fresh, repr(session.everything()), keyboard.count
+
+    fresh, adopted, total = taken_up()
+    assert fresh != adopted
+    numbers = [*range(total - 300, total), *np.random.default_rng(0).choice(total, 200, replace=False).tolist()]
+    assert {number for number in numbers if taken_up(number + 1)[1] not in (fresh, adopted)} == set()
+
+
+def test_a_second_ctrl_c_while_all_is_brought_back_is_no_harm(tmp_path, monkeypatch):
     Session(tmp_path / "run", patience=5).fit()
     session = Session(tmp_path / "run", epochs=5, patience=5)
     before = session.everything()
+    pressed = []
 
-    def interrupt(*arguments):
-        raise KeyboardInterrupt
+    def interrupt(run, states):
+        pressed.append(states)
+        if len(pressed) <= 2:
+            raise KeyboardInterrupt
+        set_states(run, states)
 
+    set_states = minnet.run.Run.set_states
     monkeypatch.setattr("minnet.run.Run.set_states", interrupt)
     with pytest.raises(KeyboardInterrupt):
         session.fit()
     after = session.everything()
-    assert [what for what in before if repr(before[what]) != repr(after[what])] == []
+    assert len(pressed) == 3 and [what for what in before if repr(before[what]) != repr(after[what])] == []
 
 
 def test_as_many_epochs_as_the_file_has_begun_are_too_few_within_the_next(tmp_path):

@@ -1,8 +1,6 @@
 """A training run: when its checkpoint is written, what it draws from, and how far it has come."""
 
 import json
-import random
-from functools import partial
 
 import numpy as np
 import pytest
@@ -195,52 +193,11 @@ def test_generators_are_found_in_the_model_and_in_data_each_once(tmp_path):
     assert run.generators["validation.rng"] is shared
 
 
-OWN = np.random.default_rng(8)
-
-
-def from_the_script(x, rng):
-    return x + OWN.normal(size=x.shape)
-
-
-def enclosing(drawn):
-    return lambda x, rng: x + drawn.normal(size=x.shape)
-
-
-FOUND = {
-    "in the object of a method": lambda drawn: Noise(drawn).__call__,
-    "in a partial": lambda drawn: partial(lambda x, rng, own: x + own.normal(size=x.shape), own=drawn),
-    "in what a function encloses": enclosing,
-    "in a function of a function": lambda drawn: enclosing(enclosing(drawn)),
-    "by its name in the script": lambda drawn: from_the_script,
-}
-
-
-@pytest.mark.parametrize("make", FOUND.values(), ids=FOUND)
-def test_generators_are_found_in_what_a_transform_holds(make, tmp_path):
-    drawn = OWN if make(None) is from_the_script else np.random.default_rng(4)
-    generators = new_run(rows(transform=make(drawn)), tmp_path / "run").generators
-    assert any(generator is drawn for generator in generators.values()), generators
-
-
 def test_a_generator_of_the_optimizer_is_found(tmp_path):
     run = new_run(rows(), None)
     run.optimizer.rng, run.path = np.random.default_rng(4), tmp_path / "run"
     run.__post_init__()
     assert run.generators["optimizer.rng"] is run.optimizer.rng
-
-
-@pytest.mark.parametrize("drawn", [random.Random(0), np.random.RandomState(0)], ids=["random", "numpy"])
-def test_a_generator_of_another_kind_is_refused_by_name(drawn, tmp_path):
-    train = rows(transform=Noise(drawn))
-    with pytest.raises(TypeError, match=r"fit: expected train\.transform\.rng to be a numpy\.random\.Generator"):
-        minnet.fit(*parts(), train, 1, checkpoint=tmp_path / "run")
-
-
-def test_a_long_chain_of_objects_is_followed_to_its_end(tmp_path):
-    drawn = link = Noise(4)
-    for _ in range(5000):
-        link = Noise(link)
-    assert drawn.rng in new_run(rows(transform=link), tmp_path / "run").generators.values()
 
 
 def test_a_generator_that_several_share_is_there_once(tmp_path):

@@ -406,6 +406,15 @@ def test_what_a_callback_changes_is_in_the_checkpoint(tmp_path):
     assert values(kept) == values(model)
 
 
+def test_layers_that_a_callback_puts_into_evaluation_mode_train_again():
+    def looks_at_predictions(history):
+        model.eval()
+
+    model = classifier(Counter())
+    minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 3, on_epoch_end=looks_at_predictions)
+    assert model[1].modes == [True] * 9
+
+
 def test_an_error_in_a_callback_leaves_the_history_whole_and_the_model_clean():
     def fail(history):
         if len(history["loss"]) == 2:

@@ -67,7 +67,7 @@ class Sequential(Layer):
         # A parameter may have been assigned to one of the layers in front since they were put together.
         trained = self._trained_from and _first_trained(self.layers[: self._trained_from])
         i, last = 0, len(self.layers) - 1
-        first = 0 if input_gradient or not trained else max(0, min(trained, last))
+        first = 0 if input_gradient or not trained else min(trained, last)
         try:
             for i in range(last, first - 1, -1):
                 dx = _backward(self.layers[i], dy, input_gradient or i > first)

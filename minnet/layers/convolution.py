@@ -18,8 +18,8 @@ from ..numerics import column_sum
 from ..random import Rng, generator
 from .windows import Sizes, Strips, columns, expect_axes, expect_places, pad, sizes
 
-# What a fold adds to the time of the unfolding and the products, as a factor.
-FOLD = 1.4
+# How much longer unfolding x, folding dx and both products take than that unfolding and its product, as a factor.
+FOLDED_DX = 1.4
 
 
 def correlate(x: Array, W: Array, strips: Strips) -> Array:
@@ -85,7 +85,7 @@ def reversible(x: Sizes, dy: Sizes, strips: Strips) -> bool:
     c, K = x[-1] // strips.groups, dy[-1] // strips.groups
     there = strips.beside(dy[-2], c, dy[-1]).cost(c, K) * math.prod(dy[1:-1])
     back = strips.reversed().beside(x[-2], K, x[-1]).cost(K, c) * math.prod(x[1:-1])
-    return back < FOLD * there
+    return back < FOLDED_DX * there
 
 
 # Of few channels, whole lines of places are faster: 5 times for y (64, 28, 28, 6), 3 times for the sum.

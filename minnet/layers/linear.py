@@ -68,7 +68,7 @@ class Embedding(Layer):
     def forward(self, ids: Array) -> Array:
         ids, num = np.asarray(ids), len(self.W.data)
         if ids.dtype.kind not in "iu":
-            raise TypeError(f"{self!r}: expected integer ids, got {ids.dtype}")
+            raise TypeError(f"{self!r}: expected integer ids, got {ids.dtype}; Batches keeps them with dtype=None")
         if ids.size and (ids.min() < 0 or ids.max() >= num):
             bad = ids.min() if ids.min() < 0 else ids.max()
             raise ValueError(f"{self!r}: expected ids from 0 to {num - 1}, got {bad}")

@@ -145,7 +145,8 @@ class BatchNorm(Layer):
             n = x.size // len(gamma)
             if n < 2:
                 raise ValueError(
-                    f"{self!r}: expected at least two rows while training, to have a variance, got {x.shape}"
+                    f"{self!r}: expected at least two rows while training, to have a variance, got {x.shape}; "
+                    "of a last batch of one row, choose another batch_size"
                 )
             pivot = nearly_mean(x)
             shift, square = (total / n for total in sums(x, pivot))

@@ -45,10 +45,11 @@ class _Recurrent(Layer):
         states[0] = 0
         return states
 
-    def inputs(self, x: Array, scale: Array | float = 1.0) -> Array:
+    def inputs(self, x: Array, scale: Array | None = None) -> Array:
         """What x brings to every gate at all times, scale (x W + b)."""
         W_b = np.vstack([self.W.data, self.b.data])
-        W_b *= scale
+        if scale is not None:
+            W_b *= scale
         return (as_rows(x) @ W_b).reshape(*x.shape[:2], len(self.b.data))
 
     def finish(self, x: Array, h: Array, da: Array, du: Array) -> Array | None:

@@ -103,15 +103,15 @@ def add_strips(x: Array, strips: Array, step: int, dilation: int) -> None:
 
 
 # Measured on 2 cores, in float32, as multiply-adds of the product that follows: to begin a run of numbers in a strip
-# takes as long as 220, to copy a number into it as long as 12, and to add them back FOLDING times as long. With 4 MB of
-# strips at a time 64 images of 28×28×32 go 1.1 times as fast as with 8 MB or 2. A call of NumPy takes as long as it
-# takes to get to 150 runs of numbers.
-RUN, COPY, FOLDING, BLOCK, CALL = 220, 12, 2.7, 2**20, 150
+# takes as long as 220, to copy a number into it as long as 12, and to add both back ADD_BACK times as long. With BLOCK
+# numbers of strips at a time, 4 MB, 64 images of 28×28×32 go 1.1 times as fast as with 8 MB or 2. A call of NumPy takes
+# as long as it takes to get to 150 runs of numbers.
+RUN, COPY, ADD_BACK, BLOCK, CALL = 220, 12, 2.7, 2**20, 150
 
 
 @dataclass(frozen=True)
 class Sliding:
-    """How windows slide over positions, t neighbouring places along the last axis at a time: the arithmetic of sizes.
+    """How windows slide over positions, t neighbouring places along the last axis at a time: sizes, without arrays.
 
     kernel, stride, dilation: along each axis of positions.  before, after: the zeros around x.
     """
@@ -139,11 +139,14 @@ class Sliding:
 
     def cost(self, c: int, K: int, folding: bool = False) -> float:
         """How long a place of y takes, for c channels of x and K of y, a group; in multiply-adds."""
-        numbers, factor = self.wide[-1] * c, FOLDING if folding else 1.0
+        numbers, factor = self.wide[-1] * c, ADD_BACK if folding else 1.0
         return math.prod(self.kernel[:-1]) * (factor * (RUN + numbers * COPY) + numbers * self.t * K) / self.t
 
     def beside(self, places: int, c: int, K: int, folding: bool = False) -> Self:
-        """With the t that takes the least time, for so many places along the last axis and K channels of y."""
+        """With the t that takes the least time for so many places along the last axis, c = C / groups, and K.
+
+        folding: whether the strips are added back, rather than copied.
+        """
         return replace(self, t=_best_t(self, places, c, K // self.groups, folding))
 
     def blocks(self, shape: Sizes) -> Iterator[slice]:
@@ -159,7 +162,7 @@ class Sliding:
         return replace(self, before=before, after=after)
 
 
-# To think about it anew at every step would take 35 µs.
+# To think about it anew at every step would take 20 µs.
 @lru_cache(maxsize=256)
 def _best_t(sliding: Sliding, places: int, c: int, K: int, folding: bool) -> int:
     """How many places a strip had better hold."""
@@ -227,7 +230,7 @@ class Strips(Sliding):
 def expect_axes(layer: Layer, x: Array, positions: str, channels: int | None = None) -> None:
     """ValueError in the name of the layer if x has other axes than (N, positions, C), or not so many channels."""
     rank = 2 + len(positions.split(","))
-    if x.ndim != rank or (channels is not None and x.shape[-1] != channels):
+    if x.ndim != rank or x.shape[-1] != (channels or max(1, x.shape[-1])):
         advice = "; x[..., None] has one channel" if channels == 1 and x.ndim == rank - 1 else ""
         raise ValueError(f"{layer!r}: expected x of shape (N, {positions}, {channels or 'C'}), got {x.shape}{advice}")
 

@@ -211,7 +211,7 @@ def test_stride_of_a_transposed_convolution_spreads_and_padding_cuts_off():
 @pytest.mark.parametrize("fold", [0, 1.5, math.inf], ids=["of x", "as is fastest", "of dy"])
 @every_image
 def test_a_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, shape, places, fold, monkeypatch):
-    monkeypatch.setattr("minnet.layers.convolution.FOLD", fold)
+    monkeypatch.setattr("minnet.layers.convolution.FOLDED_DX", fold)
     layer, x = randomized(Conv2d(*sizes, **options)), random(*shape)
     dy = random(shape[0], *places, sizes[1], seed=1)
     rest = {name: options[name] for name in ("stride", "padding", "dilation", "groups") if name in options}
@@ -226,7 +226,7 @@ def test_a_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, sha
 @pytest.mark.parametrize("fold", [0, math.inf], ids=["of x", "of dy"])
 @every_signal
 def test_a_convolution_of_signals_is_one_of_images_of_a_single_row(sizes, options, shape, places, fold, monkeypatch):
-    monkeypatch.setattr("minnet.layers.convolution.FOLD", fold)
+    monkeypatch.setattr("minnet.layers.convolution.FOLDED_DX", fold)
 
     def row(option):
         return option if isinstance(option, str) else (0, *(option if isinstance(option, tuple) else (option,)))
