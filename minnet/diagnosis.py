@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -97,10 +98,11 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
     model: called as model(x, y) for the loss, as in fit.  x, y: a batch, of some dozens of samples or more.
     lr: the learning rate of a plain gradient step, by which updates are reckoned.
 
-    It looks for: values that are not finite; samples that are all alike; inputs and activations that are too large; an
-    initial loss above that of a guess; units that are silent for every sample; gradients that vanish or explode; a
-    learning rate that is far off; and whether the model can learn up to 32 of the samples by heart. If it can't, its
-    gradients are held against differences of the loss; where these have a kink (ReLU at 0, tied maxima), beside it.
+    It looks for: values that are not finite; samples or targets that are all alike; scores that can't be negative;
+    inputs and activations that are too large; an initial loss above that of a guess; units that are silent for every
+    sample; gradients that vanish or explode; a learning rate that is far off; and whether the model can learn up to 32
+    of the samples by heart. If it can't, its gradients are held against differences of the loss; where these have a
+    kink (ReLU at 0, tied maxima), beside it.
     Everything runs on copies, in training mode, from one random state: neither the model nor a generator changes, and
     the report is always the same.
     Returns a report that prints as a table. Raises TypeError and ValueError for arguments that don't fit.
@@ -124,7 +126,7 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
             return Diagnosis(label(model), loss, chance, None, nonfinite, rows, [finding])
         dead = {row.name: row.dead for row in rows if row.dead is not None and row.dead > MANY_DEAD}
         alike = list(_about_sameness(x))
-        findings = [*alike, *_about_sizes(trial, loss, chance)]
+        findings = [*alike, *_about_targets(trial.called, y), *_about_sizes(trial, loss, chance)]
         if not alike:  # of which the rest would follow
             findings += [*_about_dead_units(dead), *_about_gradients(trial.called, dead)]
             findings += _about_updates(trial.called, lr, learned=loss < (chance[1] if chance else zero or 0.0) / 2)
@@ -182,6 +184,16 @@ def _about_sameness(x: Array) -> Iterator[str]:
             f"all {len(x)} samples of x are the same{values}: nothing tells them apart, so one answer for all is what "
             "can be learned; look at how x is loaded and scaled"
         )
+
+
+def _about_targets(called: list[Watch], y: Array) -> Iterator[str]:
+    """Targets that are all alike, and scores that can't come to tell them apart."""
+    if len(y) > 1 and (y == y[:1]).all():
+        yield f"all {len(y)} targets in y are the same: any model learns to give that; look at how y is loaded"
+    for before, after in pairwise(called):
+        cuts = not before.own and is_real(before.x) and np.any(before.x < 0) and np.all(before.y >= 0)
+        if cuts and after.layer.takes_scores:
+            yield f"{before.title} leaves no score below 0 to {after.title}, so none can become unlikely; leave it out"
 
 
 def _about_sizes(trial: Observation, loss: float, chance: tuple[str, float] | None) -> Iterator[str]:

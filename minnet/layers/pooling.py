@@ -79,10 +79,10 @@ class MaxPool2d(_Pool2d):
 
     def backward(self, dy: Array) -> Array:
         shape, winner = self.cache
-        dy, dpadded = np.ascontiguousarray(dy), np.zeros(shape, dy.dtype)
+        dpadded = np.zeros(shape, dy.dtype)
         for q, view in enumerate(self.views(dpadded)):
             if self.apart:
-                runs(view)[...] = runs(dy * (winner == q))
+                runs(view)[...] = runs(np.multiply(dy, winner == q, order="C"))
             else:
                 view += dy * (winner == q)
         return self.inner(dpadded)

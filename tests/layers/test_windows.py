@@ -327,6 +327,10 @@ def test_the_more_channels_there_are_the_narrower_are_the_strips(
 def test_to_fold_takes_longer_so_that_strips_are_wider():
     strips = Strips((5, 5), (1, 1), (1, 1), (0, 0), (0, 0))
     assert strips.beside(10, 6, 16, folding=True).t == 5
+    # Of few channels it is to begin the runs that takes the time, of many the numbers.
+    for c, K in ((1, 6), (32, 64)):
+        there, back = strips.beside(28, c, K), strips.beside(28, c, K, folding=True)
+        assert there.t < back.t, (c, there.t, back.t)
 
 
 def test_samples_come_in_blocks_of_a_limited_size_and_none_is_left_out(monkeypatch):
@@ -336,6 +340,8 @@ def test_samples_come_in_blocks_of_a_limited_size_and_none_is_left_out(monkeypat
     assert list(strips.blocks((12, 4, 5, 1))) == [slice(0, 5), slice(5, 10), slice(10, 15)]
     assert list(strips.blocks((2, 40, 50, 1))) == [slice(0, 1), slice(1, 2)]
     assert list(strips.blocks((0, 4, 5, 1))) == []
+    # Of five channels it is as many numbers for one sample.
+    assert list(strips.blocks((2, 4, 5, 5))) == [slice(0, 1), slice(1, 2)]
 
 
 # The door
