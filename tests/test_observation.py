@@ -19,6 +19,7 @@ from minnet import (
     Sequential,
     SoftmaxCrossEntropy,
     generator,
+    observation,
     seed,
 )
 from minnet.observation import Observation, is_real, learn_by_heart, loss_of_equal_scores, norm, rms, wrong_gradient
@@ -388,3 +389,16 @@ def test_norm_and_root_mean_square_do_not_overflow():
 )
 def test_only_floating_arrays_with_entries_are_real(value, expected):
     assert is_real(value) is expected
+
+
+def test_a_look_beside_a_kink_leaves_the_gradients_of_the_place_itself():
+    """A gradient that is looked at afterwards must be the one of the place where it is looked at."""
+    model, y = kinked().astype(np.float64), batch()[1]
+    trial = Observation(model, np.zeros((6, 3)), y)
+    trial.forward()
+    trial.backward()
+    before = {watch.name: watch.dy.copy() for watch in trial.called if is_real(watch.dy)}
+    linear = trial.called[0]
+    assert observation._fits(trial, linear, "push", linear.y, "dy")
+    after = {watch.name: watch.dy for watch in trial.called}
+    assert all(np.array_equal(dy, after[name]) for name, dy in before.items())
