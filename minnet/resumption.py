@@ -27,19 +27,19 @@ from .optimizer import Optimizer
 from .run import Position, Run
 
 FORMAT = 2  # goes up when something in a checkpoint comes to mean something else, the moments of an optimizer say
-NUMBERS = "its numbers"
+OPTIMIZER, NUMBERS, DATA = "the optimizer", "its numbers", ("train", "validation")
 SHOWN = 4  # differences in an error
 
 
 def write_run(run: Run, path: Path) -> None:
     """Put a run into a file, in place of what was there.
 
-    Raises ValueError if something has changed that the file tells the run by, and could not give back.
+    Raises ValueError if something has changed that the rest of the run depends on, and the file could not give back.
     """
-    now = _identity(run) | {NUMBERS: run.identity[NUMBERS]}
-    if changed := [
-        f"{what}: {b} became {a}" for what in now for a, b in _pairs(now[what], run.identity[what]) if a != b
-    ]:
+    before, now = run.identity, _identity(run)
+    kept = [OPTIMIZER, "its parameters", *(what for what in DATA if isinstance(getattr(run, what), Batches))]
+    pairs = [(what, a, b) for what in kept for a, b in _pairs(before[what], now[what])]
+    if changed := [f"{what}: {a} became {b}" for what, a, b in pairs if a != b]:
         raise ValueError(
             f"fit: expected on_epoch_end to leave alone what a checkpoint can't give back, got {'; '.join(changed)}"
         )
@@ -179,11 +179,10 @@ def _identity(run: Run) -> dict[str, Any]:
         "the format": FORMAT,
         "the model": re.sub(" at 0x[0-9a-fA-F]+", "", repr(run.model)).splitlines(),
         "the arrays": [f"{n} {s.data.dtype} {s.data.shape}" for n, s in run.model.walk(Parameter, Buffer).items()],
-        "the optimizer": f"{optimizer.name}, lr={_told(optimizer.lr)}" if callable(optimizer.lr) else optimizer.name,
+        OPTIMIZER: f"{optimizer.name}, lr={_told(optimizer.lr)}" if callable(optimizer.lr) else optimizer.name,
         NUMBERS: _numbers(optimizer),
         "its parameters": [names[id(p)] + ", not decayed" * (not p.decay) for p in optimizer.parameters],
-        "train": _size(run.train),
-        "validation": _size(run.validation),
+        **{what: _size(getattr(run, what)) for what in DATA},
         "the metrics": sorted(run.metrics),
         "early stopping": None if run.stopping is None else f"{run.stopping.monitor}, {run.stopping.mode}",
         "the generators": [f"{name} {type(g.bit_generator).__name__}" for name, g in run.generators.items()],

@@ -19,6 +19,7 @@ from minnet import (
     Adam,
     Batches,
     BatchNorm,
+    Buffer,
     CheckpointError,
     Dropout,
     History,
@@ -362,6 +363,39 @@ def test_what_a_checkpoint_could_not_give_back_is_refused_when_it_is_changed(cha
     assert text in str(caught.value)
     assert read(tmp_path / "run")[1]["position"]["epoch"] == 1
     Session(tmp_path / "run").fit()
+
+
+class Drifting(Layer):
+    """y = x, with a buffer that becomes float64."""
+
+    def __init__(self):
+        self.seen = Buffer(np.zeros(3))
+
+    def forward(self, x):
+        self.cache = None
+        self.seen.data = self.seen.data + np.float64(0.1) * x.astype(np.float64).sum(axis=0)
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+def test_data_that_grow_and_a_buffer_that_becomes_longer_floats_are_no_change_of_the_run(tmp_path):
+    class Growing:
+        def __init__(self):
+            self.batches = [(X[:5], Y[:5])]
+
+        def __len__(self):
+            return len(self.batches)
+
+        def __iter__(self):
+            self.batches.append((X[5:], Y[5:]))
+            return iter(self.batches)
+
+    model = Sequential(Drifting(), Linear(3, 2, rng=0), SoftmaxCrossEntropy())
+    history = minnet.fit(model, momentum(model), Growing(), 3, checkpoint=tmp_path / "run")
+    assert len(history["loss"]) == 3 and read(tmp_path / "run")[1]["position"]["epoch"] == 3
+    assert model[0].seen.data.dtype == np.float64
 
 
 def test_a_learning_rate_that_a_callback_set_before_it_failed_is_to_be_set_back(tmp_path):
