@@ -44,7 +44,7 @@ class SGD(Optimizer):
             v *= self.momentum
             v += g
             step = g + self.momentum * v if self.nesterov else v
-        np.multiply(step, lr, out=g)
+        np.multiply(step, lr, out=g)  # which is used up, so that there is no temporary
         w -= g
 
 

@@ -26,7 +26,7 @@ from .layer import Buffer, Parameter
 from .optimizer import Optimizer
 from .run import Position, Run
 
-FORMAT = 2  # goes up when something in a checkpoint comes to mean something else, the moments of an optimizer say
+FORMAT = 1  # goes up when something in a checkpoint comes to mean something else, the moments of an optimizer say
 OPTIMIZER, NUMBERS, DATA = "the optimizer", "its numbers", ("train", "validation")
 SHOWN = 4  # differences in an error
 
@@ -109,7 +109,7 @@ def _check_same(run: Run, path: Path, notes: Any) -> None:
 
 
 def _adopt(run: Run, arrays: dict[str, Array], notes: dict[str, Any]) -> None:
-    """Set all of a run to what a file holds; last, when all is known to fit, what resume can't bring back."""
+    """Set all of a run to what a file holds. What it changes outside of the run, resume can bring back."""
     at, walk_began, stopped = _position(notes["position"]), notes["walk began"], bool(notes["stopped"])
     if (begun := at.epoch + (at.batch > 0)) > run.epochs:
         raise ValueError(f"expected epochs to be at least {begun}, as many as it has begun, got {run.epochs}")

@@ -14,7 +14,7 @@ import pytest
 import tqdm
 
 import minnet
-from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Parameter, Sequential, SoftmaxCrossEntropy
+from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
 from minnet.progress import BAR, Progress, fitting, in_notebook, written
 
 X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
@@ -24,21 +24,6 @@ Y = np.array([0, 1, 2, 1, 0])
 class Terminal(io.StringIO):
     def isatty(self):
         return True
-
-
-class Scripted(Layer):
-    """A model whose losses are given, and whose gradient is 1."""
-
-    def __init__(self, losses):
-        self.losses = iter(losses)
-        self.a = Parameter([0.0])
-
-    def forward(self, x, y=None):
-        self.cache = None
-        return next(self.losses)
-
-    def backward(self):
-        self.a.grad += 1
 
 
 class NoLength:
@@ -295,9 +280,9 @@ def test_short_epochs_have_no_bar_for_their_batches(monkeypatch):
     assert of("batch", terminal) == []
 
 
-def test_long_epochs_have_a_bar_for_their_batches_which_goes_when_they_end(monkeypatch):
+def test_long_epochs_have_a_bar_for_their_batches_which_goes_when_they_end(scripted, monkeypatch):
     terminal = in_terminal(monkeypatch, long=0)
-    fit(Scripted([4.0, 2.0, 8.0] * 2), [(X, Y)] * 3, 2)
+    fit(scripted([4.0, 2.0, 8.0] * 2), [(X, Y)] * 3, 2)
     lines = of("batch", terminal)
     assert [line.split(" |")[0] for line in lines] == [f"batch {done}/3" for done in (0, 1, 2, 3)] * 2
     # The mean of those that are done.

@@ -483,42 +483,14 @@ def test_a_file_of_another_format_is_refused(tmp_path, monkeypatch):
     assert "the format: 999 here" in refusal(Session(tmp_path / "run"))
 
 
-class CtrlC:
-    """Ctrl-C before the bytecode of that number in the file that takes up a run; None presses nothing."""
-
-    def __init__(self, number=None):
-        self.number, self.count = number, 0
-
-    def __enter__(self):
-        self.before = sys.gettrace()
-        sys.settrace(self.enter)
-        return self
-
-    def __exit__(self, *exception):
-        sys.settrace(self.before)
-
-    def enter(self, frame, event, argument):
-        if Path(frame.f_code.co_filename).name != "resumption.py":
-            return None
-        frame.f_trace_opcodes = True
-        return self.step
-
-    def step(self, frame, event, argument):
-        self.count += event == "opcode"
-        if self.count == self.number:
-            sys.settrace(None)
-            raise KeyboardInterrupt
-        return self.step
-
-
-def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_of_it(tmp_path):
+def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_of_it(ctrl_c, tmp_path):
     """Of a finished run: nothing else is done than to take it up."""
     halves(Session(tmp_path / "run")).fit()
 
     def taken_up(number=None):
         session = halves(Session(tmp_path / "run"))
         fresh = repr(session.everything())
-        with CtrlC(number) as keyboard, suppress(KeyboardInterrupt):
+        with ctrl_c(["resumption.py"], number) as keyboard, suppress(KeyboardInterrupt):
             session.fit()
         return fresh, repr(session.everything()), keyboard.count
 

@@ -48,21 +48,6 @@ class Line(Layer):
         self.a.grad += 2 * (x * error).mean()
 
 
-class Scripted(Layer):
-    """A model whose losses are given, and whose gradient is 1."""
-
-    def __init__(self, losses):
-        self.losses = iter(losses)
-        self.a = Parameter([0.0])
-
-    def forward(self, x, y=None):
-        self.cache = None
-        return next(self.losses)
-
-    def backward(self):
-        self.a.grad += 1
-
-
 def classifier(*between):
     return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
 
@@ -118,8 +103,8 @@ def test_there_is_no_accuracy_without_classes_and_no_validation_without_data():
     assert list(minnet.evaluate(model, Batches(X, X[:, :1], 2))) == ["loss"]
 
 
-def test_the_loss_is_the_mean_over_batches_as_they_were_trained():
-    model = Scripted([1.0, 2.0, 6.0])
+def test_the_loss_is_the_mean_over_batches_as_they_were_trained(scripted):
+    model = scripted([1.0, 2.0, 6.0])
     history = minnet.fit(model, SGD(model.parameters(), lr=0.1), [(X, Y), (X, Y), (X[:1], Y[:1])], 1)
     assert history["loss"] == [3.0]
     assert model.a.data == pytest.approx([-0.3])

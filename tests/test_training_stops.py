@@ -1,15 +1,13 @@
 """fit: what it refuses, how it ends early, and what it leaves behind then."""
 
 import math
-import sys
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minnet
-from minnet import SGD, Batches, Buffer, History, Layer, Linear, Parameter, Sequential, SoftmaxCrossEntropy
+from minnet import SGD, Batches, Buffer, History, Layer, Linear, Sequential, SoftmaxCrossEntropy
 
 X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
 Y = np.array([0, 1, 2, 1, 0])
@@ -52,21 +50,6 @@ class Interrupt(Layer):
     def backward(self, dy):
         self.passed("backward")
         return dy
-
-
-class Scripted(Layer):
-    """A model whose losses are given, and whose gradient is 1."""
-
-    def __init__(self, losses):
-        self.losses = iter(losses)
-        self.a = Parameter([0.0])
-
-    def forward(self, x, y=None):
-        self.cache = None
-        return next(self.losses)
-
-    def backward(self):
-        self.a.grad += 1
 
 
 def classifier(*between):
@@ -138,8 +121,8 @@ def test_every_layer_gets_its_own_mode_back(mode):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_stops_before_its_batch_changes_anything(bad):
-    model = Scripted([5.0, 4.0, 3.25, bad])
+def test_a_loss_that_is_not_finite_stops_before_its_batch_changes_anything(bad, scripted):
+    model = scripted([5.0, 4.0, 3.25, bad])
     history = History()
     with pytest.raises(FloatingPointError) as caught:
         minnet.fit(model.eval(), SGD(model.parameters(), lr=0.5), [(X, Y), (X, Y)], 5, history=history)
@@ -150,8 +133,8 @@ def test_a_loss_that_is_not_finite_stops_before_its_batch_changes_anything(bad):
     assert is_clean(model) and not model.training
 
 
-def test_a_first_loss_that_is_not_finite_has_no_last_finite_one():
-    model = Scripted([math.nan])
+def test_a_first_loss_that_is_not_finite_has_no_last_finite_one(scripted):
+    model = scripted([math.nan])
     before = values(model)
     with pytest.raises(FloatingPointError, match="epoch 1, batch 1") as caught:
         minnet.fit(model, SGD(model.parameters(), lr=0.1), [(X, Y)], 1)
@@ -199,37 +182,7 @@ def test_ctrl_c_in_the_middle_of_a_pass_leaves_the_model_usable(call, where):
 TRACED = {"training.py", "run.py", "stopping.py", "evaluation.py", "layer.py"}
 
 
-class CtrlC:
-    """Ctrl-C before the bytecode of that number, counting those of minnet's loop; None presses nothing."""
-
-    def __init__(self, number=None):
-        self.number, self.count = number, 0
-
-    def __enter__(self):
-        self.before = sys.gettrace()
-        sys.settrace(self.enter)
-        return self
-
-    def __exit__(self, *exception):
-        sys.settrace(self.before)
-
-    def enter(self, frame, event, argument):
-        path = Path(frame.f_code.co_filename)
-        if path.name not in TRACED or path.parent.name != "minnet":
-            return None
-        frame.f_trace_opcodes = True
-        return self.step
-
-    def step(self, frame, event, argument):
-        if event == "opcode":
-            self.count += 1
-            if self.count == self.number:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return self.step
-
-
-def interrupted_fit(number=None):
+def interrupted_fit(ctrl_c, number=None):
     """A training whose second epoch is its best, with Ctrl-C before that bytecode: model, history, values by epoch."""
     model, figures = classifier(Counter()), iter([2.0, 1.0, 3.0])
     model[1].training = False
@@ -242,17 +195,17 @@ def interrupted_fit(number=None):
         "on_epoch_end": lambda history: seen.append(values(model)),
         "history": history,
     }
-    with CtrlC(number) as keyboard, suppress(KeyboardInterrupt):
+    with ctrl_c(TRACED, number) as keyboard, suppress(KeyboardInterrupt):
         minnet.fit(model, optimizer, in_order(), 3, in_order(), **options)
     return model, history, seen, keyboard.count
 
 
-def found_in_disorder(times):
+def found_in_disorder(ctrl_c, times):
     """What Ctrl-C before bytecodes at random leaves in disorder."""
-    _, _, after, total = interrupted_fit()
+    _, _, after, total = interrupted_fit(ctrl_c)
     found = set()
     for number in np.random.default_rng(0).choice(total, times, replace=False):
-        model, history, _, _ = interrupted_fit(number + 1)
+        model, history, _, _ = interrupted_fit(ctrl_c, number + 1)
         epochs = len(history.get("loss", []))
         wrong = {
             "modes": [layer.training for layer in model] != [True, False, True],
@@ -265,15 +218,15 @@ def found_in_disorder(times):
     return found
 
 
-def test_ctrl_c_at_any_bytecode_leaves_the_model_at_its_best_and_in_order():
+def test_ctrl_c_at_any_bytecode_leaves_the_model_at_its_best_and_in_order(ctrl_c):
     """Also while fit puts the model in order, which is where the second Ctrl-C of the impatient comes."""
-    assert found_in_disorder(400) == set()
+    assert found_in_disorder(ctrl_c, 400) == set()
 
 
-def test_a_model_that_is_put_in_order_only_once_would_be_noticed(monkeypatch):
+def test_a_model_that_is_put_in_order_only_once_would_be_noticed(ctrl_c, monkeypatch):
     for module in ("training", "evaluation"):
         monkeypatch.setattr(f"minnet.{module}.surely", lambda tidy: tidy())
-    assert "the best epoch" in dict(found_in_disorder(100))
+    assert "the best epoch" in dict(found_in_disorder(ctrl_c, 100))
 
 
 REFUSED = {
@@ -321,8 +274,8 @@ def test_a_sequential_without_a_loss_is_refused_even_for_no_epochs():
         minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), 0)
 
 
-def test_a_model_that_does_not_return_its_loss_is_told_so():
-    class Forgetful(Scripted):
+def test_a_model_that_does_not_return_its_loss_is_told_so(scripted):
+    class Forgetful(scripted):
         def forward(self, x, y=None):
             return x
 

@@ -22,7 +22,7 @@ class Linear(Layer):
 
     in_features: D.  out_features: K.  bias: whether b is learned.
     rng: what draws the initial W, glorot_uniform; b starts at zero and is not decayed.
-    Raises ValueError if x does not end in D.
+    Raises ValueError if x does not end in D and for sizes below 1, TypeError for other arguments than ints and a bool.
     Source: Glorot and Bengio 2010, for the initial scale.
     """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
@@ -46,7 +45,7 @@ def standardize_backward(dxhat: Array, xhat: Array, r: Array, mean: Mean) -> Arr
 
 # What follows is batch norm's arithmetic with few passes over memory: x itself is kept rather than x̂, which is made
 # again from x in blocks that stay in the L2 cache. NumPy being slow along short rows, a line is made of several: of 32
-# channels, that is twice as fast.
+# channels, that is twice as fast. Both constants are in numbers.
 LINE, BLOCK = 1024, 2**16
 
 
@@ -73,16 +72,17 @@ def differences(x: Array, pivot: Array) -> Iterator[tuple[slice, Array]]:
         yield part, np.subtract(x[part], pivot, out=scratch[: part.stop - n])
 
 
-def affine(x: Array, pivot: Array, a: Array, c: Array, u: Array | None = None, b: Any = 0.0) -> Array:
-    """y = (x − pivot) a + c, and + u b if there is a u: u shaped like x, the others (C,)."""
+def affine(x: Array, pivot: Array, a: Array, c: Array, more: tuple[Array, Array] | None = None) -> Array:
+    """y = (x − pivot) a + c, and + u b for more = u, b: u shaped like x, the others (C,)."""
     shape, x = x.shape, lines(x)
     y, width = np.empty(x.shape, x.dtype), x.shape[1]
     a, c = along(width, a), along(width, c)
-    u, b = (None, b) if u is None else (u.reshape(x.shape), along(width, b))
+    if more:
+        u, b = more[0].reshape(x.shape), along(width, more[1])
     for part, d in differences(x, pivot):
         d *= a
         np.add(d, c, out=y[part])
-        if u is not None:
+        if more:
             y[part] += np.multiply(u[part], b, out=d)
     return y.reshape(shape)
 
@@ -167,7 +167,7 @@ class BatchNorm(Layer):
         if not of_batch:
             return dy * (gamma * r)
         a = -gamma * r * r * dgamma / n
-        return affine(x, pivot, a, -gamma * r * dbeta / n - a * shift, dy, gamma * r)
+        return affine(x, pivot, a, -gamma * r * dbeta / n - a * shift, (dy, gamma * r))
 
     def remember(self, mean: Array, variance: Array) -> None:
         """running ← (1 − m) running + m batch."""

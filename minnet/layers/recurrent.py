@@ -75,7 +75,7 @@ class RNN(_Recurrent):
 
     in_features: D.  hidden_features: H.
     rng: what draws the initial W, glorot_uniform, and U, orthogonal; b starts at zero.
-    Raises ValueError for x of another shape.
+    Raises ValueError for x of another shape and sizes below 1, TypeError for sizes that are not ints.
     Source: Elman 1990; orthogonal U, Saxe et al. 2014.
     """
 
@@ -114,7 +114,7 @@ class LSTM(_Recurrent):
 
     in_features: D.  hidden_features: H.  forget_bias: where the forget gate's part of b starts; PyTorch has none.
     rng: what draws the initial W, glorot_uniform, and U, orthogonal, block by block; the rest of b starts at zero.
-    Raises ValueError for x of another shape.
+    Raises ValueError for x of another shape and sizes below 1, TypeError for sizes that are not ints.
     Source: Hochreiter and Schmidhuber 1997; the forget gate, Gers et al. 2000. PyTorch's two biases are one here.
     """
 
@@ -141,7 +141,7 @@ class LSTM(_Recurrent):
             hU += a[t]
             np.tanh(hU, out=hU)
             i, f, g, o = y = gates[t]
-            np.copyto(y, _blocks(hU, 4))
+            np.copyto(y, _blocks(hU))
             y *= s
             y += rest
             np.multiply(i, g, out=ig)
@@ -177,7 +177,7 @@ class LSTM(_Recurrent):
             np.subtract(1, gates[t], out=rest)
             slope *= rest
             per_gate *= slope
-            np.copyto(_blocks(da[t], 4), per_gate)
+            np.copyto(_blocks(da[t]), per_gate)
             dc *= f
             np.dot(da[t], U_T, out=dh)
         return self.finish(x, h, da, da)
@@ -198,7 +198,7 @@ class GRU(_Recurrent):
 
     in_features: D.  hidden_features: H.
     rng: what draws the initial W, glorot_uniform, and U, orthogonal, block by block; b and c start at zero.
-    Raises ValueError for x of another shape.
+    Raises ValueError for x of another shape and sizes below 1, TypeError for sizes that are not ints.
     Source: Cho et al. 2014, with the reset gate applied after the product, as in PyTorch and cuDNN.
     """
 
@@ -251,6 +251,6 @@ class GRU(_Recurrent):
         return self.finish(x, h, da, du)
 
 
-def _blocks(a: Array, gates: int) -> Array:
-    """A view of columns side by side, (N, gates · H), as blocks one after the other, (gates, N, H)."""
-    return a.reshape(len(a), gates, a.shape[1] // gates).swapaxes(0, 1)
+def _blocks(a: Array) -> Array:
+    """A view of the four gates' columns side by side, (N, 4H), as blocks one after the other, (4, N, H)."""
+    return a.reshape(len(a), 4, a.shape[1] // 4).swapaxes(0, 1)
