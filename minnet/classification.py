@@ -9,7 +9,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from .arguments import number, real_array, whole_number
-from .layer import real_input
+from .layer import forget, real_input
 from .losses import Loss, class_weights, position_weights
 from .numerics import as_rows, equal_shares, ones, row_starts, row_sum, softmax
 
@@ -56,7 +56,7 @@ class SoftmaxCrossEntropy(Loss):
                 f"{self!r}: expected scores of as many classes as weight, (..., {len(self.weight)}), got {scores.shape}"
             )
         if target is None:
-            vars(self).pop("cache", None)  # as clear_cache, which takes 3.5 µs to look for layers below
+            forget(self)
             return softmax(scores)
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         s = None if sample_weight is None else position_weights(self, sample_weight, lead).reshape(-1)
@@ -143,7 +143,7 @@ class MulticlassHinge(Loss):
     def forward(self, scores: Array, target: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Any:
         scores = real_input(self, scores)
         if target is None:
-            vars(self).pop("cache", None)
+            forget(self)
             return scores
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         if t.shape != lead:

@@ -13,7 +13,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from .arguments import number, real_array
-from .layer import Layer, real_input
+from .layer import Layer, forget, real_input
 from .numerics import sigmoid, softplus
 
 
@@ -42,7 +42,7 @@ class _Elementwise(Loss):
     def forward(self, y: Array, target: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Any:
         y = real_input(self, y)
         if target is None:
-            self.clear_cache()
+            forget(self)
             return self.predict(y)
         t = real_array(f"{self!r}: target", target).astype(y.dtype, copy=False)
         if t.shape != y.shape:

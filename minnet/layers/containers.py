@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, Parameter, label, locate, shapes
+from ..layer import Layer, Parameter, forget, label, locate, shapes
 
 
 class Sequential(Layer):
@@ -47,7 +47,7 @@ class Sequential(Layer):
             )
         i, last = 0, len(self.layers) - 1
         if self.is_loss and not extra:
-            vars(self.layers[last]).pop("cache", None)  # backward must not mix this prediction with an earlier loss
+            forget(self.layers[last])  # backward must not mix this prediction with an earlier loss
         try:
             for i, layer in enumerate(self.layers):
                 x = layer.forward(x) if i < last else layer.forward(x, *extra)
