@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import asdict
-from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -20,15 +18,16 @@ from .archive import CheckpointError, read, write
 from .arguments import real_array
 from .data import Batches
 from .evaluation import Tally, surely
-from .generators import enclosed
 from .history import History
 from .layer import Buffer, Parameter
 from .optimizer import Optimizer
 from .run import Position, Run
 
 FORMAT = 1  # goes up when something in a checkpoint comes to mean something else, the moments of an optimizer say
-OPTIMIZER, NUMBERS, DATA = "the optimizer", "its numbers", ("train", "validation")
+OPTIMIZER, SCHEDULE, NUMBERS = "the optimizer", "its learning rate", "its numbers"
+DATA = "train", "validation"
 SHOWN = 4  # differences in an error
+STEPS = sorted({*range(16), *(round(16 * 1.1**k) for k in range(117))})  # to a million: where schedules are compared
 
 
 def write_run(run: Run, path: Path) -> None:
@@ -37,9 +36,8 @@ def write_run(run: Run, path: Path) -> None:
     Raises ValueError if something has changed that the rest of the run depends on, and the file could not give back.
     """
     before, now = run.identity, _identity(run)
-    kept = [OPTIMIZER, "its parameters", *(what for what in DATA if isinstance(getattr(run, what), Batches))]
-    pairs = [(what, a, b) for what in kept for a, b in _pairs(before[what], now[what])]
-    if changed := [f"{what}: {a} became {b}" for what, a, b in pairs if a != b]:
+    kept = [OPTIMIZER, SCHEDULE, "its parameters", *(what for what in DATA if isinstance(getattr(run, what), Batches))]
+    if changed := [f"{what}: {a} became {b}" for what in kept for a, b in _unlike(what, before[what], now[what])]:
         raise ValueError(
             f"fit: expected on_epoch_end to leave alone what a checkpoint can't give back, got {'; '.join(changed)}"
         )
@@ -125,7 +123,8 @@ def _adopt(run: Run, arrays: dict[str, Array], notes: dict[str, Any]) -> None:
     run.optimizer.load_state_dict(optimizer)
     run.set_states(walk_began)
     run.set_states(notes["generators"])
-    run.identity, run.position, run.walk_began, run.stopped = notes["belongs to"], at, walk_began, stopped
+    run.identity = _as_of_now(notes["belongs to"], run.identity)
+    run.position, run.walk_began, run.stopped = at, walk_began, stopped
     vars(run.optimizer).update(numbers)
     if run.stopping:
         vars(run.stopping).update(kept)
@@ -179,7 +178,8 @@ def _identity(run: Run) -> dict[str, Any]:
         "the format": FORMAT,
         "the model": re.sub(" at 0x[0-9a-fA-F]+", "", repr(run.model)).splitlines(),
         "the arrays": [f"{n} {s.data.dtype} {s.data.shape}" for n, s in run.model.walk(Parameter, Buffer).items()],
-        OPTIMIZER: f"{optimizer.name}, lr={_told(optimizer.lr)}" if callable(optimizer.lr) else optimizer.name,
+        OPTIMIZER: optimizer.name,
+        SCHEDULE: _schedule(run),
         NUMBERS: _numbers(optimizer),
         "its parameters": [names[id(p)] + ", not decayed" * (not p.decay) for p in optimizer.parameters],
         **{what: _size(getattr(run, what)) for what in DATA},
@@ -204,16 +204,27 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, kinds) or (isinstance(value, tuple) and all(isinstance(v, kinds) for v in value))
 
 
-def _told(value: Any, depth: int = 3) -> str:
-    """A schedule by its name, what it encloses, down to a depth, and the numbers that are written in it."""
-    if isinstance(value, partial) and depth:
-        shown = [*map(str, value.args), *(f"{name}={held}" for name, held in value.keywords.items())]
-        return f"{_told(value.func, depth - 1)} of {', '.join(shown)}"
-    if isinstance(value, FunctionType) and depth:
-        shown = [f"{name}={_told(held, depth - 1)}" for name, held in enclosed(value)]
-        shown += [str(constant) for constant in value.__code__.co_consts if isinstance(constant, (int, float))]
-        return f"{value.__qualname__.partition('.<locals>')[0]}({', '.join(shown)})"
-    return str(value) if isinstance(value, (bool, int, float, str)) else type(value).__name__
+# What a schedule gives tells it from others, whatever it is made of: a function's own numbers stand elsewhere in each
+# version of Python, and what it reads from outside stands nowhere in it.
+def _schedule(run: Run) -> list[str]:
+    """What a schedule gives at a sample of steps. Generators that it draws from are as before."""
+    schedule, states = run.optimizer.lr, run.states()
+    if not callable(schedule):
+        return ["a number"]
+    try:
+        with np.errstate(all="ignore"):
+            given = [f"{_rate(schedule, step)} at step {step}" for step in STEPS]
+        return given if run.states() == states else ["drawn at random"]
+    finally:
+        run.set_states(states)
+
+
+def _rate(schedule: Callable[[int], float], step: int) -> str:
+    """A learning rate to nine digits, which hold on another processor too; a table of rates has an end."""
+    try:
+        return f"{float(schedule(step)):.9g}"
+    except Exception:
+        return "none"
 
 
 def _size(data: Data | None) -> str:
@@ -226,14 +237,27 @@ def _size(data: Data | None) -> str:
 def _differences(run: Run, notes: dict[str, Any]) -> Iterator[str]:
     """Where a run is not the one that a file's notes tell of, in sentences."""
     here, there = run.identity, notes["belongs to"]
-    if not isinstance(there, dict) or here.keys() != there.keys():
+    if not isinstance(there, dict) or here.keys() != (there := _as_of_now(there, here)).keys():
         yield "it was written by another version of minnet"
         return
     for what, own in here.items():
         if what == NUMBERS and own == notes.get("numbers"):
             continue  # a callback of that run has set them, and it goes on in the same process
-        pairs = _pairs(own, there[what])
-        yield from (f"{what}: {a or 'nothing'} here, {b or 'nothing'} in the file" for a, b in pairs if a != b)
+        unlike = _unlike(what, own, there[what])
+        yield from (f"{what}: {a or 'nothing'} here, {b or 'nothing'} in the file" for a, b in unlike)
+
+
+def _as_of_now(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """What a file belongs to; one that named its schedule, with the numbers in its code, says nothing of its rates."""
+    if SCHEDULE in there:
+        return there
+    return there | {OPTIMIZER: str(there.get(OPTIMIZER)).partition(", lr=")[0], SCHEDULE: here[SCHEDULE]}
+
+
+def _unlike(what: str, one: Any, other: Any) -> list[tuple[Any, Any]]:
+    """Where two parts of identities differ; of schedules, at the first step where they do."""
+    unlike = [(a, b) for a, b in _pairs(one, other) if a != b]
+    return unlike[:1] if what == SCHEDULE else unlike
 
 
 def _pairs(one: Any, other: Any) -> Iterable[tuple[Any, Any]]:

@@ -1,6 +1,7 @@
 """Taking up a run: what is refused, by name and without a trace, and what goes on."""
 
 import copy
+import math
 import os
 import re
 import subprocess
@@ -137,7 +138,7 @@ REFUSED = {
     "another learning rate": ({"optimizer": partial(momentum, lr=0.2)}, ["lr=0.2", "lr=0.1"]),
     "a schedule": (
         {"optimizer": partial(momentum, lr=exponential_decay(0.1, 0.9))},
-        ["lr=exponential_decay(lr=0.1, rate=0.9) here, SGD in the file", "lr=0.1 in the file"],
+        ["its learning rate: 0.1 at step 0 here, a number in the file", "lr=0.1 in the file"],
     ),
     "another weight decayed": (
         {"optimizer": of_a_free_head},
@@ -350,7 +351,7 @@ def changing(session, change):
 
 
 CHANGES = {
-    "a schedule": (lambda s: setattr(s.optimizer, "lr", exponential_decay(0.1, 0.9)), "SGD became SGD, lr=exponential"),
+    "a schedule": (lambda s: setattr(s.optimizer, "lr", exponential_decay(0.1, 0.9)), "a number became 0.1 at step 0"),
     "the size of batches": (lambda s: setattr(s.train, "batch_size", 2), "in batches of 2"),
     "what is decayed": (lambda s: setattr(s.model[0].W, "decay", False), "0.W became 0.W, not decayed"),
 }
@@ -441,30 +442,90 @@ def test_attributes_of_an_optimizer_that_are_no_numbers_are_left_alone(tmp_path)
     assert resumed.optimizer.texts == ("a", "b") and resumed.optimizer.several == (1, True, 0.5)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (lambda step: 0.1 / (1 + step), lambda step: 0.1 / (2 + step)),
-        (partial(pow, 0.5), partial(pow, 0.25)),
-        (exponential_decay(0.1, 0.9), exponential_decay(0.1, 0.8)),
-    ],
-)
-def test_a_schedule_of_ones_own_is_told_by_its_numbers(one, other, tmp_path):
+class Table:
+    """A schedule that has an end."""
+
+    def __init__(self, *rates):
+        self.rates = list(rates)
+
+    def __call__(self, step):
+        return self.rates[step]
+
+
+SCALE = 0.1  # what a schedule may read from outside
+
+
+SCHEDULES = {
+    "a number in its code": (lambda step: 0.1 / (1 + step), lambda step: 0.1 / (2 + step), "step 0"),
+    "its formula": (lambda step: 0.1 * (1 - step / 100), lambda step: 0.1 / (1 + step / 100), "step 1"),
+    "what it encloses": (exponential_decay(0.1, 0.9), exponential_decay(0.1, 0.8), "step 1"),
+    "an argument": (partial(pow, 0.5), partial(pow, 0.25), "step 1"),
+    "a table in an object": (Table(*[0.1] * 12), Table(*[0.1] * 8, 0.2), "step 8"),
+    "the end of a table": (Table(*[0.1] * 12), Table(*[0.1] * 14), "none at step 12 in the file"),
+    "a late step": (minnet.step_decay(0.1, every=500), minnet.step_decay(0.1, every=600), "step 5"),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "where"), SCHEDULES.values(), ids=SCHEDULES)
+def test_another_schedule_is_refused_by_what_it_gives(one, other, where, tmp_path):
     Session(tmp_path / "run", optimizer=partial(momentum, lr=one)).fit()
-    refusal(Session(tmp_path / "run", optimizer=partial(momentum, lr=other)))
+    text = refusal(Session(tmp_path / "run", optimizer=partial(momentum, lr=other)))
+    assert "its learning rate: " in text and where in text and text.count(" here, ") == 1
+    assert len(Session(tmp_path / "run", epochs=4, optimizer=partial(momentum, lr=one)).fit().history["loss"]) == 4
 
 
-def test_another_schedule_is_refused_by_its_numbers(tmp_path):
-    def scheduled(steps):
-        def optimizer(model):
-            return momentum(model, lr=minnet.linear_warmup(2, minnet.cosine_decay(0.1, steps)))
+def test_a_schedule_that_reads_another_global_is_refused(tmp_path, monkeypatch):
+    options = {"optimizer": partial(momentum, lr=lambda step: SCALE)}
+    Session(tmp_path / "run", **options).fit()
+    monkeypatch.setitem(globals(), "SCALE", 0.2)
+    assert "0.2 at step 0 here, 0.1 at step 0 in the file" in refusal(Session(tmp_path / "run", **options))
 
-        return optimizer
 
-    Session(tmp_path / "run", optimizer=scheduled(30)).fit()
-    text = refusal(Session(tmp_path / "run", optimizer=scheduled(60)))
-    assert "lr=linear_warmup(" in text and "cosine_decay(" in text and "steps=60" in text and "steps=30" in text
-    assert len(Session(tmp_path / "run", epochs=4, optimizer=scheduled(30)).fit().history["loss"]) == 4
+def test_a_schedule_that_is_written_otherwise_and_gives_the_same_is_no_difference(tmp_path):
+    def scheduled(model):
+        return momentum(model, lr=lambda step: 0.1 * math.exp(math.log(0.9) * step))  # another rounding
+
+    Session(tmp_path / "run", optimizer=partial(momentum, lr=exponential_decay(0.1, 0.9))).fit()
+    assert len(Session(tmp_path / "run", epochs=4, optimizer=scheduled).fit().history["loss"]) == 4
+
+
+def test_a_schedule_that_draws_is_left_its_generators(tmp_path):
+    def drawing(model):
+        minnet.seed(0)
+        rng = np.random.default_rng(0)
+        return momentum(model, lr=lambda step: 0.1 * rng.random() * minnet.generator().random())
+
+    whole = Session(None, optimizer=drawing).fit().result()
+    assert Session(tmp_path / "run", optimizer=drawing).fit().result() == whole
+    assert "drawn at random in the file" in refusal(Session(tmp_path / "run", epochs=4))
+
+
+@pytest.mark.parametrize("told", ["SGD, lr=<lambda>(0.1, 1)", "SGD, lr=step_decay(lr=0.1, every=20, factor=0.5)"])
+def test_a_file_that_tells_its_schedule_by_its_code_is_still_good(told, tmp_path):
+    """Such files were written once; they say nothing of the rates, which are in what is written from then on."""
+
+    def scheduled(lr):
+        return {"optimizer": partial(momentum, lr=lr)}
+
+    def one(step):
+        return 0.1 / (1 + step)
+
+    def other(step):
+        return 0.1 / (2 + step)
+
+    Session(tmp_path / "run", epochs=1, **scheduled(one)).fit()
+    arrays, notes = read(tmp_path / "run")
+    del notes["belongs to"]["its learning rate"]
+    notes["belongs to"]["the optimizer"] = told
+    write(tmp_path / "run", arrays, notes)
+    assert "the optimizer: Adam here, SGD in the file" in refusal(
+        Session(tmp_path / "run", optimizer=lambda model: Adam(model.parameters(), one))
+    )
+    assert (
+        Session(tmp_path / "run", epochs=2, **scheduled(one)).fit().result()[1]
+        == (Session(None, epochs=2, **scheduled(one)).fit().result()[1])
+    )
+    assert "its learning rate" in refusal(Session(tmp_path / "run", **scheduled(other)))
 
 
 def test_a_history_of_a_training_before_that_is_measured_again_is_no_difference(tmp_path):
