@@ -19,6 +19,8 @@ IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 # No gzip stream unpacks to more than 1,032 times its size, and a large one that comes near is not data.
 GZIP_LIMIT, LARGE, LARGE_GZIP_LIMIT = 1032, 2**24, 100
 
+SLICE = 2**18  # bytes read at a time: gzip keeps another copy, from Python 3.12 on two, of what it is asked for at once
+
 
 def load_idx(path: str | os.PathLike[str]) -> Array:
     """The array in an IDX file, the format of MNIST: images as they are, say uint8 (60000, 28, 28), or labels.
@@ -60,10 +62,19 @@ def _read_idx(path: Path, file: BufferedIOBase, size: int, packed: bool) -> Arra
     if count * dtype.itemsize > limit or room * dtype.itemsize > sys.maxsize:
         _bad_idx(path, f"at most {limit} bytes in a {'gzip ' * packed}file of {size}", f"a header that declares {what}")
     values = bytearray(count * dtype.itemsize)
-    read = file.readinto(values)
+    read = _fill(values, file)
     if read < len(values) or file.read(1):
         _bad_idx(path, what, "more" if read == len(values) else f"{read}")
-    return np.frombuffer(values, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    array = np.frombuffer(values, dtype).reshape(shape)
+    return array if dtype.isnative else array.byteswap(inplace=True).view(dtype.newbyteorder("="))
+
+
+def _fill(values: bytearray, file: BufferedIOBase) -> int:
+    """Read until all values are there or the file ends. Returns how many bytes were read."""
+    room, read = memoryview(values), 0
+    while got := file.readinto(room[read : read + SLICE]):
+        read += got
+    return read
 
 
 def _bad_idx(path: Path, expected: str, got: str) -> NoReturn:

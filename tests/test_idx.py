@@ -177,12 +177,12 @@ def test_a_file_that_declares_or_unpacks_to_too_much_is_refused_unread(tmp_path,
     assert isinstance(error, ValueError) and peak < 500_000
 
 
-def test_reading_takes_no_more_than_a_few_times_the_array(tmp_path):
+def test_reading_takes_little_more_than_the_array(tmp_path):
     content = struct.pack(">BBBBI", 0, 0, 12, 1, 10**6) + np.random.default_rng(0).bytes(4 * 10**6)
     for pack in (bytes, lambda content: gzip.compress(content, 1)):
         path = idx_file(tmp_path, pack(content))
         array, peak = peak_memory(lambda path=path: load_idx(path))
-        assert array.nbytes == 4 * 10**6 and peak < 3 * array.nbytes
+        assert array.nbytes == 4 * 10**6 and peak < 1.6 * array.nbytes
 
 
 def mutated(content, rng):
