@@ -29,23 +29,23 @@ def main() -> dict[str, np.ndarray | float]:
         print(f"   Scores larger by 1000: {np.exp(s + 1000) / np.exp(s + 1000).sum()} unless the maximum is subtracted")
     J, h = np.diag(p) - np.outer(p, p), 1e-6
     differences = np.transpose([(softmax(s + h * e) - softmax(s - h * e)) / (2 * h) for e in np.eye(5)])
-    print(f"2. Its Jacobian, pᵢ(1 − pᵢ) on the diagonal and −pᵢpⱼ off it:\n{J.round(4)}")
+    print(f"2. Its Jacobian, p_i (1 - p_i) on the diagonal and -p_i p_j off it:\n{J.round(4)}")
     print(
         f"   differs from differences by {abs(J - differences).max():.0e}, without what is off the diagonal by", end=" "
     )
     print(f"{abs(np.diag(p * (1 - p)) - differences).max():.0e}")
     dp = np.array([0, 0, -1 / p[2], 0, 0])
-    print(f"3. −log p₂ has the gradient J dp = {(J @ dp).round(4)}")
+    print(f"3. -log p_2 has the gradient J dp = {(J @ dp).round(4)}")
     print(f"   From the diagonal alone: {(np.diag(J) * dp).round(4)}, which never lowers the other scores")
     scores, labels = np.array([[1.0, 2, 3, 5], [4, 5, 2, 3]]), np.array([3, 1])
     P, Y = softmax(scores), np.eye(4)[labels]
     loss = float(-np.log(P[[0, 1], labels]).sum())
-    print(f"4. The cross-entropy −Σ log p[y] is {loss:.12f} here, and its gradient is P − Y:\n{(P - Y).round(8)}")
+    print(f"4. The cross-entropy, sum -log p[y], is {loss:.12f} here, its gradient P - Y:\n{(P - Y).round(8)}")
     rng = np.random.default_rng(0)
     X, y, W, reg = rng.normal(size=(20, 6)), rng.integers(0, 4, 20), rng.normal(size=(6, 4)), 0.01
     loops, dW = naive(X, y, W, reg)
     line = X.T @ (softmax(X @ W) - np.eye(4)[y]) / len(X) + 2 * reg * W
-    print(f"5. Xᵀ(P − Y)/N + 2·reg·W does what loops over samples and classes do: {abs(line - dW).max():.0e} apart")
+    print(f"5. X^T (P - Y)/N + 2 reg W does what loops over samples and classes do: {abs(line - dW).max():.0e} apart")
 
     model = Sequential(Linear(6, 4, bias=False), SoftmaxCrossEntropy()).astype(np.float64)
     model.load_state_dict({"0.W": W})

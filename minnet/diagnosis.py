@@ -296,4 +296,4 @@ def _by_heart(
 
 
 def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}"
+    return "-" if value is None else f"{value:.2g}"

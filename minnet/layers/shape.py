@@ -48,7 +48,7 @@ class Reshape(Layer):
     def __init__(self, *shape: int) -> None:
         self.shape = tuple(whole_number("Reshape", "each size", n, least=-1) for n in shape)
         if self.shape.count(-1) > 1:
-            raise ValueError(f"Reshape: expected at most one size to be −1, got {shape}")
+            raise ValueError(f"Reshape: expected at most one size to be -1, got {shape}")
 
     def forward(self, x: Array) -> Array:
         x = real_array(repr(self), x)
