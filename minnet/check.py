@@ -13,6 +13,8 @@ from .differences import Comparison, Differences
 from .layer import Buffer, Layer, Parameter, label
 from .trial import Trial, as_inputs, cast, largest, moved_off, plain_arrays, strided
 
+UNREPEATABLE = "two forwards from the same state differ; keep what is random in a Generator attribute"
+
 
 @dataclass(frozen=True)
 class GradientCheck:
@@ -78,8 +80,8 @@ def check_layer(layer: Layer, *inputs: ArrayLike, rng: int | np.random.Generator
         gradients = _check_passes(trial)
         if trial is evaluation:
             _check_evaluation(trial)
-        report += _check_gradients(trial, gradients)
         _check_earlier_pass(trial)
+        report += _check_gradients(trial, gradients)
         if layer.is_loss:
             _check_loss(trial)
         _check_layout(trial, gradients)
@@ -98,9 +100,7 @@ def _check_passes(trial: Trial) -> dict[str, Array]:
     for name, state in layer.walk(Parameter, Buffer).items() | states.items():
         if states.get(name) is not state or layer.walk(Parameter, Buffer).get(name) is not state:
             trial.fail(f"forward replaced the {type(state).__name__} {name}; write into {name}.data[...]")
-    trial.expect_same(
-        y, trial.y, "two forwards from the same state differ; keep what is random in a Generator attribute"
-    )
+    trial.expect_same(y, trial.y, UNREPEATABLE)
     first = trial.backward(layer, dy)
     trial.expect_untouched("backward", [*handed, ("the y that forward had returned", y, trial.y)])
     second = trial.backward(layer, dy)
@@ -116,10 +116,13 @@ def _check_passes(trial: Trial) -> dict[str, Array]:
 
 def _check_gradients(trial: Trial, gradients: dict[str, Array]) -> list[GradientCheck]:
     """The gradients are those that differences give."""
-    parameters = {id(p): p for p in trial.layer.parameters()}  # forward only reads them, so copies can share them
-    differences = Differences(lambda: copy.deepcopy(trial.layer, dict(parameters))(*trial.inputs), trial.dy, trial.rng)
+    layer = trial.copy()
+    forward = trial.repeatable(layer)
+    forward()
+    trial.expect_same(forward(), trial.y, UNREPEATABLE)
+    differences = Differences(forward, trial.dy, trial.rng)
     arrays = {trial.x: trial.inputs[0]} if trial.x else {}
-    arrays |= {name: p.data for name, p in trial.layer.named_parameters().items()}
+    arrays |= {name: p.data for name, p in layer.named_parameters().items()}
     rows = [
         GradientCheck(
             "training" if trial.layer.training else "evaluation",
