@@ -86,6 +86,9 @@ def fit(
     a buffer or a moment of the optimizer so. Raises CheckpointError for a file that is damaged or of another run;
     TypeError and ValueError for arguments and data that don't fit, before anything is changed; and what the model, the
     metrics or on_epoch_end raise.
+
+    Small nets train fastest with one thread for matrix products, on a busy machine by far: set the environment variable
+    OPENBLAS_NUM_THREADS=1 before NumPy is imported (MKL_NUM_THREADS, VECLIB_MAXIMUM_THREADS for other libraries).
     """
     history = History() if history is None else history
     metrics = {} if metrics is None else metrics
