@@ -1,12 +1,27 @@
 """What several files of tests need: Ctrl-C at a chosen bytecode, and a model whose losses are given."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+# Threads cost more than they bring in products of small matrices. BLAS reads this once, when NumPy is imported; the
+# processes that tests start inherit it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
+
 import minnet
 from minnet import Layer, Parameter
+
+
+def pytest_configure(config):
+    if not __debug__:
+        raise pytest.UsageError("python -O takes the assertions away, and no test could fail: run pytest without it")
+    if os.name != "posix":
+        raise pytest.UsageError("the tests fork, lock files and open terminals: run them on POSIX (WSL on Windows)")
 
 
 class CtrlC:
@@ -17,6 +32,7 @@ class CtrlC:
 
     def __enter__(self):
         self.before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # without one such frame before, Python 3.12.1 traces none afterwards
         sys.settrace(self.enter)
         return self
 
