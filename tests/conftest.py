@@ -1,5 +1,6 @@
 """What several files of tests need: Ctrl-C at a chosen bytecode, and a model whose losses are given."""
 
+import linecache
 import os
 import sys
 from pathlib import Path
@@ -25,10 +26,14 @@ def pytest_configure(config):
 
 
 class CtrlC:
-    """Ctrl-C before the bytecode of that number, counting those of some of minnet's files; None presses nothing."""
+    """Ctrl-C before the bytecode of that number, counting those of some of minnet's files; None presses nothing.
+
+    Afterwards, where is the function and the line in which it was pressed.
+    """
 
     def __init__(self, files, number=None):
         self.paths, self.number, self.count = {str(Path(minnet.__file__).with_name(file)) for file in files}, number, 0
+        self.where = ""
 
     def __enter__(self):
         self.before = sys.gettrace()
@@ -42,6 +47,7 @@ class CtrlC:
     def enter(self, frame, event, argument):
         if frame.f_code.co_filename not in self.paths:
             return None
+        frame.f_trace = self.step  # before the next line, which in Python 3.13 does nothing for a frame without it
         frame.f_trace_opcodes = True
         return self.step
 
@@ -49,6 +55,8 @@ class CtrlC:
         self.count += event == "opcode"
         if event == "opcode" and self.count == self.number:
             sys.settrace(None)
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0)
+            self.where = f"{frame.f_code.co_name}: {line.strip()}"
             raise KeyboardInterrupt
         return self.step
 

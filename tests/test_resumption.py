@@ -483,7 +483,8 @@ def test_a_file_of_another_format_is_refused(tmp_path, monkeypatch):
     assert "the format: 999 here" in refusal(Session(tmp_path / "run"))
 
 
-def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_of_it(ctrl_c, tmp_path):
+@pytest.mark.parametrize(("apart", "times"), [(10, 20), pytest.param(1, 200, marks=pytest.mark.long)])
+def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_of_it(ctrl_c, apart, times, tmp_path):
     """Of a finished run: nothing else is done than to take it up."""
     halves(Session(tmp_path / "run")).fit()
 
@@ -496,7 +497,7 @@ def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_o
 
     fresh, adopted, total = taken_up()
     assert fresh != adopted
-    numbers = [*range(total - 300, total), *np.random.default_rng(0).choice(total, 200, replace=False).tolist()]
+    numbers = {*range(total - 300, total, apart), *np.linspace(0, total, times, endpoint=False, dtype=int).tolist()}
     assert {number for number in numbers if taken_up(number + 1)[1] not in (fresh, adopted)} == set()
 
 
