@@ -77,6 +77,13 @@ class Scripted(Layer):
 
 
 @pytest.fixture
+def let_through():
+    """Options of a Python in which warnings are errors but for those that pyproject.toml lets through."""
+    flags = ("divide by zero", "overflow", "invalid value", "underflow")
+    return [option for flag in flags for option in ("-W", f"ignore:{flag} encountered in matmul:RuntimeWarning")]
+
+
+@pytest.fixture
 def ctrl_c():
     return CtrlC
 

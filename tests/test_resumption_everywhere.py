@@ -515,23 +515,23 @@ def test_code_that_resumes_wrongly_is_found_to_differ(broken, tmp_path, monkeypa
     assert differences(whole, resumed) != []
 
 
-def process(path, every, at, hash_seed):
+def process(options, path, every, at, hash_seed):
     """The script in a process of its own, which dies at a moment if one is given."""
     package = str(Path(minnet.__file__).parents[1])
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": package}
-    command = [sys.executable, "-W", "error", __file__, str(path), str(every), str(at)]
+    command = [sys.executable, "-W", "error", *options, __file__, str(path), str(every), str(at)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(
     ("every", "at"), [(1, 57), *(pytest.param(*where, marks=pytest.mark.long) for where in [(1, 20), (2, 51)])]
 )
-def test_a_killed_process_is_taken_up_by_another_with_another_hash_seed(every, at, tmp_path):
+def test_a_killed_process_is_taken_up_by_another_with_another_hash_seed(every, at, let_through, tmp_path):
     whole, _ = never_stopped("one generator for all", every)
-    killed = process(tmp_path / "run", every, at, hash_seed="1")
+    killed = process(let_through, tmp_path / "run", every, at, hash_seed="1")
     assert killed.returncode == -signal.SIGKILL and killed.stdout == "", killed.stderr
     assert (tmp_path / "run").exists()
-    resumed = process(tmp_path / "run", every, None, hash_seed="2")
+    resumed = process(let_through, tmp_path / "run", every, None, hash_seed="2")
     assert resumed.returncode == 0, resumed.stderr
     assert differences(whole, json.loads(resumed.stdout)) == []
     assert os.listdir(tmp_path) == ["run"]
