@@ -39,9 +39,9 @@ from minnet import (
 )
 from minnet.archive import read, write
 
-# How many mutations of each kind.
-SAVED, CHECKPOINT, FORGED, RESUMED, PLAIN_IDX, GZIP_IDX, FORGED_IDX = 5000, 2500, 2000, 500, 6000, 4000, 2000
-FORGED_NOTES = 800
+# How many mutations of each kind: a draw of them in every run of the tests, and all of them at length.
+SAVED, CHECKPOINT, FORGED, RESUMED, FORGED_NOTES = (600, 5000), (400, 2500), (300, 2000), (80, 500), (80, 800)
+PLAIN_IDX, GZIP_IDX, FORGED_IDX = (300, 3000), (200, 2000), (200, 1000)  # each of two files
 MEGABYTE = 2**20
 MUCH = 8 * MEGABYTE  # of memory, for a file of a few kB; an array's header of 10 kB takes the most of it
 TIMEOUT = 300  # seconds until a test counts as hanging; each takes a few
@@ -49,6 +49,10 @@ TIMEOUT = 300  # seconds until a test counts as hanging; each takes a few
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 Y = np.arange(8) % 2
 EXTREMES = [0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1]
+
+
+def times(draw, all_of_them):
+    return pytest.mark.parametrize("times", [draw, pytest.param(all_of_them, marks=pytest.mark.long)])
 
 
 @pytest.fixture(autouse=True)
@@ -242,19 +246,19 @@ MISSING = object()
 ANYTHING = [MISSING, None, True, 0, -1, 1.5, "x", "", [], {}, [[]], {"x": 1}, 10**30, 10**400, math.nan, deep(200)]
 
 
-def forged_notes(notes):
-    """The notes with each value in them lost, or of another type or size."""
-    for way in sites(notes):
-        for value in ANYTHING:
-            changed = copy.deepcopy(notes)
-            inner = changed
-            for key in way[:-1]:
-                inner = inner[key]
-            if value is MISSING:
-                del inner[way[-1]]
-            else:
-                inner[way[-1]] = value
-            yield f"{way} = {'nothing' if value is MISSING else repr(value)[:30]}", changed
+def forged_notes(notes, times, seed):
+    """The notes with a value in them lost, or of another type or size."""
+    every = [(way, value) for way in sites(notes) for value in ANYTHING]
+    for way, value in random.Random(seed).sample(every, times):
+        changed = copy.deepcopy(notes)
+        inner = changed
+        for key in way[:-1]:
+            inner = inner[key]
+        if value is MISSING:
+            del inner[way[-1]]
+        else:
+            inner[way[-1]] = value
+        yield f"{way} = {'nothing' if value is MISSING else repr(value)[:30]}", changed
 
 
 # What damage comes to.
@@ -381,65 +385,71 @@ def run(tmp_path, monkeypatch):
 # Archives.
 
 
-def test_damaged_file_of_a_model_is_refused_or_gives_the_same_values(tmp_path):
+@times(*SAVED)
+def test_damaged_file_of_a_model_is_refused_or_gives_the_same_values(tmp_path, times):
     model, after, file = saved(tmp_path)
-    found = outcomes(tmp_path / "damaged", model, after, damaged(file, SAVED, seed=1))
+    found = outcomes(tmp_path / "damaged", model, after, damaged(file, times, seed=1))
     assert found.keys() == {"refused", "same"}
-    assert found["refused"] > SAVED / 2
+    assert found["refused"] > times / 2
 
 
-def test_damaged_checkpoint_is_refused_or_gives_the_same_values(run):
+@times(*CHECKPOINT)
+def test_damaged_checkpoint_is_refused_or_gives_the_same_values(run, times):
     path, file, _ = run
     model = classifier()
     load(model, path)
-    found = outcomes(path, model, content(model), damaged(file, CHECKPOINT, seed=2))
+    found = outcomes(path, model, content(model), damaged(file, times, seed=2))
     assert found.keys() == {"refused", "same"}
-    assert found["refused"] > CHECKPOINT / 2
+    assert found["refused"] > times / 2
 
 
-def test_forged_file_of_a_model_is_refused_or_loaded(tmp_path):
+@times(*FORGED)
+def test_forged_file_of_a_model_is_refused_or_loaded(tmp_path, times):
     """Who gets the checksums right may give other values, but nothing that is no array of real numbers."""
     model, after, file = saved(tmp_path)
-    found = outcomes(tmp_path / "forged", model, after, forged(file, FORGED, seed=3))
+    found = outcomes(tmp_path / "forged", model, after, forged(file, times, seed=3))
     assert found.keys() >= {"refused", "same", "other"} and found.keys() <= {"refused", "same", "other", "diverged"}
-    assert found["refused"] > FORGED / 2
+    assert found["refused"] > times / 2
 
 
-def test_damaged_checkpoint_is_taken_up_exactly_or_not_at_all(run):
+@times(*RESUMED)
+def test_damaged_checkpoint_is_taken_up_exactly_or_not_at_all(run, times):
     path, file, right = run
 
     def writers():
-        for changed in damaged(file, RESUMED, seed=4):
+        for changed in damaged(file, times, seed=4):
             yield "damage", lambda path, changed=changed: put(path, changed)
 
     found = resumed(path, writers(), 3, right)
     assert found.keys() <= {"refused", "same"}
-    assert found["refused"] > RESUMED / 2
+    assert found["refused"] > times / 2
 
 
-def test_checkpoint_with_forged_notes_is_refused_or_taken_up(run):
+@times(*FORGED_NOTES)
+def test_checkpoint_with_forged_notes_is_refused_or_taken_up(run, times):
     path, _, right = run
     arrays, notes = read(path)
 
     def writers():
-        for what, changed in random.Random(6).sample(list(forged_notes(notes)), FORGED_NOTES):
+        for what, changed in forged_notes(notes, times, seed=6):
             yield what, lambda path, changed=changed: write(path, arrays, changed)
 
     found = resumed(path, writers(), 3, right)
     assert found.keys() >= {"refused", "same", "other"} and found.keys() <= {"refused", "same", "other", "diverged"}
 
 
-def test_checkpoint_with_forged_arrays_is_refused_or_taken_up(run):
+@times(*RESUMED)
+def test_checkpoint_with_forged_arrays_is_refused_or_taken_up(run, times):
     """From forged parameters, a run may also diverge."""
     path, file, right = run
 
     def writers():
-        for changed in forged(file, RESUMED, seed=5):
+        for changed in forged(file, times, seed=5):
             yield "forgery", lambda path, changed=changed: put(path, changed)
 
     found = resumed(path, writers(), 3, right)
     assert found.keys() <= {"refused", "same", "other", "diverged"}
-    assert found["refused"] > RESUMED / 2
+    assert found["refused"] > times / 2
 
 
 @pytest.mark.parametrize("name", ["0.W", "more", "best/0.W", "best/more", "optimizer/steps", "optimizer/more"])
@@ -472,17 +482,18 @@ def test_checkpoint_with_a_position_that_no_run_has_is_refused(run, name, value)
     assert resumed(path, [(name, lambda path: write(path, arrays, notes))], 3, right) == {"refused": 1}
 
 
-def test_damage_would_be_found_to_change_values_without_the_checksums(tmp_path, monkeypatch):
+@times(*SAVED)
+def test_damage_would_be_found_to_change_values_without_the_checksums(tmp_path, monkeypatch, times):
     monkeypatch.setattr(zipfile.ZipExtFile, "_update_crc", lambda *args: None)
     model, after, file = saved(tmp_path)
-    assert outcomes(tmp_path / "damaged", model, after, damaged(file, 1000, seed=1))["other"] > 3
+    assert outcomes(tmp_path / "damaged", model, after, damaged(file, times, seed=1))["other"] > times / 500
 
 
 def test_damage_would_be_found_to_raise_other_errors(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "CheckpointError", ValueError)
     model, after, file = saved(tmp_path)
     found = outcomes(tmp_path / "damaged", model, after, damaged(file, 300, seed=1))
-    assert sum(times for what, times in found.items() if what.startswith("raised ValueError")) > 100
+    assert sum(number for what, number in found.items() if what.startswith("raised ValueError")) > 100
 
 
 def test_damage_would_be_found_to_change_a_model_by_half(tmp_path, monkeypatch):
@@ -552,31 +563,34 @@ def idx_outcomes(path, array, files):
     return found
 
 
+@times(*PLAIN_IDX)
 @pytest.mark.parametrize(("array", "code"), ARRAYS, ids=["bytes", "floats"])
-def test_damaged_idx_file_is_refused_or_an_array_that_fits_into_it(tmp_path, array, code):
+def test_damaged_idx_file_is_refused_or_an_array_that_fits_into_it(tmp_path, array, code, times):
     """Nothing in an IDX file tells whether its values are right."""
     assert idx_outcomes(tmp_path / "idx", array, [idx(array, code)]) == {"same": 1}
-    found = idx_outcomes(tmp_path / "idx", array, damaged(idx(array, code), PLAIN_IDX // 2, seed=6))
+    found = idx_outcomes(tmp_path / "idx", array, damaged(idx(array, code), times, seed=6))
     assert found.keys() - {"same"} == {"refused", "other"}
 
 
+@times(*GZIP_IDX)
 @pytest.mark.parametrize(("array", "code"), ARRAYS, ids=["bytes", "floats"])
-def test_damaged_gzip_idx_file_is_refused_or_gives_the_same_values(tmp_path, array, code):
+def test_damaged_gzip_idx_file_is_refused_or_gives_the_same_values(tmp_path, array, code, times):
     packed = gzip.compress(idx(array, code), mtime=0)
     assert idx_outcomes(tmp_path / "idx", array, [packed]) == {"same": 1}
-    found = idx_outcomes(tmp_path / "idx", array, damaged(packed, GZIP_IDX // 2, seed=7))
+    found = idx_outcomes(tmp_path / "idx", array, damaged(packed, times, seed=7))
     assert found.keys() == {"refused", "same"}
-    assert found["refused"] > GZIP_IDX / 4
+    assert found["refused"] > times / 2
 
 
+@times(*FORGED_IDX)
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-def test_forged_idx_file_is_refused_or_an_array_that_fits_into_it(tmp_path, pack):
+def test_forged_idx_file_is_refused_or_an_array_that_fits_into_it(tmp_path, pack, times):
     array, code = ARRAYS[0]
     whole = idx(array, code)
 
     def files():
         rng = random.Random(8)
-        for _ in range(FORGED_IDX // 2):
+        for _ in range(times):
             axes = rng.choice([0, 1, 2, 3, 3, 3, 32, 64, 65, 255])
             lengths = [rng.choice([0, 1, 2, 4, 5, 40, 2**16, 2**31, 2**32 - 1]) for _ in range(rng.choice([axes, 3]))]
             header = bytes([0, 0, rng.choice([8, 8, 9, 11, 12, 13, 14, 10, 0, 255]), axes])
@@ -585,7 +599,7 @@ def test_forged_idx_file_is_refused_or_an_array_that_fits_into_it(tmp_path, pack
 
     found = idx_outcomes(tmp_path / "idx", array, files())
     assert found.keys() - {"same"} <= {"refused", "other"}
-    assert found["refused"] > FORGED_IDX / 4
+    assert found["refused"] > times / 2
 
 
 def test_damage_would_be_found_to_take_memory_if_sizes_were_believed(tmp_path, monkeypatch):
@@ -598,4 +612,5 @@ def test_damage_would_be_found_to_take_memory_if_sizes_were_believed(tmp_path, m
 
 
 def test_twenty_thousand_files_are_mutated_at_least():
-    assert SAVED + CHECKPOINT + FORGED + 2 * RESUMED + FORGED_NOTES + PLAIN_IDX + GZIP_IDX + FORGED_IDX >= 20_000
+    of_one_file, of_two = (SAVED, CHECKPOINT, FORGED, FORGED_NOTES), (RESUMED, PLAIN_IDX, GZIP_IDX, FORGED_IDX)
+    assert sum(most for _, most in of_one_file) + 2 * sum(most for _, most in of_two) >= 20_000

@@ -1,6 +1,7 @@
 """IDX files: whole ones of every type, and bad ones of every kind."""
 
 import gzip
+import io
 import struct
 import tracemalloc
 import zlib
@@ -26,6 +27,7 @@ IDX_FILES = {
     "a matrix": ("00000b02 00000002 00000001 0001 0100", [[1], [256]]),
     "nothing": ("00000802 00000000 0000001c", []),
 }
+LITTLE = 500_000 + 8 * io.DEFAULT_BUFFER_SIZE  # bytes of memory, of which Python itself takes more in some versions
 IMAGES = bytes.fromhex(IDX_FILES["images"][0])
 
 
@@ -174,7 +176,7 @@ def test_a_file_that_declares_or_unpacks_to_too_much_is_refused_unread(tmp_path,
     with pytest.raises(ValueError, match=text):
         load_idx(path)
     error, peak = peak_memory(lambda: load_idx(path))
-    assert isinstance(error, ValueError) and peak < 500_000
+    assert isinstance(error, ValueError) and peak < LITTLE
 
 
 def test_reading_takes_little_more_than_the_array(tmp_path):
@@ -207,25 +209,26 @@ def mutated(content, rng):
     return bytes(content)
 
 
+@pytest.mark.parametrize("times", [300, pytest.param(2000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["plain", "mutated, then gzipped", "gzipped, then mutated"])
-def test_a_mutated_idx_file_is_read_or_refused_in_little_memory(tmp_path, kind):
+def test_a_mutated_idx_file_is_read_or_refused_in_little_memory(tmp_path, kind, times):
     rng = np.random.default_rng(0)
     originals = [bytes.fromhex(text) for text, _ in IDX_FILES.values()]
     originals.append(struct.pack(">BBBB3I", 0, 0, 8, 3, 3, 28, 28) + rng.bytes(3 * 28 * 28))
     outcomes = Counter()
-    for i in range(2000):
+    for i in range(times):
         content = originals[i % len(originals)]
         if kind == "gzipped, then mutated":
-            content = gzip.compress(content)
+            content = gzip.compress(content, mtime=0)
         content = mutated(content, rng)
         if kind == "mutated, then gzipped":
-            content = gzip.compress(content)
+            content = gzip.compress(content, mtime=0)
         path = idx_file(tmp_path, content)
         result, peak = peak_memory(lambda path=path: load_idx(path))
-        assert peak < 500_000 + 2500 * len(content) * (kind != "plain")
+        assert peak < LITTLE + 2500 * len(content) * (kind != "plain")
         if isinstance(result, ValueError):
             assert str(result).startswith(f"load_idx: {path}: expected ")
         elif kind == "plain":
             assert result.nbytes < len(content)
         outcomes[isinstance(result, ValueError)] += 1
-    assert outcomes[True] > 1000 and outcomes[False] > 20
+    assert outcomes[True] > times / 2 and outcomes[False] > times // 400

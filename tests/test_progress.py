@@ -1,11 +1,11 @@
 """What a training shows: bars in a terminal and in a notebook, and nothing anywhere else."""
 
 import io
+import json
 import os
 import re
 import subprocess
 import sys
-import termios
 from pathlib import Path
 from types import ModuleType
 
@@ -222,27 +222,39 @@ def test_the_monitored_figure_comes_before_others(monkeypatch):
         assert re.search(r"loss=[\d.]+/[\d.]+, val_f1=0.625 \.\.\.$", line), line
 
 
+# In one process for all, since it takes longer to start one than to draw.
 IN_TERMINAL = """
-import sys, termios
+import json, sys, termios
 import numpy as np
 import minnet
 x, y = np.eye(4), np.array([0, 1, 2, 0])
-model = minnet.Sequential(minnet.Linear(4, 3, rng=0), minnet.SoftmaxCrossEntropy())
 metrics = {"mae": lambda y_true, y_pred: 4600.0, "top2": lambda y_true, y_pred: 0.997}
-def widen(history):
-    print("said by", len(history["loss"]))
-    if len(sys.argv) > 1:
-        termios.tcsetwinsize(2, (24, int(sys.argv[1])))
-minnet.fit(model, minnet.SGD(model.parameters(), 0.1), [(x, y)], 3, [(x, y)], metrics=metrics, on_epoch_end=widen)
+for before, after in json.loads(sys.argv[1]):
+    def widen(history):
+        print("said by", len(history["loss"]))
+        termios.tcsetwinsize(2, (24, after))
+    termios.tcsetwinsize(2, (24, before))
+    model = minnet.Sequential(minnet.Linear(4, 3, rng=0), minnet.SoftmaxCrossEntropy())
+    minnet.fit(model, minnet.SGD(model.parameters(), 0.1), [(x, y)], 3, [(x, y)], metrics=metrics, on_epoch_end=widen)
+    print("that was all")
 """
 
+# How many columns a terminal has, and how many after the first epoch; how the last line that is drawn in it ends.
+WIDTHS = {
+    (40, 40): r"\| \d\d:\d\d<\d\d:\d\d, …",
+    (80, 80): r"<\d\d:\d\d, loss=[\d.]+/[\d.]+, accuracy=[\d.]+/[\d.]+( …|, val_mae=4.6e\+03 …)",
+    (120, 120): r"accuracy=[\d.]+/[\d.]+, val_mae=4.6e\+03, val_top2=0.997, lr=0.1",
+    (40, 120): r"accuracy=[\d.]+/[\d.]+, val_mae=4.6e\+03, val_top2=0.997, lr=0.1",
+    (120, 40): r"\| \d\d:\d\d<\d\d:\d\d, …",
+}
 
-def shown_by_a_terminal(columns, *arguments):
-    """The lines that a process draws in a terminal of so many columns."""
+
+@pytest.fixture(scope="module")
+def shown_by_a_terminal():
+    """The lines that a process draws in a terminal, by its widths."""
     ours, its = os.openpty()
-    termios.tcsetwinsize(its, (24, columns))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    command = [sys.executable, "-c", IN_TERMINAL, *arguments]
+    command = [sys.executable, "-c", IN_TERMINAL, json.dumps(list(WIDTHS))]
     environment |= {"PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(Path(minnet.__file__).parents[1])}
     run = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
     os.close(its)
@@ -254,23 +266,19 @@ def shown_by_a_terminal(columns, *arguments):
         pass
     os.close(ours)
     assert run.wait() == 0, shown
-    return [line for line in shown.decode().replace("\n", "\r").split("\r") if line.strip()]
+    *parts, rest = shown.decode().split("that was all")
+    assert not rest.strip()
+    return {
+        widths: [line for line in part.replace("\n", "\r").split("\r") if line.strip()]
+        for widths, part in zip(WIDTHS, parts, strict=True)
+    }
 
 
-@pytest.mark.parametrize(
-    ("columns", "arguments", "end"),
-    [
-        (40, (), r"\| \d\d:\d\d<\d\d:\d\d, …"),
-        (80, (), r"<\d\d:\d\d, loss=[\d.]+/[\d.]+, accuracy=[\d.]+/[\d.]+( …|, val_mae=4.6e\+03 …)"),
-        (120, (), r"accuracy=[\d.]+/[\d.]+, val_mae=4.6e\+03, val_top2=0.997, lr=0.1"),
-        (40, ("120",), r"accuracy=[\d.]+/[\d.]+, val_mae=4.6e\+03, val_top2=0.997, lr=0.1"),
-        (120, ("40",), r"\| \d\d:\d\d<\d\d:\d\d, …"),
-    ],
-)
-def test_a_terminal_shows_whole_figures_also_when_its_width_changes(columns, arguments, end):
-    lines = shown_by_a_terminal(columns, *arguments)
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_a_terminal_shows_whole_figures_also_when_its_width_changes(widths, shown_by_a_terminal):
+    lines = shown_by_a_terminal[widths]
     last = lines[-1]
-    assert re.fullmatch(rf"epoch 3/3 \|.{{6,}}{end}", last.rstrip()), last
+    assert re.fullmatch(rf"epoch 3/3 \|.{{6,}}{WIDTHS[widths]}", last.rstrip()), last
     assert [line for line in lines if "said" in line] == ["said by 1", "said by 2", "said by 3"]
 
 

@@ -544,7 +544,8 @@ def test_a_file_of_another_format_is_refused(tmp_path, monkeypatch):
     assert "the format: 999 here" in refusal(Session(tmp_path / "run"))
 
 
-def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_of_it(ctrl_c, tmp_path):
+@pytest.mark.parametrize(("apart", "times"), [(10, 20), pytest.param(1, 200, marks=pytest.mark.long)])
+def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_of_it(ctrl_c, apart, times, tmp_path):
     """Of a finished run: nothing else is done than to take it up."""
     halves(Session(tmp_path / "run")).fit()
 
@@ -557,7 +558,7 @@ def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_o
 
     fresh, adopted, total = taken_up()
     assert fresh != adopted
-    numbers = [*range(total - 300, total), *np.random.default_rng(0).choice(total, 200, replace=False).tolist()]
+    numbers = {*range(total - 300, total, apart), *np.linspace(0, total, times, endpoint=False, dtype=int).tolist()}
     assert {number for number in numbers if taken_up(number + 1)[1] not in (fresh, adopted)} == set()
 
 
@@ -759,13 +760,12 @@ def test_an_argument_shown_with_its_address_in_memory_is_not_refused(text, tmp_p
     assert len(session.fit().history["loss"]) == 4
 
 
-def test_a_model_with_a_function_is_taken_up_by_another_process(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(minnet.__file__).parents[1])}
-    for epochs, hash_seed in (("1", "1"), ("2", "2")):
-        command = [sys.executable, "-W", "error", __file__, str(tmp_path / "run"), epochs]
-        environment["PYTHONHASHSEED"] = hash_seed
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-        assert (done.returncode, done.stdout) == (0, f"{epochs}\n"), done.stderr
+def test_a_model_with_a_function_is_taken_up_by_another_process(let_through, tmp_path):
+    Session(tmp_path / "run", 1, model=with_argument("partial(right, 1)")).fit()
+    environment = {**os.environ, "PYTHONPATH": str(Path(minnet.__file__).parents[1]), "PYTHONHASHSEED": "1"}
+    command = [sys.executable, "-W", "error", *let_through, __file__, str(tmp_path / "run"), "2"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
 
 
 def test_the_order_of_metrics_is_no_difference(tmp_path):

@@ -9,7 +9,9 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest import mock
 
 import numpy as np
@@ -236,16 +238,28 @@ def seed_for(path):
     return OTHER_SEED if path.exists() else SEED
 
 
-def moments_of(variant, path, every):
+@cache
+def never_stopped(variant, every):
+    """What the whole run gives, and its moments."""
     alarm = Alarm()
-    script(variant, path, every, alarm)
-    path.unlink()
-    return alarm.moments
+    with TemporaryDirectory() as folder:
+        return script(variant, Path(folder) / "run", every, alarm), alarm.moments
+
+
+@cache
+def without_a_file(variant):
+    return script(variant)
+
+
+def drawn(moments, seed):
+    """The numbers of a few moments, each of another kind; seeds that follow each other draw the other kinds."""
+    rng, kinds = np.random.default_rng(seed), [*dict.fromkeys(moments)]
+    return [int(rng.choice(np.flatnonzero(np.array(moments) == kind))) for kind in kinds[seed % 2 :: 2]]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_run_is_one_in_which_everything_matters(variant):
-    whole = script(variant)
+    whole = without_a_file(variant)
     assert whole["epochs timed"] == 3, "three epochs of the four, then patience is exhausted"
     losses = [float(value) for value in whole["history"]["val_loss"]]
     assert losses[0] == min(losses), "the first was the best"
@@ -256,34 +270,44 @@ def test_the_run_is_one_in_which_everything_matters(variant):
 @pytest.mark.parametrize("every", [None, 1])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_writing_a_checkpoint_changes_nothing(variant, every, tmp_path):
-    assert differences(script(variant), script(variant, tmp_path / "run", every)) == ["file"]
+    assert differences(without_a_file(variant), never_stopped(variant, every)[0]) == ["file"]
 
 
+@pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("variant", "every"), TRIED)
-def test_a_run_stopped_at_any_moment_ends_as_one_that_never_stopped(variant, every, tmp_path):
-    alarm, path = Alarm(), tmp_path / "run"
-    whole = script(variant, tmp_path / "whole", every, alarm)
-    steps = [moment for moment in alarm.moments if moment == "after the update"]
-    writes = [moment for moment in alarm.moments if moment == "after the file was renamed"]
-    assert len(steps) == 15 and len(writes) == {1: 18, 2: 9, None: 3}[every]
-    for at, moment in enumerate(alarm.moments):
+def test_a_run_stopped_at_any_moment_ends_as_one_that_never_stopped(variant, every, everywhere, tmp_path):
+    path, (whole, moments) = tmp_path / "run", never_stopped(variant, every)
+    assert moments.count("after the update") == 15
+    assert moments.count("after the file was renamed") == {1: 18, 2: 9, None: 3}[every]
+    for at in range(len(moments)) if everywhere else drawn(moments, TRIED.index((variant, every))):
         stopped(variant, path, every, at)
         resumed = script(variant, path, every, seed=seed_for(path))
-        assert differences(whole, resumed) == [], f"stopped at moment {at}: {moment}"
-        assert sorted(os.listdir(tmp_path)) == ["run", "whole"]
+        assert differences(whole, resumed) == [], f"stopped at moment {at}: {moments[at]}"
+        assert os.listdir(tmp_path) == ["run"]
         path.unlink()
 
 
-def test_a_run_stopped_twice_ends_as_one_that_never_stopped(tmp_path):
+def test_the_moments_that_are_drawn_are_of_every_kind_and_in_every_part_of_a_run():
+    kinds, epochs, batches = set(), set(), set()
+    for i, (variant, every) in enumerate(TRIED):
+        moments = never_stopped(variant, every)[1]
+        for at in drawn(moments, seed=i):
+            kinds.add(moments[at])
+            epochs.add(moments[:at].count("callback"))
+            batches.add(moments[:at].count("after the update") % 5)
+    assert len(kinds) == 7 and epochs >= {0, 1, 2} and batches == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(("apart", "and_then"), [(36, 50), pytest.param(13, 31, marks=pytest.mark.long)])
+def test_a_run_stopped_twice_ends_as_one_that_never_stopped(apart, and_then, tmp_path):
     variant, path, every = "a transform and one generator", tmp_path / "run", 1
-    whole = script(variant, tmp_path / "whole", every)
-    moments = moments_of(variant, path, every)
-    for first in range(3, len(moments), 13):
+    whole, moments = never_stopped(variant, every)
+    for first in range(3, len(moments), apart):
         stopped(variant, path, every, first)
         left = Alarm()
         kept = path.read_bytes() if path.exists() else None
         script(variant, path, every, left, seed_for(path))
-        for second in range(first % 5, len(left.moments), 31):
+        for second in range(first % 5, len(left.moments), and_then):
             path.unlink()
             if kept:
                 path.write_bytes(kept)
@@ -295,7 +319,7 @@ def test_a_run_stopped_twice_ends_as_one_that_never_stopped(tmp_path):
 
 def test_a_run_stopped_after_every_single_step_comes_to_the_same_end(tmp_path):
     variant, path = "a generator for each", tmp_path / "run"
-    whole = script(variant, tmp_path / "whole", 1)
+    whole, _ = never_stopped(variant, 1)
     for step in range(15):
         alarm = AfterABatch()
         with pytest.raises(KeyboardInterrupt):
@@ -389,18 +413,25 @@ FAULTS = {
 
 def stopped_in_the_third_epoch(variant, path):
     """After the checkpoint of its third batch: by then, all that a file holds is of consequence."""
-    moments = moments_of(variant, path, 1)
+    moments = never_stopped(variant, 1)[1]
     writes = [at for at, moment in enumerate(moments) if moment == "after the file was renamed"]
     stopped(variant, path, 1, writes[5 + 1 + 5 + 1 + 3 - 1])
     position = read(path)[1]["position"]
     assert (position["epoch"], position["batch"]) == (2, 3)
 
 
+@cache
+def file_of_the_third_epoch(variant):
+    with TemporaryDirectory() as folder:
+        stopped_in_the_third_epoch(variant, Path(folder) / "run")
+        return (Path(folder) / "run").read_bytes()
+
+
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_whatever_is_not_taken_up_is_found_to_differ(fault, tmp_path, monkeypatch):
     variant, path = "a generator for each", tmp_path / "run"
-    whole = script(variant, tmp_path / "whole", 1)
-    stopped_in_the_third_epoch(variant, path)
+    whole, _ = never_stopped(variant, 1)
+    path.write_bytes(file_of_the_third_epoch(variant))
 
     def faulty(path):
         arrays, notes = read(path)
@@ -476,7 +507,7 @@ BROKEN = [
 @pytest.mark.parametrize("broken", BROKEN)
 def test_code_that_resumes_wrongly_is_found_to_differ(broken, tmp_path, monkeypatch):
     variant, path = "a transform and one generator", tmp_path / "run"
-    whole = script(variant, tmp_path / "whole", 1)
+    whole, _ = never_stopped(variant, 1)
     with monkeypatch.context() as patched:
         broken(patched)
         stopped_in_the_third_epoch(variant, path)
@@ -484,24 +515,26 @@ def test_code_that_resumes_wrongly_is_found_to_differ(broken, tmp_path, monkeypa
     assert differences(whole, resumed) != []
 
 
-def process(path, every, at, hash_seed):
+def process(options, path, every, at, hash_seed):
     """The script in a process of its own, which dies at a moment if one is given."""
     package = str(Path(minnet.__file__).parents[1])
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": package}
-    command = [sys.executable, "-W", "error", __file__, str(path), str(every), str(at)]
+    command = [sys.executable, "-W", "error", *options, __file__, str(path), str(every), str(at)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize(("every", "at"), [(1, 20), (1, 57), (2, 51)])
-def test_a_killed_process_is_taken_up_by_another_with_another_hash_seed(every, at, tmp_path):
-    whole = script("one generator for all", tmp_path / "whole", every)
-    killed = process(tmp_path / "run", every, at, hash_seed="1")
+@pytest.mark.parametrize(
+    ("every", "at"), [(1, 57), *(pytest.param(*where, marks=pytest.mark.long) for where in [(1, 20), (2, 51)])]
+)
+def test_a_killed_process_is_taken_up_by_another_with_another_hash_seed(every, at, let_through, tmp_path):
+    whole, _ = never_stopped("one generator for all", every)
+    killed = process(let_through, tmp_path / "run", every, at, hash_seed="1")
     assert killed.returncode == -signal.SIGKILL and killed.stdout == "", killed.stderr
     assert (tmp_path / "run").exists()
-    resumed = process(tmp_path / "run", every, None, hash_seed="2")
+    resumed = process(let_through, tmp_path / "run", every, None, hash_seed="2")
     assert resumed.returncode == 0, resumed.stderr
     assert differences(whole, json.loads(resumed.stdout)) == []
-    assert sorted(os.listdir(tmp_path)) == ["run", "whole"]
+    assert os.listdir(tmp_path) == ["run"]
 
 
 if __name__ == "__main__":
