@@ -20,6 +20,9 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="how many faults are tried at a time")
     parser.add_argument("--only", metavar="TEXT", default="", help="only faults whose module or description has it")
+    parser.add_argument(
+        "--quick", action="store_true", help="only the likely tests: a survivor may be caught by others"
+    )
     parser.add_argument("--list", action="store_true", help="print the faults, and try none")
     parser.add_argument(
         "--tests", metavar="CHECKOUT", type=Path, default=HERE, help="take all but minnet/ from another checkout"
@@ -66,7 +69,7 @@ def main() -> None:
         print(f"the likely tests pass on the unchanged package, in {seconds:.0f} s", flush=True)
         limit = LIMIT + SLACK * seconds
         with ThreadPoolExecutor(chosen.jobs) as pool:
-            trials = {pool.submit(try_fault, fault, source, limit): fault for fault in tried}
+            trials = {pool.submit(try_fault, fault, source, limit, chosen.quick): fault for fault in tried}
             for trial in as_completed(trials):
                 fault, verdict = trials[trial], trial.result()
                 if not verdict.caught_by:

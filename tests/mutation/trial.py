@@ -62,8 +62,8 @@ def run(checkout: Path, files: list[Path], limit: float) -> Verdict:
     return Verdict(_first_failure(output, process.returncode), time.perf_counter() - start, output)
 
 
-def try_fault(fault: Fault, source: Path, limit: float) -> Verdict:
-    """Plant it in a copy of what is in source; run the likely tests, and if they notice nothing, all."""
+def try_fault(fault: Fault, source: Path, limit: float, quick: bool = False) -> Verdict:
+    """Plant it in a copy of what is in source; run the likely tests, and unless that shall be quick, then all."""
     with TemporaryDirectory() as folder:
         checkout = Path(folder) / "checkout"
         shutil.copytree(source, checkout, ignore=shutil.ignore_patterns("__pycache__"))
@@ -73,7 +73,7 @@ def try_fault(fault: Fault, source: Path, limit: float) -> Verdict:
         verdict = Verdict("", 0.0)
         if likely := fault.likely(checkout / "tests"):
             verdict = run(checkout, [path.relative_to(checkout) for path in likely], limit)
-        if not verdict.caught_by:
+        if not verdict.caught_by and not quick:
             verdict = run(checkout, [], limit)
         return Verdict(verdict.caught_by, time.perf_counter() - start, verdict.output)
 
