@@ -134,11 +134,6 @@ IMAGES = {
             "the mean's gradient is misread where dy is not contiguous",
         ),
         (
-            'runs(np.multiply(dy, winner == q, order="C"))',
-            "runs(dy * (winner == q))",
-            "the maximum's gradient is misread where dy is not contiguous",
-        ),
-        (
             "x.mean(axis=tuple(range(1, x.ndim - 1)))",
             "x.mean(axis=(1, 2)[: x.ndim - 2])",
             "the mean over all places leaves out a third axis of them",
@@ -246,7 +241,7 @@ FEATURES = {
             "a batch without rows is not flattened",
         ),
         ("dx = np.zeros(self.cache, dy.dtype)", "dx = np.zeros(self.cache)", "float32 becomes float64"),
-        ("n == -1 else n for n", "n < 0 or n == 1 else n for n", "a size of 1 is taken for whatever is left"),
+        ("n == -1 else n for n", "abs(n) == 1 else n for n", "beside a −1, a size of 1 is taken for whatever is left"),
     ],
     "layers/attention": [
         ("np.tri(T, dtype=bool).T", "np.tri(T, k=1, dtype=bool).T", "a causal step sees the next one"),
