@@ -1,0 +1,85 @@
+"""Faults of what a layer is, of layers made of layers, and of what arguments are refused."""
+
+from __future__ import annotations
+
+CONTAINERS = {
+    "layers/containers": [
+        (
+            "trained = self._trained_from and _first_trained(self.layers[: self._trained_from])",
+            "trained = self._trained_from",
+            "a parameter that was assigned to a layer in front later gets no gradient",
+        ),
+        (
+            "return None if dx is None else dx + dy",
+            "return None if dx is None else np.add(dx, dy, out=dx)",
+            "a residual around a layer that hands dy on writes into the caller's dy",
+        ),
+        ("dtype = min(floating,", "dtype = max(floating,", "a branch that hands on float64 makes all of it float64"),
+        (
+            "for inner in layer.walk(Layer).values():",
+            "for inner in (layer,):",
+            "a layer that is in two places further down is not refused",
+        ),
+        ("yield from _leaves(layer)", "yield layer", "a softmax within a part is not seen in front of the loss"),
+        (
+            "    try:\n        return layer.backward(dy)\n    finally:\n        del layer.input_gradient",
+            "    dx = layer.backward(dy)\n    del layer.input_gradient\n    return dx",
+            "after a backward that fails, the layer gives no dx any more",
+        ),
+        ("return x.astype(y.dtype, copy=False) + y", "return x + y", "float64 data make all that follows float64"),
+    ],
+    "layer": [
+        ("name: state.data.copy() for name, state", "name: state.data for name, state", "the state is no copy"),
+        ("target.data[...] = arrays[name]", "target.data = arrays[name]", "a state is not loaded in place"),
+        (
+            '            if buffer.data.dtype.kind == "f":\n                buffer.data',
+            "            if True:\n                buffer.data",
+            "a counter becomes a float with the dtype of the model",
+        ),
+        (
+            'for name, value in vars(self).items() if name != "cache"}',
+            "for name, value in vars(self).items()}",
+            "a copy takes the cache along",
+        ),
+        (
+            'astype(dtype or (x.dtype if x.dtype.kind == "f" else np.float32), copy=False)',
+            'astype(dtype or (x.dtype if x.dtype.kind == "f" else np.float64), copy=False)',
+            "integers become float64",
+        ),
+        (
+            "            self.clear_cache()\n            if not str(error)",
+            "            if not str(error)",
+            "after a forward that failed, backward works from the one before",
+        ),
+        (
+            'real_array("Parameter", data).astype(np.float32)',
+            'real_array("Parameter", data).astype(np.float32, copy=False)',
+            "training writes into the array that a parameter was made from",
+        ),
+        (
+            "parameter.grad = parameter.grad.astype(dtype)",
+            "parameter.grad = np.zeros_like(parameter.data)",
+            "a change of the dtype loses the gradients",
+        ),
+        ("elif isinstance(value, (list, tuple)):", "elif isinstance(value, list):", "layers in a tuple are refused"),
+    ],
+    "arguments": [
+        ("if not 0 <= value < below:", "if value < 0 or value >= below:", "NaN is taken for a number in range"),
+        (
+            "if isinstance(value, bool) or not isinstance(value, (int, np.integer)):",
+            "if not isinstance(value, (int, np.integer)):",
+            "True is taken for 1",
+        ),
+        (
+            "if name in got and got[name].shape != expected[name].shape:",
+            "if name in got and got[name].size != expected[name].size:",
+            "an array of another shape, but as many entries, is loaded",
+        ),
+        ('expected[name].dtype, "same_kind")', 'expected[name].dtype, "unsafe")', "floats are loaded into integers"),
+        (
+            '    problems += [f"unexpected {name} {got[name].shape}" for name in got if name not in expected]\n',
+            "",
+            "a state with more arrays than the model has is loaded",
+        ),
+    ],
+}

@@ -1,0 +1,148 @@
+"""Faults of data and of files: what is read with distrust, and written whole or not at all."""
+
+from __future__ import annotations
+
+FILES = {
+    "data": [
+        (
+            "order = self.rng.permutation(n) if self.shuffle else None",
+            "order = self.rng.integers(0, n, n) if self.shuffle else None",
+            "batches are drawn with replacement",
+        ),
+        (
+            "chunk = size * max(1, CHUNK_BYTES // max(1, size * self.x[:1].nbytes))",
+            "chunk = max(size, CHUNK_BYTES // max(1, self.x[:1].nbytes))",
+            "data larger than a chunk give short batches in between",
+        ),
+        (
+            "return math.ceil(len(self.x) / self.batch_size)",
+            "return len(self.x) // self.batch_size",
+            "the last, shorter batch is not counted",
+        ),
+        (
+            "self.transform(x if self.shuffle else x.copy(), self.rng)",
+            "self.transform(x, self.rng)",
+            "a transform that writes changes the data, where they are not shuffled",
+        ),
+        ("C = int(labels.max()) + 1 if", "C = labels.max() + 1 if", "the largest label in bytes overflows"),
+        (
+            "rows = rows - first  #",
+            "first, rows = 0 * first, rows.astype(np.float64)  #",
+            "a constant feature leaves a remainder, which is then enlarged",
+        ),
+        ("else math.ceil(test_size * n)", "else int(test_size * n)", "the size of the test part is rounded down"),
+        (
+            'y.astype(x.dtype if x.dtype.kind == "f" else np.float32, copy=False)',
+            'y.astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=False)',
+            "standardized bytes become float64",
+        ),
+        (
+            "in_test = _stratified(y[order], size)",
+            "in_test = _stratified(y, size)",
+            "the classes of other rows are held in their shares",
+        ),
+        (
+            "if result.shape[:1] != x.shape[:1]:",
+            "if len(result) < len(x):",
+            "a transform that gives more rows is accepted",
+        ),
+    ],
+    "idx": [
+        (
+            "limit = min(GZIP_LIMIT * size, max(LARGE, LARGE_GZIP_LIMIT * size)) if packed else size",
+            "limit = GZIP_LIMIT * size if packed else size",
+            "a large gzip file may ask for a thousand times its size",
+        ),
+        (" or room * dtype.itemsize > sys.maxsize:", ":", "a huge shape with no entries is left to NumPy"),
+        ("if read < len(values) or file.read(1):", "if read < len(values):", "bytes after the end are overlooked"),
+        (
+            '.reshape(shape).astype(dtype.newbyteorder("="), copy=False)',
+            ".reshape(shape)",
+            "numbers keep the byte order of the file",
+        ),
+        (
+            "(gzip.BadGzipFile, EOFError, zlib.error)",
+            "(gzip.BadGzipFile, zlib.error)",
+            "a gzip file that is cut off is no ValueError",
+        ),
+        ("(gzip.BadGzipFile, EOFError, zlib.error)", "(gzip.BadGzipFile, EOFError)", "a damaged gzip is no ValueError"),
+        ("if not 1 <= axes <= 64 or", "if not 0 <= axes <= 64 or", "a single number is no array"),
+        ('len(header) < 4 or header[:2] != b"\\0\\0" or', "len(header) < 4 or", "any file with a type is an IDX file"),
+    ],
+    "archive": [
+        ("            os.fsync(file.fileno())\n", "", "what takes the old file's place is not on the disk"),
+        (
+            "        _flush_folder(path.parent)",
+            "        pass",
+            "the renaming is not on the disk",
+        ),
+        (
+            "        os.replace(temporary, path)",
+            "        path.unlink(missing_ok=True)\n        os.replace(temporary, path)",
+            "killed between removing and renaming, there is no file",
+        ),
+        (
+            "                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))",
+            "                pass",
+            "a private file becomes readable for others",
+        ),
+        ("if declared > size:", "if declared > 2**40:", "a size is believed before it is checked"),
+        (
+            "if len({info.filename for info in members}) < len(members):",
+            "if False:",
+            "of a name that is there twice the last counts",
+        ),
+        (
+            "content = archive.read(info)  #",
+            "m = archive.open(info)\n            m._expected_crc = None\n            content = m.read()  #",
+            "a bit flip goes unseen",
+        ),
+        ("if counted != min(", "if counted > min(", "a count below what the directory lists goes unseen"),
+        (
+            'rf"\\.{re.escape(path.name[:LONGEST])}\\.',
+            'rf"\\.{path.name[:LONGEST]}\\.',
+            "the leftovers of a name with signs in it stay, or those of others go",
+        ),
+        (
+            "                if fcntl:\n                    fcntl.flock(leftover, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+            "",
+            "the temporary file of a process that is writing is removed",
+        ),
+        (
+            'f".{path.name[:LONGEST]}.{os.urandom(4).hex()}.tmp"',
+            'f".{path.name}.{os.urandom(4).hex()}.tmp"',
+            "a file whose name is as long as may be is not written",
+        ),
+        (
+            "if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):",
+            "if isinstance(error, MemoryError):",
+            "an error of the disk is called damage",
+        ),
+        ('order="F" if columns_first else "C"', 'order="C"', "an array in columns comes back in another order"),
+        ("resolved = Path(path).resolve()", "resolved = Path(path).absolute()", "a link is replaced by a file"),
+        (
+            "        temporary.unlink(missing_ok=True)\n        if fcntl:\n            os.close(lock)",
+            "        if fcntl:\n            os.close(lock)",
+            "a write that fails leaves its temporary file",
+        ),
+        (
+            "        if os.fstat(lock).st_nlink:\n            return temporary, lock",
+            "        return temporary, lock",
+            "a temporary file that was taken for a leftover is written to",
+        ),
+        ('if dtype.kind not in "biuf":', 'if dtype.kind == "O":', "texts are taken for numbers"),
+    ],
+    "checkpoint": [
+        (
+            'OF_TRAINING = ("optimizer/", "best/")',
+            'OF_TRAINING = ("optimizer/",)',
+            "a checkpoint with early stopping is not loaded",
+        ),
+        (
+            "    if notes is not None:\n        arrays",
+            "    if True:\n        arrays",
+            "a saved model loses the part that is named best/",
+        ),
+        ("    except ValueError as error:", "    except TypeError as error:", "another model is no CheckpointError"),
+    ],
+}

@@ -1,0 +1,288 @@
+"""Faults of the layers: those of images first, then those of features and of sequences."""
+
+from __future__ import annotations
+
+IMAGES = {
+    "layers/convolution": [
+        (
+            "return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)",
+            "return tuple(t - t // 2 for t in total), tuple(t // 2 for t in total)",
+            'the odd zero of an even kernel with padding="same" goes in front',
+        ),
+        (
+            "total = [d * (k - 1) for d, k in zip(self.dilation, self.kernel)]",
+            "total = [k - 1 for k in self.kernel]",
+            'padding="same" forgets the dilation',
+        ),
+        (
+            "reshape(*kernel, c, groups, K // groups)\n    return W.swapaxes(-1, -3)",
+            "reshape(*kernel, c, K // groups, groups)\n    return W.swapaxes(-1, -3)",
+            "dx takes the channels of another group",
+        ),
+        (
+            "np.flip(W, tuple(range(len(kernel))))",
+            "np.flip(W, 0)",
+            "dx turns the kernel along the first axis only",
+        ),
+        (
+            "if any(s != 1 for s in strips.stride):",
+            "if strips.stride[0] != 1:",
+            "a stride along the second axis alone is taken for none on the way back",
+        ),
+        (
+            "for margin in (strips.before, strips.after))\n    for part",
+            "for margin in (strips.after, strips.before))\n    for part",
+            "folding dx cuts off the margins of the other side, which differ for an even kernel",
+        ),
+        (
+            "dT += strips.unfold(x[part])",
+            "dT[...] = strips.unfold(x[part])",
+            "dW, where dx is folded, is that of the last block of samples",
+        ),
+        (
+            "dT += rows.swapaxes(1, 2)",
+            "dT[...] = rows.swapaxes(1, 2)",
+            "dW, of windows unfolded once, is that of the last block of samples",
+        ),
+        (
+            "self.W.grad += turned(dW, strips.groups)",
+            "self.W.grad[...] = turned(dW, strips.groups)",
+            "a second backward does not add to dW",
+        ),
+        (
+            "self.W.grad += kernel_gradient(dy, x, self.strips).swapaxes(2, 3)",
+            "self.W.grad += kernel_gradient(dy, x, self.strips).reshape(self.W.data.shape)",
+            "dW of a transposed convolution at the front of a model is turned",
+        ),
+        (
+            "for s, n, k, p in zip(self.stride, x.shape[1:3]",
+            "for s, n, k, p in zip(self.stride[::-1], x.shape[1:3]",
+            "a transposed convolution swaps the two strides",
+        ),
+        (
+            "if in_channels % groups or out_channels % groups:",
+            "if in_channels % groups:",
+            "groups that don't divide the output channels are accepted",
+        ),
+    ],
+    "layers/windows": [
+        (
+            "reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel)]",
+            "reach = [k - 1 for k in self.kernel]",
+            "dx of a dilated kernel lies shifted",
+        ),
+        ("step = max(1, BLOCK // numbers)", "step = BLOCK // numbers", "a sample larger than a block is refused"),
+        (
+            "x[..., step * j : step * j + dilation * width : dilation, :, :]",
+            "x[..., step * j : step * j + width : dilation, :, :]",
+            "a wide dilated kernel over few places is not folded",
+        ),
+        (
+            "return np.moveaxis(y.reshape(-1, t, groups, K), 2, 0)",
+            "return np.moveaxis(y.reshape(-1, t, K, groups), 3, 0)",
+            "channels that are groups apart make a group",
+        ),
+        (
+            "overlap = sliding.dilation[-1] == 1 and sliding.kernel[-1] > sliding.stride[-1]",
+            "overlap = sliding.kernel[-1] > sliding.stride[-1]",
+            "a dilated kernel is copied into strips that have no room for it",
+        ),
+        (
+            "slice(d * u, d * u + s * n, s) for u",
+            "slice(s * u, s * u + s * n, s) for u",
+            "dx of a kernel with a stride and another dilation lands elsewhere",
+        ),
+        (
+            "x = np.ascontiguousarray(pad(x, self.before, self.after))",
+            "x = pad(x, self.before, self.after)",
+            "images that are not contiguous, and have no padding, are misread",
+        ),
+        (
+            "copies(T, self.kernel, self.stride[-1]).sum(axis=-2)",
+            "copies(T, self.kernel, self.stride[-1])[..., 0, :]",
+            "dW counts the first place of a strip only",
+        ),
+        ("if min(given) < least:", "if given[0] < least:", "the second number of a pair is not looked at"),
+        (
+            "runs(seen, 2 if self.dilation[-1] == 1 else 1)",
+            "runs(seen, 2)",
+            "a kernel with dilation along its rows sees neighbours",
+        ),
+        (
+            "(*self.stride[:-1], self.t * self.stride[-1]), self.dilation)",
+            "(*self.stride[:-1], self.t), self.dilation)",
+            "strips of several places with a stride overlap too much",
+        ),
+        (
+            "min(n, length - b)) for i",
+            "n) for i",
+            "a padding that is wider than the kernel reaches is not cut off",
+        ),
+    ],
+    "layers/pooling": [
+        ("margin = -math.inf", "margin = -1.0", "the margin of a maximum beats values below −1"),
+        ("(candidate > y)", "(candidate >= y)", "the last of tied maxima gets the gradient"),
+        ("np.min_scalar_type(len(others))", "np.uint8", "a window of more than 256 places has no winner"),
+        (
+            "self.apart = all(s >= k",
+            "self.apart = any(s >= k",
+            "windows that overlap along one axis only overwrite each other's gradient",
+        ),
+        (
+            "share = np.ascontiguousarray(dy / math.prod(self.kernel))",
+            "share = dy / math.prod(self.kernel)",
+            "the mean's gradient is misread where dy is not contiguous",
+        ),
+        (
+            "x.mean(axis=tuple(range(1, x.ndim - 1)))",
+            "x.mean(axis=(1, 2)[: x.ndim - 2])",
+            "the mean over all places leaves out a third axis of them",
+        ),
+        ("if any(2 * p > k for", "if any(p > k for", "padding of more than half of the window is accepted"),
+    ],
+    "layers/dropout": [
+        (
+            "x.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)",
+            "x.dtype.type(1 / (1 - self.p))",
+            "p = 1 divides by zero",
+        ),
+        (
+            "* x.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)",
+            "* np.float64(1 / (1 - self.p) if self.p < 1 else 0)",
+            "float32 becomes float64",
+        ),
+        ("% 1 == 0), 32)", "% 1 == 0), 16)", "a probability that 16 bits do not hold is rounded to them"),
+        (
+            "return dy if m is None else m * dy",
+            "return dy if m is None or not self.training else m * dy",
+            "a mode that is switched after forward changes the gradient",
+        ),
+    ],
+}
+
+FEATURES = {
+    "layers/normalization": [
+        (
+            "self.cache = x, pivot, shift, r, self.training",
+            "self.cache = x, pivot, shift, r, True",
+            "dx in evaluation is that of training",
+        ),
+        ("variance * (n / (n - 1)))", "variance)", "the running variance is the biased one"),
+        ("self.remember(pivot + shift,", "self.remember(pivot,", "the running mean is that of every eighth row"),
+        (
+            "some[0] + column_sum(some - some[0]) / len(some)",
+            "column_sum(some) / len(some)",
+            "a constant feature leaves a remainder, which is then enlarged",
+        ),
+        ("both[0] += column_sum(factor)", "both[0] = column_sum(factor)", "Σ dy is that of the last block of lines"),
+        (
+            "column_sum(dy * self.by_position(xhat, dy.shape))",
+            "column_sum(dy * xhat.reshape(dy.shape))",
+            "dγ of several groups over positions takes other channels",
+        ),
+        (
+            "standardize(x, x[..., :1], row_mean, self.eps)",
+            "standardize(x, 0 * x[..., :1], row_mean, self.eps)",
+            "a constant row leaves a remainder, which is then enlarged",
+        ),
+        (
+            "1 / np.sqrt(row_mean(x * x) + self.eps)",
+            "1 / (np.sqrt(row_mean(x * x)) + self.eps)",
+            "ε stands outside of the root",
+        ),
+        ("n = x.size // len(gamma)", "n = len(x)", "batch norm after a convolution divides by the batch alone"),
+        (
+            "return r * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))",
+            "return r * (dxhat - mean(dxhat))",
+            "dx forgets that the variance depends on x",
+        ),
+        ("pivot = nearly_mean(x)", "pivot = np.zeros_like(gamma)", "a large mean costs the digits of the variance"),
+    ],
+    "layers/linear": [
+        (
+            "self.W.grad[ids[order[starts]]] += np.add.reduceat(as_rows(dy)[order], starts)",
+            "self.W.grad[ids] += as_rows(dy)",
+            "an id that is repeated counts once",
+        ),
+        (
+            "if ids.size and (ids.min() < 0 or ids.max() >= num):",
+            "if ids.size and ids.max() >= num:",
+            "a negative id counts from the end",
+        ),
+        ("self.W.grad[:T] += dy.sum(axis=0)", "self.W.grad[:T] = dy.sum(axis=0)", "a second backward does not add"),
+        ("x.shape[1] > len(W)", "x.shape[1] >= len(W)", "a sequence of the full length is refused"),
+        (
+            "self.b = Parameter(zeros((out_features,)), decay=False)",
+            "self.b = Parameter(zeros((out_features,)))",
+            "weight decay reaches the bias",
+        ),
+    ],
+    "layers/activations": [
+        ("near = np.clip(x, -10, 10)  #", "near = x  #", "the cube in an approximate GELU overflows"),
+        (
+            "(1 + 3 * 0.044715 * near * near)",
+            "(1 + 0.044715 * near * near)",
+            "the slope of the approximate GELU lacks a 3",
+        ),
+        ("self.cache = x, np.minimum(x, 0)", "self.cache = x, x", "exp of a large x overflows in ELU"),
+        ("self.alpha * np.exp(below) * dy", "np.exp(below) * dy", "ELU's slope forgets an alpha other than 1"),
+        ("return p * (dy - row_sum(dy * p))", "return dy * p * (1 - p)", "softmax's Jacobian is its diagonal"),
+        (
+            'Source: Bridle 1990.\n    """\n\n    gives_probabilities = True',
+            'Source: Bridle 1990.\n    """\n\n    gives_probabilities = False',
+            "a double softmax is not refused",
+        ),
+        ("self.a.grad += da if len(a) > 1 else da.sum()", "self.a.grad += da.sum()", "all slopes get one gradient"),
+    ],
+    "layers/shape": [
+        (
+            "return x.reshape(len(x), math.prod(x.shape[1:]))",
+            "return x.reshape(len(x), -1)",
+            "a batch without rows is not flattened",
+        ),
+        ("dx = np.zeros(self.cache, dy.dtype)", "dx = np.zeros(self.cache)", "float32 becomes float64"),
+        ("n == -1 else n for n", "abs(n) == 1 else n for n", "beside a −1, a size of 1 is taken for whatever is left"),
+    ],
+    "layers/attention": [
+        ("np.tri(T, dtype=bool).T", "np.tri(T, k=1, dtype=bool).T", "a causal step sees the next one"),
+        (
+            "p -= p.max(axis=-2, keepdims=True)",
+            "p -= p.max()",
+            "queries whose scores lie far below those of others have none left",
+        ),
+        (
+            "dq *= 1 / math.sqrt(q.shape[-1])",
+            "dq *= 1 / math.sqrt(D)",
+            "the gradient of several heads is scaled as that of one",
+        ),
+        (
+            "np.hstack([glorot_uniform(square, rng) for _ in range(3)])",
+            "glorot_uniform((features, 3 * features), rng)",
+            "the initial q, k and v are scaled as one matrix",
+        ),
+    ],
+    "layers/recurrent": [
+        (
+            "np.hstack([orthogonal((H, H), rng) for _ in range(self.gates)])",
+            "orthogonal((H, self.gates * H), rng)",
+            "the blocks of U are not orthogonal each",
+        ),
+        (
+            "np.hstack([glorot_uniform((in_features, H), rng) for _ in range(self.gates)])",
+            "glorot_uniform((in_features, self.gates * H), rng)",
+            "the blocks of W are scaled as one",
+        ),
+        (
+            "self.b.data[hidden_features : 2 * hidden_features] = forget_bias",
+            "self.b.data[:hidden_features] = forget_bias",
+            "the forget bias is that of another gate",
+        ),
+        (
+            "self.c.grad += column_sum(du[..., 2 * H :])",
+            "self.c.grad[...] = column_sum(du[..., 2 * H :])",
+            "a second backward does not add to dc",
+        ),
+        ("du[t, :, 2 * H :] *= r[t]", "du[t, :, 2 * H :] *= r[0]", "the reset gate of the first step serves all"),
+        ("            dc *= f\n", "", "the cell's gradient is never forgotten"),
+    ],
+}

@@ -1,0 +1,166 @@
+"""Faults of numbers: of stable functions, losses, metrics, first values and random generators."""
+
+from __future__ import annotations
+
+NUMBERS = {
+    "numerics": [
+        (
+            "return np.where(x >= 0, 1, e) / (1 + e)",
+            "return np.where(x >= 0, 1 / (1 + e), 1 - 1 / (1 + e))",
+            "the sigmoid of a very negative number is 0",
+        ),
+        ("np.log1p(np.exp(-abs(x)))", "np.log(1 + np.exp(-abs(x)))", "the softplus of a very negative number is 0"),
+        (
+            "    z = x - row_max(x)\n    z -= np.log(row_sum(np.exp(z)))\n    return z",
+            "    return np.log(softmax(x))",
+            "the logarithm of an unlikely class is infinite",
+        ),
+        ("0.019852496688983708", "0.019852496688993708", "erf is wrong in its 14th digit"),
+        (
+            "for k in range(0, len(W), 16):",
+            "for k in range(0, max(1, len(W) // 16 * 16), 16):",
+            "the last strip is left out where it is uneven",
+        ),
+    ],
+    "losses": [
+        (
+            "            total = float(s.sum())",
+            "            total = float(y.size)",
+            "a weighted loss is divided by the number of entries",
+        ),
+        ("loss, slope = s * loss, s * slope", "loss = s * loss", "the loss is weighted, its gradient is not"),
+        (
+            "yes * softplus(-y) + (1 - t) * softplus(y), (1 - t) * p - yes * sigmoid(-y)",
+            "yes * softplus(-y) + (1 - t) * softplus(y), w * (p - t)",
+            "pos_weight scales the gradient of a no, too",
+        ),
+        (
+            "np.count_nonzero((y > 0) == (t > 0.5))",
+            "np.count_nonzero((y > 0.5) == (t > 0.5))",
+            "a score above 0 must be above one half to be a yes",
+        ),
+        (
+            "np.broadcast_to(s.reshape(s.shape + (1,) * (len(shape) - s.ndim)), shape)",
+            "np.broadcast_to(s, shape)",
+            "weights of samples are spread along the features",
+        ),
+        (
+            "return float(loss.sum()) / total if total else 0.0",
+            "return float(loss.sum()) / total",
+            "weights that are all 0 divide by zero",
+        ),
+        ("if len(w) not in (1, t.shape[-1]):", "if False:", "a pos_weight for another number of features is spread"),
+        ("if not ((t >= 0) & (t <= 1)).all():", "if ((t < 0) | (t > 1)).any():", "targets of NaN are accepted"),
+        (
+            "return slope * (float(dloss) / total if total else 0.0)",
+            "return slope * (1 / total if total else 0.0)",
+            "what the loss is multiplied by is lost",
+        ),
+        (
+            "return c * (e - c / 2), c",
+            "return c * (e - c / 2), np.sign(e) * np.minimum(abs(e), 1)",
+            "Huber's δ is 1 in its slope",
+        ),
+    ],
+    "classification": [
+        (
+            "_, at, a, _ = self._from_probabilities(q, s)",
+            "_, at, a, total = self._from_probabilities(q, s)",
+            "class weights do not count in Z where labels are smoothed",
+        ),
+        (
+            "total = float(len(y) if a is None else a.sum())",
+            "total = float(len(y) if s is None else s.sum())",
+            "class weights do not count in Z",
+        ),
+        (
+            "counted = len(y) if self.ignore_index is None else int(np.count_nonzero(y >= 0))",
+            "counted = len(y)",
+            "the accuracy counts what the loss ignores",
+        ),
+        (
+            "return y if kept is None else np.where(kept, y, -1), at, a, total",
+            "return y, at, a, total",
+            "an ignored label counts as right where class 0 is predicted",
+        ),
+        ("            dscores *= float(dloss)", "            pass", "what the loss is multiplied by is lost"),
+        ("worst = y.view(np.uintp).argmax()", "worst = y.argmax()", "a negative label counts from the end"),
+        (
+            'z = np.subtract(rows, highest, order="C")',
+            "z = rows - highest",
+            "the gradient of scores in columns misses the target",
+        ),
+        (
+            'gap = np.subtract(x, x.reshape(-1)[at][:, None], order="C")',
+            "gap = x - x.reshape(-1)[at][:, None]",
+            "the hinge of scores in columns counts the right class",
+        ),
+        ("~((q >= 0).all(axis=1) & (abs", "~((abs", "negative probabilities that sum to 1 are accepted"),
+        ("loss, active = s * loss, s[:, None] * active", "loss = s * loss", "the hinge's gradient is not weighted"),
+        (
+            "return np.divide(a, total, dtype=np.float64) if total else 0 * a",
+            "return np.divide(a, total, dtype=np.float64)",
+            "a batch whose labels are all ignored divides by zero",
+        ),
+        (
+            "+ self.label_smoothing / q.shape[1]",
+            "+ self.label_smoothing / (q.shape[1] - 1)",
+            "smoothed labels sum to more than 1",
+        ),
+        (
+            "            a = a * s[:, None]\n",
+            "            a = a * s.mean()\n",
+            "beside probabilities all samples weigh the same",
+        ),
+        (
+            "kept = labels.reshape(-1) != ignored",
+            "kept = labels.reshape(-1) != abs(ignored)",
+            "a negative ignore_index is not known",
+        ),
+    ],
+    "metrics": [
+        ("(scores[..., 0] > 0.5)", "(scores[..., 0] >= 0.5)", "a probability of one half is a yes"),
+        (
+            "np.where(np.arange(C) < y[:, None], ~(scores < own), ~(scores <= own))",
+            "~(scores <= own)",
+            "all of equal scores are among the highest",
+        ),
+        ("~(scores < own), ~(scores <= own))", "scores >= own, scores > own)", "a score of NaN is a hit"),
+        (
+            "int(max(true.max() + 1, predicted.max() + 1, given))",
+            "int(max(true.max() + 1, predicted.max() + 1))",
+            "a class that the scores have but nothing is predicted as is left out",
+        ),
+        (
+            "shares @ support / support.sum()]",
+            "shares @ taken / taken.sum()]",
+            "the average is weighted by predictions",
+        ),
+        ("y = y - y[0]  #", "y = y  #", "a constant target explains an infinity of nothing"),
+        ("return labels.reshape(-1).astype(np.intp)", "return labels.reshape(-1)", "labels in bytes overflow"),
+        ("if y.min() < 0 or y.max() >= C:", "if y.max() >= C:", "a negative label counts from the end"),
+        (
+            "_share(2 * right, taken + support)",
+            "_share(right, taken + support - right)",
+            "the f1-score is an intersection over union",
+        ),
+    ],
+    "initializers": [
+        ("* inputs, math.prod(positions) * outputs", "* inputs, outputs", "a kernel's fan_out forgets its positions"),
+        ("    q *= np.sign(np.diag(r))\n", "", "orthogonal matrices are not drawn uniformly"),
+        ("(q if rows >= columns else q.T)", "q", "a matrix that is wider than long is not turned"),
+        ("math.sqrt(1 / _fans(shape)[0])", "math.sqrt(1 / _fans(shape)[1])", "lecun_normal scales by the outputs"),
+    ],
+    "random": [
+        (
+            "if isinstance(n, bool) or not isinstance(n, (int, np.integer)):",
+            "if not isinstance(n, (int, np.integer)):",
+            "True is taken for a seed",
+        ),
+        (
+            "_package().bit_generator.state = np.random.PCG64(",
+            "_package.cache_clear()\n    _package().bit_generator.state = np.random.PCG64(",
+            "a layer that was made before a seed does not draw from it",
+        ),
+    ],
+}
