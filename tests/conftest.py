@@ -5,6 +5,7 @@ import itertools
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minnet
@@ -62,6 +63,19 @@ def ctrl_c():
 @pytest.fixture
 def scripted():
     return Scripted
+
+
+@pytest.fixture
+def same_sums():
+    """Asserts that arrays are equal but for the order of adding, which depends on the processor."""
+
+    def check(got, expected):
+        for one, other in zip(got, expected, strict=True):
+            # Far more than rounding, and far less than one term of a thousand.
+            atol = 100 * np.finfo(other.dtype).eps * abs(other).max(initial=0)
+            np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+
+    return check
 
 
 ROWS = "rows(names, values, ids=None): parametrize as one case, since a case costs pytest more than most rows do"

@@ -280,7 +280,7 @@ def test_a_second_backward_doubles_the_gradients(code, inputs, training):
 
 @every_layer
 @both_modes
-def test_parameters_get_the_same_gradients_where_dx_is_not_wanted(code, inputs, training):
+def test_parameters_get_the_same_gradients_where_dx_is_not_wanted(code, inputs, training, same_sums):
     layer = make(code).train(training)
     y = layer(*map(float32, inputs))
     backward(layer, upstream(y))
@@ -288,7 +288,7 @@ def test_parameters_get_the_same_gradients_where_dx_is_not_wanted(code, inputs, 
     layer.zero_grad()
     layer.input_gradient = False
     layer.backward(upstream(y))
-    np.testing.assert_equal(gradients(layer), expected)
+    same_sums(gradients(layer).values(), expected.values())
 
 
 @every_layer

@@ -512,7 +512,7 @@ def test_features_are_on_the_last_axis_whatever_the_rank(shape):
     scale = Standardize()
     result = scale.fit_transform(rows.reshape(shape))
     assert result.shape == shape
-    assert np.array_equal(result.reshape(60, 3), Standardize().fit_transform(rows))
+    assert np.allclose(result.reshape(60, 3), Standardize().fit_transform(rows), rtol=1e-12, atol=1e-14)
     assert result.reshape(60, 3).mean(axis=0) == pytest.approx(0, abs=1e-14)
     assert result.reshape(60, 3).std(axis=0) == pytest.approx(1, rel=1e-14)
 

@@ -329,7 +329,7 @@ def test_the_gradient_of_the_input_is_the_adjoint(sizes, options, shape, places)
     layer, x = randomized(Conv2d(*sizes, **options | {"bias": False})), random(*shape)
     y = layer(x)
     dy = random(*y.shape, seed=1)
-    assert (y * dy).sum() == pytest.approx((x * layer.backward(dy)).sum(), rel=1e-10, abs=1e-12)
+    assert (y * dy).sum() == pytest.approx((x * layer.backward(dy)).sum(), rel=0, abs=1e-13 * abs(y * dy).sum())
 
 
 @every_transposed
@@ -468,7 +468,7 @@ def test_arrays_that_lie_otherwise_in_memory_give_the_same(make):
 
 
 @every_layer
-def test_dx_is_not_even_computed_where_nobody_will_use_it(make):
+def test_dx_is_not_even_computed_where_nobody_will_use_it(make, same_sums):
     layer, plain, x = randomized(make()), randomized(make()), random(2, 5, 4, 2)
     dy = random(*layer(x).shape, seed=1)
     plain(x)
@@ -477,7 +477,8 @@ def test_dx_is_not_even_computed_where_nobody_will_use_it(make):
     layer.W.data = None
     layer.input_gradient = False
     assert layer.backward(dy) is None
-    assert all(np.array_equal(a.grad, b.grad) and a.grad.any() for a, b in zip(layer.parameters(), plain.parameters()))
+    same_sums([p.grad for p in layer.parameters()], [p.grad for p in plain.parameters()])
+    assert all(p.grad.any() for p in layer.parameters())
     layer.input_gradient = True
     with pytest.raises((AttributeError, TypeError)):
         layer.backward(dy)

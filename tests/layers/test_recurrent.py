@@ -405,7 +405,7 @@ def test_arrays_that_lie_otherwise_in_memory_give_the_same(kind):
 
 
 @every_kind
-def test_dx_is_not_even_computed_where_nobody_will_use_it(kind):
+def test_dx_is_not_even_computed_where_nobody_will_use_it(kind, same_sums):
     layer, plain, x, dy = randomized(kind(2, 3)), randomized(kind(2, 3)), random(2, 4, 2), random(2, 4, 3, seed=1)
     layer(x), plain(x)
     plain.backward(dy)
@@ -413,7 +413,8 @@ def test_dx_is_not_even_computed_where_nobody_will_use_it(kind):
     layer.W.data = None
     layer.input_gradient = False
     assert layer.backward(dy) is None
-    assert all(np.array_equal(a.grad, b.grad) and a.grad.any() for a, b in zip(layer.parameters(), plain.parameters()))
+    same_sums([p.grad for p in layer.parameters()], [p.grad for p in plain.parameters()])
+    assert all(p.grad.any() for p in layer.parameters())
     layer.input_gradient = True
     with pytest.raises((AttributeError, TypeError)):
         layer.backward(dy)
