@@ -1,5 +1,7 @@
-"""What several files of tests need: Ctrl-C at a chosen bytecode, and a model whose losses are given."""
+"""What several files of tests need: tables of one case, Ctrl-C at a chosen bytecode, a model whose losses are given."""
 
+import inspect
+import itertools
 import linecache
 import os
 import sys
@@ -13,6 +15,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
+
+import numpy as np
 
 import minnet
 from minnet import Layer, Parameter
@@ -79,8 +83,8 @@ class Scripted(Layer):
 @pytest.fixture
 def let_through():
     """Options of a Python in which warnings are errors but for those that pyproject.toml lets through."""
-    flags = ("divide by zero", "overflow", "invalid value", "underflow")
-    return [option for flag in flags for option in ("-W", f"ignore:{flag} encountered in matmul:RuntimeWarning")]
+    seen = itertools.product(("divide by zero", "overflow", "invalid value", "underflow"), ("matmul", "dot"))
+    return [option for flag, f in seen for option in ("-W", f"ignore:{flag} encountered in {f}:RuntimeWarning")]
 
 
 @pytest.fixture
@@ -91,3 +95,74 @@ def ctrl_c():
 @pytest.fixture
 def scripted():
     return Scripted
+
+
+@pytest.fixture
+def same_sums():
+    """Asserts that arrays are equal but for the order of adding, which depends on the processor."""
+
+    def check(got, expected):
+        for one, other in zip(got, expected, strict=True):
+            # Far more than rounding, and far less than one term of a thousand.
+            atol = 100 * np.finfo(other.dtype).eps * abs(other).max(initial=0)
+            np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+
+    return check
+
+
+# pytest.mark.rows(names, values, ids) is parametrize as one case: a case costs pytest more than most rows do.
+
+
+def named(value):
+    return value.__name__ if inspect.isroutine(value) or inspect.isclass(value) else repr(value)
+
+
+def table(names, values, ids=None):
+    """The rows of a table: (what it is called, its arguments)."""
+    names = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+    ids = itertools.repeat(ids) if ids is None or callable(ids) else ids
+    for row, title in zip(values, ids, strict=False):
+        title, row = (row.id, row.values) if hasattr(row, "marks") else (title, row if len(names) > 1 else (row,))
+        if not isinstance(title, str):
+            title = ", ".join(map(title or named, row))
+        yield title, dict(zip(names, row, strict=True))
+
+
+def rows_of(test):
+    """Every combination of the rows of a test's tables, None where it has no table."""
+    tables = [list(table(*mark.args, **mark.kwargs)) for mark in test.iter_markers("rows")]
+    if not tables:
+        return None
+    rows = []
+    for parts in itertools.product(*tables):
+        rows.append((" / ".join(title for title, _ in parts), {k: v for _, row in parts for k, v in row.items()}))
+    return rows
+
+
+def pytest_generate_tests(metafunc):
+    rows = rows_of(metafunc.definition)
+    if rows is not None:
+        names = list(rows[0][1])
+        metafunc.parametrize(names, [pytest.param(*[None] * len(names), id=f"{len(rows)} rows")])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Call a test with each of its rows; the first failure is raised, with the names of all rows that fail."""
+    rows = rows_of(pyfuncitem)
+    if rows is None:
+        return None
+    given = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    failures = []
+    for title, row in rows:
+        try:
+            pyfuncitem.obj(**given | row)
+        except (Exception, pytest.fail.Exception) as error:
+            failures.append((title, error))
+        if "monkeypatch" in given:
+            given["monkeypatch"].undo()
+    if failures:
+        _, error = failures[0]
+        error.add_note("\n".join([f"{len(failures)} of {len(rows)} rows fail:", *(title for title, _ in failures)]))
+        raise error
+    return True

@@ -10,7 +10,7 @@ import minnet
 from minnet.arguments import described, number, real_array, whole_number
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("value", "text"),
     [
         (3, "3"),
@@ -38,13 +38,13 @@ def test_errors_name_arrays_by_their_shape():
         number("me", "rate", np.ones((5, 2)))
 
 
-@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
+@pytest.mark.rows("value", [3, np.int64(3), np.uint8(3)])
 def test_a_whole_number_is_an_int(value):
     assert whole_number("me", "size", value, least=3) == 3
     assert type(whole_number("me", "size", value, least=3)) is int
 
 
-@pytest.mark.parametrize("value", [3.0, "3", None, True, np.float32(3), np.array([3])])
+@pytest.mark.rows("value", [3.0, "3", None, True, np.float32(3), np.array([3])])
 def test_what_is_no_whole_number_is_refused_by_name(value):
     with pytest.raises(TypeError, match=r"me: expected size to be an int, got "):
         whole_number("me", "size", value, least=0)
@@ -55,19 +55,19 @@ def test_a_whole_number_that_is_too_small_is_refused_by_name():
         whole_number("me", "size", 0, least=1)
 
 
-@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.array(0.5), Fraction(1, 2)])
+@pytest.mark.rows("value", [0.5, np.float32(0.5), np.array(0.5), Fraction(1, 2)])
 def test_a_number_is_a_float(value):
     assert number("me", "rate", value) == 0.5
     assert type(number("me", "rate", value)) is float
 
 
-@pytest.mark.parametrize("value", ["0.5", None, True, np.True_, np.array([0.5, 0.5]), np.array([0.5]), 1j])
+@pytest.mark.rows("value", ["0.5", None, True, np.True_, np.array([0.5, 0.5]), np.array([0.5]), 1j])
 def test_what_is_no_number_is_refused_by_name(value):
     with pytest.raises(TypeError, match="me: expected rate to be a number, got "):
         number("me", "rate", value)
 
 
-@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, -math.inf])
+@pytest.mark.rows("value", [-0.1, math.nan, math.inf, -math.inf])
 def test_a_number_out_of_range_is_refused_by_name(value):
     with pytest.raises(ValueError, match="me: expected rate to be at least 0 and finite, got "):
         number("me", "rate", value)
@@ -75,14 +75,14 @@ def test_a_number_out_of_range_is_refused_by_name(value):
         number("me", "rate", 1.0, below=1.0)
 
 
-@pytest.mark.parametrize("data", [True, 1, 1.5, [1, 2.5], np.ones(2, np.float16), np.ones(2, np.uint8)])
+@pytest.mark.rows("data", [True, 1, 1.5, [1, 2.5], np.ones(2, np.float16), np.ones(2, np.uint8)])
 def test_real_numbers_are_an_array(data):
     array = real_array("me", data)
     assert isinstance(array, np.ndarray)
     assert np.array_equal(array, data)
 
 
-@pytest.mark.parametrize("data", ["a", [1j], [None], np.array(["1"]), np.array([1], object), np.datetime64("2000")])
+@pytest.mark.rows("data", ["a", [1j], [None], np.array(["1"]), np.array([1], object), np.datetime64("2000")])
 def test_what_is_not_real_is_refused_by_name(data):
     with pytest.raises(TypeError, match="me: expected real numbers, got an array of dtype "):
         real_array("me", data)

@@ -759,7 +759,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("layer, inputs, says", FAULTS)
+@pytest.mark.rows("layer, inputs, says", FAULTS)
 def test_a_planted_fault_is_caught_and_the_message_names_the_array(layer, inputs, says):
     for seed in range(3):
         with pytest.raises(LayerCheckError) as caught:
@@ -767,7 +767,7 @@ def test_a_planted_fault_is_caught_and_the_message_names_the_array(layer, inputs
         assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("layer, inputs, says", [fault for fault in FAULTS if " gradient of " in fault.values[2]])
+@pytest.mark.rows("layer, inputs, says", [fault for fault in FAULTS if " gradient of " in fault.values[2]])
 def test_a_wrong_gradient_is_blamed_on_no_other_array(layer, inputs, says):
     with pytest.raises(LayerCheckError) as caught:
         check_layer(layer, *inputs)
@@ -958,13 +958,13 @@ CORRECT = {
 }
 
 
-@pytest.mark.parametrize("layer, inputs", [(layer, inputs) for layer, *inputs in CORRECT.values()], ids=CORRECT)
+@pytest.mark.rows("layer, inputs", [(layer, inputs) for layer, *inputs in CORRECT.values()], ids=CORRECT)
 def test_a_correct_layer_is_not_accused(layer, inputs):
     for seed in range(6):
         check_layer(layer, *inputs, rng=seed)
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.rows("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
 def test_the_step_follows_the_size_of_the_values(scale):
     cube = Pointwise(lambda x: (x / scale) ** 3, lambda x: 3 * (x / scale) ** 2 / scale)
     check_layer(cube, scale * X)
@@ -1014,7 +1014,7 @@ def test_the_report_counts_the_entries_on_a_kink():
     assert {row[3] for row in rows_of(check_layer(ReLU(), X))} == {0}
 
 
-@pytest.mark.parametrize("at_zero, right", [(0.0, True), (0.3, True), (1.0, True), (-0.1, False), (1.1, False)])
+@pytest.mark.rows("at_zero, right", [(0.0, True), (0.3, True), (1.0, True), (-0.1, False), (1.1, False)])
 def test_on_a_kink_any_slope_between_the_two_is_right(at_zero, right):
     layer = Pointwise(lambda x: np.maximum(x, 0), lambda x: np.where(x == 0, at_zero, x > 0).astype(x.dtype))
     if right:
@@ -1079,8 +1079,8 @@ def snapshot(layer):
     )
 
 
-@pytest.mark.parametrize("wrong", [False, True])
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.rows("wrong", [False, True])
+@pytest.mark.rows("training", [False, True])
 def test_a_check_changes_nothing(wrong, training):
     scale = ScaleSignOfDg(4) if wrong else Scale(4)
     layer = Sequential(scale, Normalise(4), Drop(), Linear(4, 3, rng=0), SoftmaxCrossEntropy())
@@ -1155,7 +1155,7 @@ def test_the_upstream_gradient_is_not_constant():
     assert any((dy < 0).any() and (dy > 0).any() for dy in seen)
 
 
-@pytest.mark.parametrize("result", [None, "text", np.array([1.0, np.nan]), np.array([np.inf]), 1 + 2j])
+@pytest.mark.rows("result", [None, "text", np.array([1.0, np.nan]), np.array([np.inf]), 1 + 2j])
 def test_a_forward_that_returns_no_finite_numbers_is_refused(result):
     class Strange(Layer):
         def forward(self, x):

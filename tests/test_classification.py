@@ -167,7 +167,7 @@ PYTORCH = [
 ]
 
 
-@pytest.mark.parametrize(("options", "target", "sample_weight", "value", "gradient"), PYTORCH)
+@pytest.mark.rows(("options", "target", "sample_weight", "value", "gradient"), PYTORCH)
 def test_cross_entropy_and_its_gradient_have_the_values_that_pytorch_gives(
     options, target, sample_weight, value, gradient
 ):
@@ -205,7 +205,7 @@ OPTIONS = list(
 )
 
 
-@pytest.mark.parametrize(("weight", "smoothing", "ignored", "kind", "sample_weight"), OPTIONS)
+@pytest.mark.rows(("weight", "smoothing", "ignored", "kind", "sample_weight"), OPTIONS)
 def test_the_gradient_is_that_of_the_value_reported(weight, smoothing, ignored, kind, sample_weight):
     loss = SoftmaxCrossEntropy(weight, smoothing, ignored)
     target = LABELS if kind == "labels" else SHARES
@@ -226,8 +226,8 @@ def test_class_weights_weigh_rows_and_not_columns():
 # Extreme scores
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("label", "value"), [(0, 0), (1, 20_000), (2, 10_000)])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+@pytest.mark.rows(("label", "value"), [(0, 0), (1, 20_000), (2, 10_000)])
 def test_scores_of_ten_thousand_give_exact_values(dtype, label, value):
     loss = SoftmaxCrossEntropy()
     assert loss(frozen([[1e4, -1e4, 0]], dtype), [label]) == value
@@ -251,7 +251,7 @@ def test_a_share_of_zero_where_the_score_is_lowest_costs_nothing():
 # Targets
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
+@pytest.mark.rows("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 def test_labels_may_be_of_any_integer_dtype(dtype):
     loss = SoftmaxCrossEntropy()
     expected = loss(SCORES, [3, 1, 0])
@@ -284,8 +284,8 @@ def test_label_smoothing_moves_the_target_towards_the_uniform_distribution():
     assert np.allclose(smoothed.backward(), plain.backward(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (2, 1, 3, 4)])
-@pytest.mark.parametrize("probabilities", [False, True])
+@pytest.mark.rows("shape", [(4,), (3, 4), (2, 3, 4), (2, 1, 3, 4)])
+@pytest.mark.rows("probabilities", [False, True])
 def test_scores_may_have_any_rank(shape, probabilities):
     rng = np.random.default_rng(1)
     scores = frozen(rng.normal(size=shape))
@@ -302,7 +302,7 @@ def test_scores_may_have_any_rank(shape, probabilities):
     assert np.allclose(gradient.reshape(-1, 4), loss.backward(), rtol=1e-14)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("options", "target", "kind", "parts"),
     [
         ({}, [0, 4, 1], ValueError, ["label 4 at (1,)", "4 classes 0 to 3"]),
@@ -338,7 +338,7 @@ def test_a_bad_target_is_refused_with_what_is_wrong(options, target, kind, parts
 # Weights
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "options", [{}, {"weight": WEIGHT}, {"label_smoothing": 0.1}, {"weight": WEIGHT, "label_smoothing": 0.1}]
 )
 def test_a_sample_weight_of_two_is_as_good_as_the_sample_twice(options):
@@ -359,7 +359,7 @@ def test_a_sample_weight_may_be_given_for_each_position():
     assert loss(scores, labels, [[0, 0, 0], [0, 1, 0]]) == pytest.approx(loss(scores[1, 1], labels[1, 1]), rel=1e-14)
 
 
-@pytest.mark.parametrize("weight", [[1, -1], [np.nan, 1], [np.inf, 1], [[1, 2]], 3.0])
+@pytest.mark.rows("weight", [[1, -1], [np.nan, 1], [np.inf, 1], [[1, 2]], 3.0])
 def test_bad_class_weights_are_value_errors(weight):
     with pytest.raises(ValueError, match="SoftmaxCrossEntropy: weight: expected"):
         SoftmaxCrossEntropy(weight)
@@ -375,19 +375,19 @@ def test_class_weights_must_be_as_many_as_the_classes():
         SoftmaxCrossEntropy([1, 2])(SCORES, LABELS)
 
 
-@pytest.mark.parametrize("smoothing", [-0.1, 1.1, np.nan, np.inf])
+@pytest.mark.rows("smoothing", [-0.1, 1.1, np.nan, np.inf])
 def test_label_smoothing_lies_between_0_and_1(smoothing):
     with pytest.raises(ValueError, match="SoftmaxCrossEntropy: expected label_smoothing"):
         SoftmaxCrossEntropy(label_smoothing=smoothing)
 
 
-@pytest.mark.parametrize("smoothing", ["0.1", None, [0.1], 0.1j])
+@pytest.mark.rows("smoothing", ["0.1", None, [0.1], 0.1j])
 def test_a_label_smoothing_that_is_not_a_number_is_refused(smoothing):
     with pytest.raises(TypeError, match="SoftmaxCrossEntropy: expected label_smoothing to be a number"):
         SoftmaxCrossEntropy(label_smoothing=smoothing)
 
 
-@pytest.mark.parametrize("ignored", [1.5, 1.0, "1", [1], True])
+@pytest.mark.rows("ignored", [1.5, 1.0, "1", [1], True])
 def test_a_label_to_ignore_that_is_not_an_integer_is_refused(ignored):
     with pytest.raises(TypeError, match="SoftmaxCrossEntropy: expected ignore_index to be an int"):
         SoftmaxCrossEntropy(ignore_index=ignored)
@@ -404,7 +404,7 @@ def test_the_class_weights_given_are_copied():
 # What is ignored
 
 
-@pytest.mark.parametrize("ignored", [-100, 0, 3, 77])
+@pytest.mark.rows("ignored", [-100, 0, 3, 77])
 def test_ignored_samples_are_as_if_they_were_not_there(ignored):
     loss = SoftmaxCrossEntropy(ignore_index=ignored)
     labels = np.array([1, ignored, 2])
@@ -415,10 +415,10 @@ def test_ignored_samples_are_as_if_they_were_not_there(ignored):
     assert gradient[kept].any(axis=1).all()
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "options", [{}, {"weight": WEIGHT}, {"label_smoothing": 0.1}, {"weight": WEIGHT, "label_smoothing": 0.1}]
 )
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_a_batch_that_is_all_ignored_gives_zero(options, dtype):
     loss = SoftmaxCrossEntropy(ignore_index=-1, **options)
     scores = SCORES.astype(dtype)
@@ -432,8 +432,8 @@ def test_class_weights_that_are_all_zero_give_zero():
     assert SoftmaxCrossEntropy([0, 0, 1, 0])(SCORES, LABELS) == 0.0
 
 
-@pytest.mark.parametrize("options", [{"weight": WEIGHT}, {"label_smoothing": 0.1}, {"ignore_index": 0}])
-@pytest.mark.parametrize("target", [LABELS, SHARES], ids=["labels", "shares"])
+@pytest.mark.rows("options", [{"weight": WEIGHT}, {"label_smoothing": 0.1}, {"ignore_index": 0}])
+@pytest.mark.rows("target", [LABELS, SHARES], ids=["labels", "shares"])
 def test_options_of_cross_entropy_keep_float32(options, target):
     loss = SoftmaxCrossEntropy(**options)
     loss(frozen(SCORES, np.float32), target)
@@ -517,7 +517,7 @@ PYTORCH_HINGE = [
 ]
 
 
-@pytest.mark.parametrize(("margin", "sample_weight", "value", "gradient", "total"), PYTORCH_HINGE)
+@pytest.mark.rows(("margin", "sample_weight", "value", "gradient", "total"), PYTORCH_HINGE)
 def test_the_hinge_and_its_gradient_have_the_values_that_pytorch_gives(margin, sample_weight, value, gradient, total):
     loss = MulticlassHinge(margin)
     assert loss(SCORES, [3, 0, 0], sample_weight) == pytest.approx(value, rel=1e-12)
@@ -539,8 +539,8 @@ def test_the_hinge_and_its_gradient_are_those_of_a_plain_loop():
     assert np.allclose(loss.backward(), gradient / weights.sum(), rtol=1e-12, atol=1e-17)
 
 
-@pytest.mark.parametrize("margin", [0, 0.3, 1.0, 7])
-@pytest.mark.parametrize("sample_weight", [None, [0.5, 0, 2]])
+@pytest.mark.rows("margin", [0, 0.3, 1.0, 7])
+@pytest.mark.rows("sample_weight", [None, [0.5, 0, 2]])
 def test_the_gradient_of_the_hinge_is_that_of_its_value(margin, sample_weight):
     loss = MulticlassHinge(margin)
     scores = frozen(np.random.default_rng(6).normal(size=(3, 4)))
@@ -565,18 +565,16 @@ def test_a_margin_of_zero_counts_only_what_is_wrong():
     assert loss.backward().tolist() == [[-0.5, 0, 0.5], [0, 0, 0]]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
-    ("label", "value", "gradient"), [(0, 0, [0, 0, 0]), (1, 30_002, [1, -2, 1]), (2, 10_001, [1, 0, -1])]
-)
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+@pytest.mark.rows(("label", "value", "gradient"), [(0, 0, [0, 0, 0]), (1, 30_002, [1, -2, 1]), (2, 10_001, [1, 0, -1])])
 def test_the_hinge_of_scores_of_ten_thousand_is_exact(label, value, gradient, dtype):
     loss = MulticlassHinge()
     assert loss(frozen([[1e4, -1e4, 0]], dtype), [label]) == value
     assert loss.backward().tolist() == [gradient]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("score", "margin"), [(1e4, 0.1), (-1e4, 0.1), (1e4, 1e-4), (1e8, 1.0)])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+@pytest.mark.rows(("score", "margin"), [(1e4, 0.1), (-1e4, 0.1), (1e4, 1e-4), (1e8, 1.0)])
 def test_the_margin_is_not_lost_among_large_scores(score, margin, dtype):
     loss = MulticlassHinge(margin)
     assert loss(frozen([[score, score, score]], dtype), [1]) == pytest.approx(2 * margin, rel=1e-6)
@@ -595,7 +593,7 @@ def test_the_right_answers_of_the_hinge_are_counted():
     assert loss.count_correct() == (1, 1)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64])
+@pytest.mark.rows("dtype", [np.int8, np.uint8, np.int32, np.uint64])
 def test_labels_of_the_hinge_may_be_of_any_integer_dtype(dtype):
     loss = MulticlassHinge()
     assert loss(SCORES, frozen([3, 1, 0], dtype)) == loss(SCORES, [3, 1, 0])
@@ -604,7 +602,7 @@ def test_labels_of_the_hinge_may_be_of_any_integer_dtype(dtype):
     assert loss(scores, labels.astype(dtype)) == loss(scores, labels)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("target", "kind", "parts"),
     [
         ([0, 4, 1], ValueError, ["label 4 at (1,)", "4 classes 0 to 3"]),
@@ -626,13 +624,13 @@ def test_a_bad_target_of_the_hinge_is_refused_with_what_is_wrong(target, kind, p
     assert [part for part in parts if part not in message] == []
 
 
-@pytest.mark.parametrize("margin", [-1, -1e-9, math.nan, math.inf])
+@pytest.mark.rows("margin", [-1, -1e-9, math.nan, math.inf])
 def test_a_margin_out_of_range_is_refused(margin):
     with pytest.raises(ValueError, match="MulticlassHinge: expected margin to be at least 0 and finite"):
         MulticlassHinge(margin)
 
 
-@pytest.mark.parametrize("margin", ["1", None, True, [1.0], 1j])
+@pytest.mark.rows("margin", ["1", None, True, [1.0], 1j])
 def test_a_margin_that_is_not_a_number_is_refused(margin):
     with pytest.raises(TypeError, match="MulticlassHinge: expected margin to be a number"):
         MulticlassHinge(margin)
@@ -643,7 +641,7 @@ def test_check_layer_passes_where_the_hinge_has_its_kinks():
     assert sum(row.comparison.kinks for row in report.gradients) > 0
 
 
-@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), MulticlassHinge()], ids=repr)
+@pytest.mark.rows("loss", [SoftmaxCrossEntropy(), MulticlassHinge()], ids=repr)
 def test_both_linear_classifiers_learn_three_clouds(loss):
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 90)
@@ -655,7 +653,7 @@ def test_both_linear_classifiers_learn_three_clouds(loss):
     assert np.array_equal(predict(model, x).argmax(axis=1), y)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_the_shares_of_a_batch_are_divided_once_but_dloss_scales_every_backward(dtype):
     loss = SoftmaxCrossEntropy()
     z = np.random.default_rng(0).normal(size=(7, 5)).astype(dtype)

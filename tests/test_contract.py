@@ -162,13 +162,13 @@ def row(code, *inputs):
     return pytest.param(code, inputs, id=f"{code} of {shapes}")
 
 
-every_layer = pytest.mark.parametrize("code, inputs", [row(*entry) for entry in LAYERS + LOSSES + CONTAINERS])
-every_layer_with_a_leaf = pytest.mark.parametrize(
+every_layer = pytest.mark.rows("code, inputs", [row(*entry) for entry in LAYERS + LOSSES + CONTAINERS])
+every_layer_with_a_leaf = pytest.mark.rows(
     "code, inputs", [row(*entry) for entry in LAYERS + LOSSES + CONTAINERS if entry[0] != "Sequential()"]
 )
-every_leaf = pytest.mark.parametrize("code", sorted({entry[0] for entry in LAYERS + LOSSES}))
-every_code = pytest.mark.parametrize("code", sorted({entry[0] for entry in LAYERS + LOSSES + CONTAINERS}))
-both_modes = pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+every_leaf = pytest.mark.rows("code", sorted({entry[0] for entry in LAYERS + LOSSES}))
+every_code = pytest.mark.rows("code", sorted({entry[0] for entry in LAYERS + LOSSES + CONTAINERS}))
+both_modes = pytest.mark.rows("training", [True, False], ids=["training", "evaluation"])
 
 
 def float32(x):
@@ -280,7 +280,7 @@ def test_a_second_backward_doubles_the_gradients(code, inputs, training):
 
 @every_layer
 @both_modes
-def test_parameters_get_the_same_gradients_where_dx_is_not_wanted(code, inputs, training):
+def test_parameters_get_the_same_gradients_where_dx_is_not_wanted(code, inputs, training, same_sums):
     layer = make(code).train(training)
     y = layer(*map(float32, inputs))
     backward(layer, upstream(y))
@@ -288,7 +288,7 @@ def test_parameters_get_the_same_gradients_where_dx_is_not_wanted(code, inputs, 
     layer.zero_grad()
     layer.input_gradient = False
     layer.backward(upstream(y))
-    np.testing.assert_equal(gradients(layer), expected)
+    same_sums(gradients(layer).values(), expected.values())
 
 
 @every_layer
@@ -352,7 +352,7 @@ def test_clear_cache_leaves_none_behind(code, inputs):
     assert not any("cache" in vars(part) for part in layer.walk(Layer).values())
 
 
-@pytest.mark.parametrize("bad", [np.complex64, object, "U3"], ids=["complex", "object", "text"])
+@pytest.mark.rows("bad", [np.complex64, object, "U3"], ids=["complex", "object", "text"])
 @every_layer_with_a_leaf
 def test_input_that_is_not_real_is_a_type_error_that_names_the_layer(code, inputs, bad):
     layer = make(code)

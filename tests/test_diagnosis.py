@@ -166,8 +166,8 @@ HEALTHY = {
 }
 
 
-@pytest.mark.parametrize("rng", [0, 1, 2])
-@pytest.mark.parametrize("make", HEALTHY.values(), ids=HEALTHY)
+@pytest.mark.rows("rng", [0, 1, 2])
+@pytest.mark.rows("make", HEALTHY.values(), ids=HEALTHY)
 def test_a_healthy_model_has_no_findings(make, rng):
     model, draw = make(), np.random.default_rng(rng)
     for p in model.parameters():  # each time with its weights in another order
@@ -244,7 +244,7 @@ CHANCES = [  # model, target, name, loss of a guess
 ]
 
 
-@pytest.mark.parametrize("model, kind, name, expected", CHANCES)
+@pytest.mark.rows("model, kind, name, expected", CHANCES)
 def test_the_loss_of_a_guess_is_that_of_the_task(model, kind, name, expected):
     chance = diagnose(model, digits()[0], targets(kind)).chance
     assert chance[0] == name and chance[1] == pytest.approx(expected, rel=1e-6)
@@ -256,7 +256,7 @@ def test_integers_are_no_classes_to_a_loss_that_does_not_classify():
     assert report.chance is None
 
 
-@pytest.mark.parametrize("change", [lambda y: y - 1, lambda y: y.astype(np.float64)])
+@pytest.mark.rows("change", [lambda y: y - 1, lambda y: y.astype(np.float64)])
 def test_without_a_loss_layer_only_labels_tell_the_classes(change):
     class Sum(Own):
         def forward(self, x, y=None):
@@ -320,7 +320,7 @@ def test_the_report_prints_as_a_table_with_sentences_below():
     assert repr(report) == str(report)
 
 
-@pytest.mark.parametrize("layer, name", [(0, "layer 0, Linear(64, 32, rng=0)"), (2, "layer 2, Linear(32, 10, rng=1)")])
+@pytest.mark.rows("layer, name", [(0, "layer 0, Linear(64, 32, rng=0)"), (2, "layer 2, Linear(32, 10, rng=1)")])
 def test_weights_that_are_a_hundred_times_too_large_are_found_in_their_layer(layer, name):
     size, initial, *_ = findings(with_weights(network(), f"{layer}.W", lambda W: 100 * W))
     assert size.startswith(f"{name} makes values of size ") and "scale its initial weights" in size
@@ -348,7 +348,7 @@ def test_inputs_that_are_too_large_are_found():
     assert found[1].endswith("; see x above")
 
 
-@pytest.mark.parametrize("share", [0.75, 1.0])
+@pytest.mark.rows("share", [0.75, 1.0])
 def test_dead_units_are_found(share):
     model = network()
     model[0].b.data[: int(32 * share)] = -9
@@ -366,7 +366,7 @@ def convnet(*between):
     )
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("model", "x", "values"),
     [
         (network(), np.zeros((40, 64)), ", all 0"),
@@ -436,7 +436,7 @@ def test_a_gradient_that_explodes_is_found_with_the_layer_that_adds_most():
     assert "most is added in layer 2, Times(1.0, 100000.0), which passes 1e+05 times as much" in found[0]
 
 
-@pytest.mark.parametrize("lr, size", [(100.0, "10"), (1e-9, "only 1e-10")])
+@pytest.mark.rows("lr, size", [(100.0, "10"), (1e-9, "only 1e-10")])
 def test_a_learning_rate_that_is_far_off_is_found_and_a_better_one_said(lr, size):
     (only,) = findings(network(), lr=lr)
     assert only == (
@@ -457,7 +457,7 @@ def test_a_parameter_whose_gradient_is_forgotten_is_found():
     ]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.rows("bad", [np.nan, np.inf])
 def test_a_value_in_x_that_is_not_finite_is_found(bad):
     x, y = digits()
     x[3, 5] = x[4, 0] = bad
@@ -482,7 +482,7 @@ def planted(W):
     return W
 
 
-@pytest.mark.parametrize("layer, title", [(0, "layer 0, Linear(64, 32, rng=0)"), (2, "layer 2, Linear(32, 10, rng=1)")])
+@pytest.mark.rows("layer, title", [(0, "layer 0, Linear(64, 32, rng=0)"), (2, "layer 2, Linear(32, 10, rng=1)")])
 def test_a_weight_that_is_not_finite_is_found_in_its_layer(layer, title):
     report = diagnose(with_weights(network(), f"{layer}.W", planted), *digits())
     assert report.nonfinite == f"{title}, in forward"
@@ -514,7 +514,7 @@ def test_a_loss_that_is_not_finite_by_itself_is_found():
     assert diagnose(Lost(), *digits()).nonfinite == "the loss"
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "model, layer",
     [
         (Sequential(Linear(64, 10, rng=0), Times(1.0, -1.0), SoftmaxCrossEntropy()), "layer 1, Times(1.0, -1.0)"),
@@ -558,8 +558,8 @@ def test_a_model_without_parameters_is_told_so():
     assert report.overfit is None
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("make", [lambda: network(Dropout()), lambda: network(Dropout(5)), Own])
+@pytest.mark.rows("training", [True, False])
+@pytest.mark.rows("make", [lambda: network(Dropout()), lambda: network(Dropout(5)), Own])
 def test_neither_the_model_nor_a_generator_nor_the_data_are_changed(make, training):
     seed(3)
     model, (x, y) = make().train(training), digits()
@@ -594,7 +594,7 @@ def test_a_layer_that_writes_into_its_input_does_not_write_into_the_data():
     np.testing.assert_array_equal(x, before)
 
 
-@pytest.mark.parametrize("make", [network, lambda: network(Dropout()), lambda: sigmoids(8)])
+@pytest.mark.rows("make", [network, lambda: network(Dropout()), lambda: sigmoids(8)])
 def test_the_report_is_always_the_same(make):
     seed(3)
     model = make()
@@ -642,7 +642,7 @@ BAD_ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("bad, error, text", BAD_ARGUMENTS)
+@pytest.mark.rows("bad, error, text", BAD_ARGUMENTS)
 def test_wrong_arguments_are_refused(bad, error, text):
     x, y = digits()
     state = generator().bit_generator.state
@@ -658,7 +658,7 @@ def test_targets_that_are_all_alike_are_named():
     assert diagnose(model, x[:64], y[:64]).findings == []
 
 
-@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.rows("nested", [False, True])
 def test_an_activation_that_cuts_off_the_scores_is_told_to_be_left_out(nested):
     x, y = load_digits()
     layers = [Linear(64, 10, rng=0), ReLU()]

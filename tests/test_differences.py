@@ -26,11 +26,11 @@ FUNCTIONS = {
     "atan x": (np.arctan, lambda x: 1 / (1 + x**2)),
 }
 
-every_function = pytest.mark.parametrize("f, derivative", FUNCTIONS.values(), ids=FUNCTIONS)
+every_function = pytest.mark.rows("f, derivative", FUNCTIONS.values(), ids=FUNCTIONS)
 
 
 @every_function
-@pytest.mark.parametrize("shape", [(), (1,), (3, 4), (20, 30)])
+@pytest.mark.rows("shape", [(), (1,), (3, 4), (20, 30)])
 def test_a_right_gradient_has_no_complaint(f, derivative, shape):
     x, dy = np.array(normal(*shape)), np.array(normal(*shape, 2)[..., 1])
     for seed in range(5):
@@ -41,8 +41,8 @@ def test_a_right_gradient_has_no_complaint(f, derivative, shape):
 
 
 @every_function
-@pytest.mark.parametrize("shape", [(), (1,), (3, 4), (20, 30)])
-@pytest.mark.parametrize("factor", [-1.0, 0.5, 0.999, 1.001, 2.0])
+@pytest.mark.rows("shape", [(), (1,), (3, 4), (20, 30)])
+@pytest.mark.rows("factor", [-1.0, 0.5, 0.999, 1.001, 2.0])
 def test_a_wrong_gradient_is_complained_of(f, derivative, shape, factor):
     x = np.array(normal(*shape))
     wrong = factor * derivative(x) + (derivative(x) == 0)
@@ -50,7 +50,7 @@ def test_a_wrong_gradient_is_complained_of(f, derivative, shape, factor):
         assert "backward gives" in compare(f, x, wrong, seed=seed).complaint
 
 
-@pytest.mark.parametrize("size", [1e-8, 1e-3, 1e3, 1e8])
+@pytest.mark.rows("size", [1e-8, 1e-3, 1e3, 1e8])
 def test_the_step_follows_the_size_of_the_values(size):
     x = size * normal(3, 4)
     right = 3 * x**2 / size**3
@@ -125,7 +125,7 @@ def test_a_single_wrong_entry_of_a_large_array_is_found_in_a_random_direction():
     assert compare(np.square, x, gradient).checked == "24 of 10000 and a direction"
 
 
-@pytest.mark.parametrize("at_zero, right", [(0.0, True), (0.5, True), (1.0, True), (-0.01, False), (1.01, False)])
+@pytest.mark.rows("at_zero, right", [(0.0, True), (0.5, True), (1.0, True), (-0.01, False), (1.01, False)])
 def test_on_a_kink_whatever_lies_between_the_slopes_is_right(at_zero, right):
     x = np.array([-1.0, 0.0, 2.0])
     comparison = compare(lambda x: np.maximum(x, 0), x, np.array([0.0, at_zero, 1.0]))
@@ -146,7 +146,7 @@ def test_a_right_gradient_is_not_accused_however_near_a_kink_is():
         assert compare(abs, x, np.sign(x)).complaint == ""
 
 
-@pytest.mark.parametrize("size", [1000, 100_000])
+@pytest.mark.rows("size", [1000, 100_000])
 def test_a_large_array_with_many_kinks_is_not_accused(size):
     x = normal(size)
     dy = np.random.default_rng(1).normal(size=size)

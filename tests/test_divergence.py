@@ -160,7 +160,7 @@ FORWARD = {
 }
 
 
-@pytest.mark.parametrize("name", FORWARD)
+@pytest.mark.rows("name", FORWARD)
 def test_the_first_layer_whose_output_is_not_finite_is_named(name):
     make, place = FORWARD[name]
     model = make()
@@ -183,7 +183,7 @@ BACKWARD = {
 }
 
 
-@pytest.mark.parametrize("name", BACKWARD)
+@pytest.mark.rows("name", BACKWARD)
 def test_the_first_layer_whose_gradient_is_not_finite_is_named(name):
     make, place = BACKWARD[name]
     model = make()
@@ -290,7 +290,7 @@ def test_a_state_that_is_not_brought_back_would_be_seen(monkeypatch):
     assert values(model) != before and model[2].rng.bit_generator.state != drawn
 
 
-@pytest.mark.parametrize("last", [[], [2.5], [2.5, 1.25]])
+@pytest.mark.rows("last", [[], [2.5], [2.5, 1.25]])
 def test_the_last_finite_loss_is_named_if_there_was_one(last):
     text = failure(Fails([*last, np.inf]), [GOOD] * 3)
     assert f"batch {len(last) + 1}: the loss is inf" in text
@@ -458,7 +458,7 @@ def test_training_that_converges_is_left_in_peace_by_a_user_who_wants_errors():
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("again", [None, KeyError("gone"), RuntimeError("used up")])
+@pytest.mark.rows("again", [None, KeyError("gone"), RuntimeError("used up")])
 def test_a_model_that_cannot_be_asked_again_still_tells_of_its_divergence(again):
     model = of_errors(linear(), Capricious(3, again), linear(1))
     text = failure(model, [GOOD] * 4, lr=0.0)

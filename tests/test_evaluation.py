@@ -115,7 +115,7 @@ def identity():
     return model
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 100])
+@pytest.mark.rows("batch_size", [1, 2, 3, 5, 100])
 def test_evaluate_gives_the_figures_of_the_whole_data_whatever_the_batches(batch_size):
     model = Sequential(Linear(64, 10, rng=0), SoftmaxCrossEntropy())
     x, y = (part[:37] for part in minnet.load_digits())
@@ -125,7 +125,7 @@ def test_evaluate_gives_the_figures_of_the_whole_data_whatever_the_batches(batch
     assert [type(value) for value in result.values()] == [float, float]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 5])
+@pytest.mark.rows("batch_size", [1, 2, 5])
 def test_evaluate_counts_what_the_loss_ignores_neither_in_the_loss_nor_in_the_accuracy(batch_size):
     model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-1))
     y = np.array([0, -1, -1, 1, -1])
@@ -139,7 +139,7 @@ def test_evaluate_walks_data_that_can_be_walked_once():
     assert evaluate(model, iter(in_order())) == evaluate(model, in_order())
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 5, 100])
+@pytest.mark.rows("batch_size", [1, 2, 4, 5, 100])
 def test_predict_gives_the_rows_of_the_model_in_order(batch_size):
     model = classifier()
     result = predict(model, X, batch_size)
@@ -173,7 +173,7 @@ def test_evaluate_and_predict_do_not_touch_gradients_or_parameters():
     assert all(np.array_equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("model", "data", "error"),
     [
         ("model", in_order(), TypeError),
@@ -189,7 +189,7 @@ def test_evaluate_refuses_what_does_not_fit(model, data, error):
         evaluate(model, data)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("change", "error"),
     [
         ({"model": "model"}, TypeError),
@@ -263,7 +263,7 @@ def at_once(work, count):
     return results
 
 
-@pytest.mark.parametrize("make", [images, sequences])
+@pytest.mark.rows("make", [images, sequences])
 def test_threads_that_predict_with_one_model_get_what_one_after_the_other_gets(make):
     model, x, _ = in_the_middle_of_training(make)
     alone = copy.deepcopy(model).eval()
@@ -273,7 +273,7 @@ def test_threads_that_predict_with_one_model_get_what_one_after_the_other_gets(m
     assert got == [[result] * 10 for result in expected]
 
 
-@pytest.mark.parametrize("make", [images, sequences])
+@pytest.mark.rows("make", [images, sequences])
 def test_predicting_in_the_middle_of_a_step_changes_nothing_of_it(make):
     model, x, _ = in_the_middle_of_training(make)
     model[1].training = False
@@ -338,7 +338,7 @@ CONTAINERS = {
 }
 
 
-@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.rows("name", CONTAINERS)
 def test_layers_are_doubled_wherever_a_model_finds_them(name):
     hold, run = CONTAINERS[name]
     first, second = Doubled(), Sequential(Doubled(), Linear(2, 2, rng=0))
@@ -463,7 +463,7 @@ def test_an_error_in_predict_has_the_models_own_names():
         predict(model, np.ones((2, 7)))
 
 
-@pytest.mark.parametrize("call", ["predict", "evaluate"])
+@pytest.mark.rows("call", ["predict", "evaluate"])
 def test_an_error_in_the_middle_leaves_modes_parameters_and_no_cache(call):
     model = classifier(Failing(), Doubled())
     model[2].eval()
@@ -528,7 +528,7 @@ def test_metrics_see_all_targets_and_all_predictions_at_once_and_in_order():
     assert y_pred.shape == (5, 3) and y_pred.sum(axis=1) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("value", [np.float64(0.5), np.float32(0.5), np.array(0.5), np.int64(1), 1, True, 0.5])
+@pytest.mark.rows("value", [np.float64(0.5), np.float32(0.5), np.array(0.5), np.int64(1), 1, True, 0.5])
 def test_a_metric_may_give_any_kind_of_number(value):
     result = evaluate(classifier(), in_order(), {"m": lambda y_true, y_pred: value})["m"]
     assert type(result) is float and result == float(value)
@@ -602,7 +602,7 @@ def test_predict_is_256_rows_at_a_time_unless_told_otherwise():
     assert seen == [256, 44]
 
 
-@pytest.mark.parametrize("shape", [(1, 2), (4, 2), (3, 1), (3,)])
+@pytest.mark.rows("shape", [(1, 2), (4, 2), (3, 1), (3,)])
 def test_a_later_batch_of_another_shape_is_refused_and_not_spread(shape):
     class Short(Layer):
         def forward(self, x):

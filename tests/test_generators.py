@@ -82,7 +82,7 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("make", FOUND.values(), ids=FOUND)
+@pytest.mark.rows("make", FOUND.values(), ids=FOUND)
 def test_a_generator_is_found_wherever_it_is_held(make):
     drawn = OWN if make(None) in (from_the_script, in_a_comprehension) else np.random.default_rng(4)
     train = Batches(np.zeros((2, 1)), np.zeros(2), 1, rng=5)
@@ -97,8 +97,8 @@ def test_a_generator_is_named_by_where_it_was_found():
     assert [name for name, _ in generators([Noise(3), {"key": Noise(drawn)}], "train")] == ["train.1.key.rng"]
 
 
-@pytest.mark.parametrize("drawn", [random.Random(0), np.random.RandomState(0)], ids=["random", "numpy"])
-@pytest.mark.parametrize("make", [Noise, enclosing, lambda drawn: Sequential(Noisy(drawn))])
+@pytest.mark.rows("drawn", [random.Random(0), np.random.RandomState(0)], ids=["random", "numpy"])
+@pytest.mark.rows("make", [Noise, enclosing, lambda drawn: Sequential(Noisy(drawn))])
 def test_a_generator_of_another_kind_is_refused_by_name(make, drawn):
     with pytest.raises(TypeError, match=r"fit: expected train\.0.* to be a numpy\.random\.Generator, .* got a Random"):
         list(generators([make(drawn)], "train"))

@@ -44,7 +44,7 @@ def test_an_epoch_is_an_entry_in_each_column():
     assert history == {"loss": [2.0, 1.0], "seconds": [1.0, 3.0]}
 
 
-@pytest.mark.parametrize("start", [History, one_epoch])
+@pytest.mark.rows("start", [History, one_epoch])
 def test_an_epoch_is_recorded_whole_or_not_at_all_whatever_line_is_interrupted(start):
     line = 1
     while interrupted(history := start(), line):
@@ -54,7 +54,7 @@ def test_an_epoch_is_recorded_whole_or_not_at_all_whatever_line_is_interrupted(s
     assert [column[-1] for column in history.values()] == list(FIGURES.values())
 
 
-@pytest.mark.parametrize("start", [History, one_epoch])
+@pytest.mark.rows("start", [History, one_epoch])
 def test_recording_without_a_way_back_would_be_noticed(start, monkeypatch):
     def record(self, **values):
         for name, value in values.items():
@@ -68,7 +68,7 @@ def test_recording_without_a_way_back_would_be_noticed(start, monkeypatch):
     assert torn > 0
 
 
-@pytest.mark.parametrize("column", FIGURES)
+@pytest.mark.rows("column", FIGURES)
 def test_an_epoch_is_taken_back_when_an_append_fails(column):
     class Full(list):
         def append(self, value):
@@ -100,7 +100,7 @@ def test_columns_that_are_not_recorded_stay_as_they_are():
     assert history == {"rate": [0.1, 0.2, 0.3], "loss": [1.0, 2.0]}
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("ours", "theirs", "agree"),
     [
         ({}, {"loss": [1.0]}, True),
@@ -123,7 +123,7 @@ def test_two_histories_agree_as_far_as_both_go(ours, theirs, agree):
     assert History(ours).agrees_with(History(theirs)) is agree
 
 
-@pytest.mark.parametrize("history", [{"loss": [1.0]}, {"loss": [], "seconds": []}])
+@pytest.mark.rows("history", [{"loss": [1.0]}, {"loss": [], "seconds": []}])
 def test_an_empty_history_agrees_with_all_on_either_side(history):
     assert History().agrees_with(History(history))
     assert History(history).agrees_with(History())

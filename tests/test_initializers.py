@@ -28,7 +28,7 @@ def test_zeros_are_zero_and_draw_nothing():
 
 
 # In the kernels, fan_in is 3·3·4 and 5·2: the positions times the inputs, which are the axis before the last.
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("shape", "limit"),
     [
         ((50, 100), 0.2),
@@ -50,7 +50,7 @@ def test_glorot_uniform_fills_its_interval_evenly(shape, limit):
     assert drawn.std() == pytest.approx(0.57735 * limit, rel=0.03)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("shape", "deviation"),
     [
         ((50, 100), 0.2),
@@ -70,7 +70,7 @@ def test_he_normal_has_the_deviation_of_its_fan_in(shape, deviation):
     assert (abs(drawn) > 2 * deviation).mean() == pytest.approx(0.0455, abs=0.008)
 
 
-@pytest.mark.parametrize("draw", RANDOM)
+@pytest.mark.rows("draw", RANDOM)
 def test_what_is_drawn_depends_on_the_rng_alone(draw):
     shape = (3, 4)
     assert draw(shape).shape == shape
@@ -82,15 +82,15 @@ def test_what_is_drawn_depends_on_the_rng_alone(draw):
     assert np.array_equal(draw(shape), draw(shape, 5))
 
 
-@pytest.mark.parametrize("draw", BY_FANS)
-@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.rows("draw", BY_FANS)
+@pytest.mark.rows("shape", [(), (3,)])
 def test_a_shape_without_inputs_and_outputs_is_refused(draw, shape):
     with pytest.raises(ValueError, match="at least two axes"):
         draw(shape)
 
 
-@pytest.mark.parametrize("draw", BY_FANS)
-@pytest.mark.parametrize("shape", [(0, 0), (-3, 3), (-1, 4)])
+@pytest.mark.rows("draw", BY_FANS)
+@pytest.mark.rows("shape", [(0, 0), (-3, 3), (-1, 4)])
 def test_a_shape_of_impossible_sizes_is_a_value_error(draw, shape):
     with pytest.raises(ValueError):
         draw(shape)
@@ -111,7 +111,7 @@ def many(draw, shape, rng=0):
 
 
 # A kernel of 3·3 positions, 8 inputs and 16 outputs has the fans 72 and 144.
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("draw", "shape", "deviation"),
     [
         (glorot_normal, (3, 3, 8, 16), 0.0962250),
@@ -135,7 +135,7 @@ def test_normal_draws_have_the_deviation_that_their_source_says(draw, shape, dev
     assert (abs(drawn) > 2 * deviation).mean() == pytest.approx(0.0455, abs=0.006)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("draw", "shape", "low", "high"),
     [
         (glorot_uniform, (3, 3, 8, 16), -0.1666667, 0.1666667),
@@ -164,15 +164,13 @@ def test_normal_takes_the_deviation_and_then_the_mean():
     assert drawn.std() == pytest.approx(0.5, rel=0.02)
 
 
-@pytest.mark.parametrize("draw", [constant(1), normal(0.1), uniform(-1, 1), zeros])
-@pytest.mark.parametrize("shape", [(), (3,), (2, 0), (2, 3, 4)])
+@pytest.mark.rows("draw", [constant(1), normal(0.1), uniform(-1, 1), zeros])
+@pytest.mark.rows("shape", [(), (3,), (2, 0), (2, 3, 4)])
 def test_what_needs_no_fans_takes_any_shape(draw, shape):
     assert draw(shape).shape == shape
 
 
-@pytest.mark.parametrize(
-    "shape", [(7, 3), (3, 7), (5, 5), (1, 4), (4, 1), (1, 1), (3, 3, 8, 16), (1, 2, 3, 10), (5, 2, 3)]
-)
+@pytest.mark.rows("shape", [(7, 3), (3, 7), (5, 5), (1, 4), (4, 1), (1, 1), (3, 3, 8, 16), (1, 2, 3, 10), (5, 2, 3)])
 def test_orthogonal_rows_or_columns_have_length_one_and_no_part_in_common(shape):
     drawn = orthogonal(shape, 0)
     assert drawn.shape == shape

@@ -199,7 +199,7 @@ def test_a_model_of_token_ids_is_given_integers():
     ]
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, np.float32), (np.float64, np.float64), (np.int64, np.int64)])
+@pytest.mark.rows(("given", "expected"), [(None, np.float32), (np.float64, np.float64), (np.int64, np.int64)])
 def test_the_sample_is_one_of_zeros_in_the_dtype_that_was_asked_for(given, expected):
     seen = []
 
@@ -217,7 +217,7 @@ def test_a_single_number_is_a_sample_too():
     assert table(summary(ReLU(), ())) == [("", (), 0, 4)]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("arguments", "text"),
     [
         (
@@ -235,7 +235,7 @@ def test_wrong_and_swapped_arguments_are_named_in_a_line(arguments, text):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("shape", [(5,), (3, 5)])
+@pytest.mark.rows("shape", [(5,), (3, 5)])
 def test_a_sample_that_does_not_fit_is_the_error_of_the_model(shape):
     with pytest.raises(ValueError, match=r"layer 0, Linear\(4, 3\).*expected x of shape \(\.\.\., 4\)"):
         summary(Sequential(Linear(4, 3), ReLU()), shape)
@@ -269,7 +269,7 @@ def test_the_model_and_its_running_statistics_are_not_touched():
     assert not any("forward" in vars(layer) for layer in model.walk(Layer).values())
 
 
-@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.rows("training", [True, False])
 def test_modes_stay_as_they_were_each_by_itself(training):
     model = noisy().train(training)
     model[3].training = not training

@@ -81,9 +81,7 @@ def test_the_contract_stands_in_the_docstring_word_for_word():
 # Parameter and Buffer
 
 
-@pytest.mark.parametrize(
-    "data", [[1, 2], np.array([1.0, 2.0]), np.array([1, 2], np.uint8), np.array([1, 2], np.float32)]
-)
+@pytest.mark.rows("data", [[1, 2], np.array([1.0, 2.0]), np.array([1, 2], np.uint8), np.array([1, 2], np.float32)])
 def test_a_parameter_is_a_float32_copy_with_a_gradient_of_zeros(data):
     parameter = Parameter(data)
     assert parameter.data.dtype == parameter.grad.dtype == np.float32
@@ -98,8 +96,8 @@ def test_a_parameter_decays_unless_told_otherwise():
     assert Parameter([1], decay=False).decay is False
 
 
-@pytest.mark.parametrize("kind", [Parameter, Buffer])
-@pytest.mark.parametrize("data", [[1j], ["a"], np.array([None]), None])
+@pytest.mark.rows("kind", [Parameter, Buffer])
+@pytest.mark.rows("data", [[1j], ["a"], np.array([None]), None])
 def test_arrays_that_are_not_real_are_refused(kind, data):
     with pytest.raises(TypeError, match=f"{kind.__name__}: expected real numbers"):
         kind(data)
@@ -143,7 +141,7 @@ def test_calling_the_constructor_of_layer_does_no_harm():
     assert repr(Polite(3)) == "Polite(3)"
 
 
-@pytest.mark.parametrize("layer", [ReLU, Softmax, LogSoftmax, Flatten, MeanSquaredError])
+@pytest.mark.rows("layer", [ReLU, Softmax, LogSoftmax, Flatten, MeanSquaredError])
 def test_arguments_that_a_layer_does_not_take_are_refused(layer):
     with pytest.raises(TypeError):
         layer(1)
@@ -188,7 +186,7 @@ def test_lists_tuples_and_dicts_are_walked_however_nested():
     assert list(layer.walk(Buffer)) == ["pair.1"]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "hide",
     [
         lambda w: {w},
@@ -238,7 +236,7 @@ def test_sets_of_other_things_are_let_alone():
     assert list(layer.named_parameters()) == ["w"]
 
 
-@pytest.mark.parametrize("table", [{1: p(1), "1": p(2)}, {"a": {"b": p(1)}, "a.b": p(2)}])
+@pytest.mark.rows("table", [{1: p(1), "1": p(2)}, {"a": {"b": p(1)}, "a.b": p(2)}])
 def test_two_parameters_never_hide_behind_one_name(table):
     try:
         found = Holder(table=table).parameters()
@@ -339,7 +337,7 @@ def test_load_state_dict_reports_every_problem_at_once_and_changes_nothing():
     assert {name: array.tolist() for name, array in model.state_dict().items()} == before
 
 
-@pytest.mark.parametrize("value", [1.0, np.ones((1, 1)), np.ones(0)])
+@pytest.mark.rows("value", [1.0, np.ones((1, 1)), np.ones(0)])
 def test_load_state_dict_does_not_broadcast(value):
     layer = Holder(w=p(5))
     with pytest.raises(ValueError, match="w has shape"):
@@ -389,7 +387,7 @@ def test_astype_changes_parameters_gradients_and_floating_buffers_in_place():
     assert layer.w.data[0] == np.float32(0.1)
 
 
-@pytest.mark.parametrize("dtype", [int, complex, bool, object])
+@pytest.mark.rows("dtype", [int, complex, bool, object])
 def test_astype_refuses_what_is_not_floating(dtype):
     layer = Scale(2)
     with pytest.raises(TypeError, match=r"Scale\(2\): expected a floating dtype"):
@@ -409,7 +407,7 @@ def test_zero_grad_clears_every_gradient_in_place():
 # repr
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "layer",
     [
         Linear(3, 4),
@@ -477,7 +475,7 @@ def layers_and_inputs():
     ]
 
 
-EVERY_LAYER = pytest.mark.parametrize(
+EVERY_LAYER = pytest.mark.rows(
     ("layer", "inputs"), [pytest.param(*pair, id=repr(pair[0])) for pair in layers_and_inputs()]
 )
 
@@ -517,7 +515,7 @@ def test_a_second_backward_gives_the_same_and_doubles_the_parameters_gradients(l
     assert [parameter.grad.tolist() for parameter in layer.parameters()] == [(2 * grad).tolist() for grad in once]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("layer", "good", "bad", "dy"),
     [
         (Linear(3, 2, rng=0), (np.ones((1, 3)),), (np.ones((1, 4)),), (np.ones((1, 2)),)),
@@ -559,13 +557,13 @@ def test_shapes_tells_arrays_from_other_things():
     assert shapes(np.ones((2, 3)), [1, 2]) == "shape (2, 3), list"
 
 
-@pytest.mark.parametrize("given", [np.float16, np.float32, np.float64])
+@pytest.mark.rows("given", [np.float16, np.float32, np.float64])
 def test_floating_input_keeps_its_dtype_where_none_is_asked_for(given):
     x = np.ones((2, 3), given)
     assert real_input(ReLU(), x) is x
 
 
-@pytest.mark.parametrize("x", [[[1, 2]], np.array([[1, 2]], np.uint8), np.array([[True, False]])])
+@pytest.mark.rows("x", [[[1, 2]], np.array([[1, 2]], np.uint8), np.array([[True, False]])])
 def test_other_real_input_becomes_float32(x):
     assert real_input(ReLU(), x).dtype == np.float32
 
@@ -577,10 +575,8 @@ def test_input_is_cast_to_the_dtype_asked_for_without_touching_the_original():
     assert x.dtype == np.uint8
 
 
-@pytest.mark.parametrize(
-    "x", [np.ones((1, 3), complex), np.array([[None] * 3]), [["a", "b", "c"]], np.ones((1, 3), "M8[s]")]
-)
-@pytest.mark.parametrize(
+@pytest.mark.rows("x", [np.ones((1, 3), complex), np.array([[None] * 3]), [["a", "b", "c"]], np.ones((1, 3), "M8[s]")])
+@pytest.mark.rows(
     "layer", [Linear(3, 2), ReLU(), Softmax(), LogSoftmax(), SoftmaxCrossEntropy(), MeanSquaredError()], ids=repr
 )
 def test_input_that_is_not_real_is_refused_by_name(layer, x):
@@ -588,7 +584,7 @@ def test_input_that_is_not_real_is_refused_by_name(layer, x):
         layer(x)
 
 
-@pytest.mark.parametrize("layer", [Linear(3, 3, rng=0), ReLU(), Softmax(), LogSoftmax(), Flatten()], ids=repr)
+@pytest.mark.rows("layer", [Linear(3, 3, rng=0), ReLU(), Softmax(), LogSoftmax(), Flatten()], ids=repr)
 def test_integers_that_are_computed_with_have_the_gradient_of_the_same_real_numbers(layer):
     x = np.array([[1, 2, 3]])
     dy = np.array([[1, -1, 2]], np.float32)

@@ -96,8 +96,8 @@ def updates(optimizer):
 
 # f = 2 w² from w = 3: g = 12, the first α is 1 / 12, w becomes 2; the slope there, −8 · 12, is no steeper than
 # 0.9 · 144. The pair s = −1, y = −4 is the exact curvature, so that the second update leads to the minimum.
-@pytest.mark.parametrize("max_iter, w, objective", [(1, 2.0, 8.0), (2, 0.0, 0.0), (9, 0.0, 0.0)])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("max_iter, w, objective", [(1, 2.0, 8.0), (2, 0.0, 0.0), (9, 0.0, 0.0)])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_a_parabola_is_solved_in_two_updates(dtype, max_iter, w, objective):
     f = parabola(dtype=dtype)
     reached = LBFGS(f.parameters(), max_iter=max_iter).step(f.closure)
@@ -129,7 +129,7 @@ def matrix_of(pairs, n):
     return H
 
 
-@pytest.mark.parametrize("kept, seen", [(1, 1), (3, 1), (3, 2), (3, 3), (3, 4), (3, 5), (3, 9), (6, 6)])
+@pytest.mark.rows("kept, seen", [(1, 1), (3, 1), (3, 2), (3, 3), (3, 4), (3, 5), (3, 9), (6, 6)])
 def test_the_direction_is_that_of_the_matrix_that_the_pairs_make(kept, seen):
     n, rng = 4, np.random.default_rng(seen)
     B = np.diag([1.0, 2.0, 5.0, 9.0])
@@ -162,8 +162,8 @@ def test_the_pairs_are_the_changes_of_w_and_of_its_gradient():
     np.testing.assert_allclose(state["y"], np.diff(g, axis=0)[rows], rtol=1e-12)
 
 
-@pytest.mark.parametrize("lr", [1e-6, 1e-3, 0.1, 1.0, 30.0, 1e6])
-@pytest.mark.parametrize("start", [[-1.2, 1.0], [3.0, -2.0, 1.0], [0.0, 0.0], [10.0, 10.0]])
+@pytest.mark.rows("lr", [1e-6, 1e-3, 0.1, 1.0, 30.0, 1e6])
+@pytest.mark.rows("start", [[-1.2, 1.0], [3.0, -2.0, 1.0], [0.0, 0.0], [10.0, 10.0]])
 def test_every_update_meets_the_strong_wolfe_conditions(start, lr):
     f = Rosenbrock(start)
     optimizer = LBFGS(f.parameters(), lr, max_iter=1)
@@ -177,10 +177,10 @@ def test_every_update_meets_the_strong_wolfe_conditions(start, lr):
 
 
 # PyTorch makes this many updates, with line_search_fn="strong_wolfe" and the same tolerances, in float64.
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "start, of_pytorch", [([-1.2, 1.0], 36), ([0.0, 0.0], 21), ([3.0, -2.0, 1.0, 4.0], 49), ([-1.2, 1.0] * 5, 74)]
 )
-@pytest.mark.parametrize("dtype, near", [(np.float64, 1e-4), (np.float32, 1e-3)])
+@pytest.mark.rows("dtype, near", [(np.float64, 1e-4), (np.float32, 1e-3)])
 def test_rosenbrocks_valley_is_walked_to_its_end_in_as_many_updates_as_pytorch_needs(dtype, near, start, of_pytorch):
     f = Rosenbrock(start, dtype)
     optimizer = LBFGS(f.parameters(), max_iter=200)
@@ -190,7 +190,7 @@ def test_rosenbrocks_valley_is_walked_to_its_end_in_as_many_updates_as_pytorch_n
     assert f.calls <= 1.4 * updates(optimizer)
 
 
-@pytest.mark.parametrize("n, of_pytorch", [(2, 6), (3, 8), (5, 10), (10, 14), (30, 28)])
+@pytest.mark.rows("n, of_pytorch", [(2, 6), (3, 8), (5, 10), (10, 14), (30, 28)])
 def test_a_quadratic_of_n_unknowns_takes_about_n_updates(n, of_pytorch):
     f = bowl(np.diag(np.arange(1.0, n + 1)), np.ones(n))
     optimizer = LBFGS(f.parameters(), max_iter=200)
@@ -203,7 +203,7 @@ def test_a_quadratic_of_n_unknowns_takes_about_n_updates(n, of_pytorch):
 OPTIMA = [(1.0, 0.199526403859), (0.1, 0.571677379798)]
 
 
-@pytest.mark.parametrize("C, optimum", OPTIMA)
+@pytest.mark.rows("C, optimum", OPTIMA)
 def test_the_digits_are_learned_to_the_optimum(C, optimum):
     net = classifier()
     optimizer = LBFGS(net.parameters(), max_iter=500, weight_decay=1 / (C * 1797))
@@ -214,7 +214,7 @@ def test_the_digits_are_learned_to_the_optimum(C, optimum):
     assert abs(net[0].b.data).max() > 0.1
 
 
-@pytest.mark.parametrize("C, optimum", OPTIMA)
+@pytest.mark.rows("C, optimum", OPTIMA)
 def test_in_float32_it_comes_as_near_as_float32_can_tell_and_stops_there(C, optimum):
     net, calls = classifier(np.float32), []
     optimizer = LBFGS(net.parameters(), max_iter=1000, weight_decay=1 / (C * 1797))
@@ -273,9 +273,7 @@ def test_the_state_is_a_copy():
     assert updates(optimizer) > before["pairs"]
 
 
-@pytest.mark.parametrize(
-    "again", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))], ids=["deepcopy", "pickle"]
-)
+@pytest.mark.rows("again", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))], ids=["deepcopy", "pickle"])
 def test_a_copy_of_model_and_optimizer_trains_on_by_itself(again):
     net = network()
     optimizer = LBFGS(net.parameters(), max_iter=3)
@@ -385,8 +383,8 @@ FALSE_FRIENDS = [  # name, value, gradient: what a line search can't descend
 ]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("value, gradient", [row[1:] for row in FALSE_FRIENDS], ids=[row[0] for row in FALSE_FRIENDS])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+@pytest.mark.rows("value, gradient", [row[1:] for row in FALSE_FRIENDS], ids=[row[0] for row in FALSE_FRIENDS])
 def test_where_no_descent_is_found_the_parameters_stay(value, gradient, dtype):
     f = Function([3.0, 3.0], value, gradient, dtype)
     first = float(value(f.w.data))
@@ -398,7 +396,7 @@ def test_where_no_descent_is_found_the_parameters_stay(value, gradient, dtype):
     assert f.calls < 3 * 60
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.rows("seed", range(5))
 def test_noise_in_the_objective_never_makes_it_rise_nor_a_step_long(seed):
     noise = np.random.default_rng(seed)
     seen = []
@@ -498,8 +496,8 @@ def test_a_history_that_misleads_is_dropped():
     assert optimizer.step(f.closure) < 1e-12
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("where", ["loss", "gradient"])
+@pytest.mark.rows("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.rows("where", ["loss", "gradient"])
 def test_what_is_not_finite_from_the_start_is_an_error_and_nothing_changes(bad, where):
     f = Function(
         [3.0], lambda w: bad if where == "loss" else 1.0, lambda w: np.full_like(w, bad if where == "gradient" else 1.0)
@@ -510,7 +508,7 @@ def test_what_is_not_finite_from_the_start_is_an_error_and_nothing_changes(bad, 
     assert (f.w.data[0], f.w.grad[0], optimizer.steps) == (3.0, 0.0, 0)
 
 
-@pytest.mark.parametrize("call", [1, 2, 6, 20])
+@pytest.mark.rows("call", [1, 2, 6, 20])
 def test_an_exception_in_the_closure_leaves_the_last_update(call):
     f = Rosenbrock([-1.2, 1.0])
     reached = f.height(f.w.data)
@@ -530,7 +528,7 @@ def test_an_exception_in_the_closure_leaves_the_last_update(call):
     assert optimizer.step(f.closure) < 10
 
 
-@pytest.mark.parametrize("bad", [None, 3.0, "closure"])
+@pytest.mark.rows("bad", [None, 3.0, "closure"])
 def test_a_step_without_a_closure_is_refused(bad):
     f = parabola()
     with pytest.raises(TypeError, match=r"LBFGS: expected step\(closure\).*, got "):
@@ -538,7 +536,7 @@ def test_a_step_without_a_closure_is_refused(bad):
     assert f.w.data[0] == 3.0
 
 
-@pytest.mark.parametrize("bad", [None, 1, "0.5", np.array([1.0]), 1j])
+@pytest.mark.rows("bad", [None, 1, "0.5", np.array([1.0]), 1j])
 def test_a_closure_that_returns_no_float_is_refused(bad):
     f = parabola()
     with pytest.raises(TypeError, match="LBFGS: expected the closure to return the loss, a float, got"):
@@ -546,7 +544,7 @@ def test_a_closure_that_returns_no_float_is_refused(bad):
     assert f.w.data[0] == 3.0
 
 
-@pytest.mark.parametrize("kind", [float, np.float32, np.float64])
+@pytest.mark.rows("kind", [float, np.float32, np.float64])
 def test_any_float_will_do_as_the_loss(kind):
     f = parabola()
     assert type(LBFGS(f.parameters()).step(lambda: kind(f.closure()))) is float
@@ -570,7 +568,7 @@ BAD_ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("bad, error, text", BAD_ARGUMENTS)
+@pytest.mark.rows("bad, error, text", BAD_ARGUMENTS)
 def test_wrong_arguments_are_refused_by_name(bad, error, text):
     with pytest.raises(error, match=f"LBFGS: expected .*{text}"):
         LBFGS(**({"parameters": parabola().parameters()} | bad))
@@ -586,7 +584,7 @@ def test_lr_can_be_a_function_of_the_step():
     assert called == [0, 1]
 
 
-@pytest.mark.parametrize("bad, error", [(0.0, ValueError), (math.nan, ValueError), (None, TypeError)])
+@pytest.mark.rows("bad, error", [(0.0, ValueError), (math.nan, ValueError), (None, TypeError)])
 def test_a_function_that_gives_no_lr_is_refused_and_nothing_changes(bad, error):
     f = parabola()
     with pytest.raises(error, match="LBFGS: expected lr to be"):

@@ -67,8 +67,8 @@ LOSSES = [
     (BinaryCrossEntropy(WEIGHT), SHARES),
 ]
 ELEMENTWISE = MeanSquaredError, MeanAbsoluteError, Huber, BinaryCrossEntropy
-every_loss = pytest.mark.parametrize(("loss", "target"), LOSSES)
-every_elementwise_loss = pytest.mark.parametrize(
+every_loss = pytest.mark.rows(("loss", "target"), LOSSES)
+every_elementwise_loss = pytest.mark.rows(
     ("loss", "target"), [(loss, target) for loss, target in LOSSES if isinstance(loss, ELEMENTWISE)]
 )
 
@@ -304,7 +304,7 @@ PYTORCH = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "y", "target", "sample_weight", "value", "gradient"), PYTORCH)
+@pytest.mark.rows(("loss", "y", "target", "sample_weight", "value", "gradient"), PYTORCH)
 def test_a_loss_and_its_gradient_have_the_values_that_pytorch_gives(loss, y, target, sample_weight, value, gradient):
     assert loss(y, target, sample_weight) == pytest.approx(value, rel=1e-12)
     assert np.allclose(loss.backward().reshape(-1), gradient, rtol=0, atol=1e-11)
@@ -369,7 +369,7 @@ def test_huber_with_a_large_delta_is_half_the_squared_error_and_with_a_small_one
     assert Huber(1e-9)(Y, TRUTH) == pytest.approx(1e-9 * MeanAbsoluteError()(Y, TRUTH), rel=1e-8)
 
 
-@pytest.mark.parametrize("e", [1.5, -1.5])
+@pytest.mark.rows("e", [1.5, -1.5])
 def test_huber_is_smooth_where_its_two_parts_meet(e):
     loss = Huber(1.5)
     values, slopes = [], []
@@ -411,8 +411,8 @@ def test_the_prediction_leaves_no_cache_behind(loss, target):
 # Extreme numbers
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+@pytest.mark.rows(
     ("loss", "target", "value", "slope"),
     [
         (MeanSquaredError(), -1e4, 4e8, 4e4),
@@ -433,8 +433,8 @@ def test_scores_of_ten_thousand_give_exact_values(loss, target, value, slope, dt
     assert loss.backward().dtype == dtype
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("x", [800.0, 1e4])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+@pytest.mark.rows("x", [800.0, 1e4])
 def test_scores_far_below_zero_give_exact_values(x, dtype):
     plain, heavy = BinaryCrossEntropy(), BinaryCrossEntropy([3])
     for loss, target, value, slope in [
@@ -475,7 +475,7 @@ def test_what_is_not_a_number_is_not_hidden(loss, target):
 
 
 @every_loss
-@pytest.mark.parametrize("sample_weight", [None, [1, 0.5, 3], [0, 2, 0]])
+@pytest.mark.rows("sample_weight", [None, [1, 0.5, 3], [0, 2, 0]])
 def test_the_gradient_is_that_of_the_value_reported(loss, target, sample_weight):
     expected = differences(loss, SCORES, target, sample_weight)
     loss(SCORES, target, sample_weight)
@@ -519,8 +519,8 @@ def weights(loss, shape):
     return [(), (drawn[(slice(None), *(0,) * (drawn.ndim - 1))],), (drawn,)] if positions else [()]
 
 
-@pytest.mark.parametrize("shape", RANKS, ids=str)
-@pytest.mark.parametrize("loss", OPTIONS, ids=repr)
+@pytest.mark.rows("shape", RANKS, ids=str)
+@pytest.mark.rows("loss", OPTIONS, ids=repr)
 def test_check_layer_finds_nothing_wrong_with_any_option_target_weight_and_rank(loss, shape):
     scores = np.random.default_rng(5).normal(size=shape)
     for target in targets(loss, shape):
@@ -574,7 +574,7 @@ def test_a_weight_for_each_position_is_one_for_each_row(loss, target):
     assert loss(scores, t, [5]) == pytest.approx(loss(SCORES, target), rel=1e-13)
 
 
-@pytest.mark.parametrize("loss", [kind() for kind in ELEMENTWISE] + [BinaryCrossEntropy(3.0)], ids=repr)
+@pytest.mark.rows("loss", [kind() for kind in ELEMENTWISE] + [BinaryCrossEntropy(3.0)], ids=repr)
 def test_a_weight_for_each_entry_can_leave_entries_out(loss):
     value, gradient = loss(SCORES, SHARES, [[0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 1, 0]]), loss.backward()
     assert value == pytest.approx(loss(SCORES[[0, 2], 2], SHARES[[0, 2], 2]), rel=1e-13)
@@ -583,7 +583,7 @@ def test_a_weight_for_each_entry_can_leave_entries_out(loss):
 
 
 @every_loss
-@pytest.mark.parametrize("dtype", [bool, np.int64, np.uint8, np.float32])
+@pytest.mark.rows("dtype", [bool, np.int64, np.uint8, np.float32])
 def test_weights_may_be_of_any_real_dtype(loss, target, dtype):
     assert loss(SCORES, target, np.array([1, 0, 1], dtype)) == loss(SCORES, target, [1.0, 0.0, 1.0])
 
@@ -601,7 +601,7 @@ def test_an_empty_batch_gives_zero(loss, target):
     assert loss(SCORES[:0]).shape == (0, 4)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("loss", "target", "plain", "weighted"),
     [  # with weights of 1, 0.5 and 3; the class weights of the labels 3, 1, 0 are 3, 2 and 0.5
         (SoftmaxCrossEntropy(), LABELS, 3, 4.5),
@@ -632,8 +632,8 @@ def test_evaluation_in_uneven_batches_gives_the_loss_of_all(loss, target):
 
 
 @every_loss
-@pytest.mark.parametrize("sample_weight", [None, frozen([1, 2, 3])])
-@pytest.mark.parametrize("dloss", [1.0, np.float64(0.5), 2])
+@pytest.mark.rows("sample_weight", [None, frozen([1, 2, 3])])
+@pytest.mark.rows("dloss", [1.0, np.float64(0.5), 2])
 def test_float32_stays_float32(loss, target, sample_weight, dloss):
     target = target if target.dtype.kind == "i" else target.astype(np.float32)
     loss(frozen(SCORES, np.float32), target, sample_weight)
@@ -648,7 +648,7 @@ def test_a_target_of_float64_does_not_make_float64_of_float32(loss, target):
     assert value == pytest.approx(loss(SCORES, target), rel=1e-6)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("loss", "target"),
     [
         (Huber(np.float64(0.5)), SHARES),
@@ -699,7 +699,7 @@ def test_the_second_pass_is_like_a_first(loss, target):
 
 
 @every_loss
-@pytest.mark.parametrize("sample_weight", [None, [1, 2, 3]])
+@pytest.mark.rows("sample_weight", [None, [1, 2, 3]])
 def test_a_non_contiguous_input_gives_the_same(loss, target, sample_weight):
     value, gradient = loss(SCORES, target, sample_weight), loss.backward()
     wide, weights = np.zeros((3, 4, 2)), np.repeat([1.0, 2.0, 3.0], 2)[::2]
@@ -722,7 +722,7 @@ def test_nothing_handed_in_is_written_to(loss, target):
 
 
 @every_loss
-@pytest.mark.parametrize("shape", [(4,), (2, 3, 4), (2, 1, 3, 4)])
+@pytest.mark.rows("shape", [(4,), (2, 3, 4), (2, 1, 3, 4)])
 def test_scores_may_have_any_rank(loss, target, shape):
     scores = frozen(np.random.default_rng(1).normal(size=shape))
     rows = len(scores.reshape(-1, 4))
@@ -733,11 +733,11 @@ def test_scores_may_have_any_rank(loss, target, shape):
     assert np.allclose(gradient.reshape(-1, 4), loss.backward(), rtol=1e-13)
 
 
-@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), BinaryCrossEntropy()], ids=repr)
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), BinaryCrossEntropy()], ids=repr)
 def test_a_score_for_each_sample_needs_no_second_axis(loss):
     value, gradient = loss(SCORES[:, :1], SHARES[:, :1], [1, 2, 3]), loss.backward()
     assert loss(SCORES[:, 0], SHARES[:, 0], [1, 2, 3]) == pytest.approx(value, rel=1e-14)
-    assert np.array_equal(loss.backward(), gradient[:, 0])
+    assert loss.backward() == pytest.approx(gradient[:, 0], rel=1e-14)
 
 
 def test_all_are_losses_and_those_with_a_softmax_or_sigmoid_inside_take_scores():
@@ -764,7 +764,7 @@ def test_binary_answers_are_counted_entry_by_entry():
     assert loss.count_correct() == (3, 4)
 
 
-@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), Loss()], ids=repr)
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), Loss()], ids=repr)
 def test_where_nothing_is_classified_nothing_is_counted(loss):
     assert loss.count_correct() is None
 
@@ -772,15 +772,15 @@ def test_where_nothing_is_classified_nothing_is_counted(loss):
 # What is refused
 
 
-@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5), BinaryCrossEntropy()], ids=repr)
-@pytest.mark.parametrize(("y", "t"), [((3,), (3, 1)), ((3, 1), (3,)), ((3, 1), (3, 4)), ((3, 2), (2, 3)), ((3,), ())])
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5), BinaryCrossEntropy()], ids=repr)
+@pytest.mark.rows(("y", "t"), [((3,), (3, 1)), ((3, 1), (3,)), ((3, 1), (3, 4)), ((3, 2), (2, 3)), ((3,), ())])
 def test_a_target_is_not_broadcast(loss, y, t):
     message = f"{loss!r}: expected a target of shape {y}, like the prediction, got {t}"
     with pytest.raises(ValueError, match=re.escape(message)):
         loss(np.ones(y), np.ones(t))
 
 
-@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5), BinaryCrossEntropy()], ids=repr)
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5), BinaryCrossEntropy()], ids=repr)
 def test_integer_and_boolean_targets_are_taken_and_others_refused(loss):
     expected = loss(frozen([1.5, 2]), [1.0, 0.0])
     for dtype in (np.uint8, np.int64, bool, np.float32):
@@ -790,7 +790,7 @@ def test_integer_and_boolean_targets_are_taken_and_others_refused(loss):
             loss(frozen([1.5, 2]), bad)
 
 
-@pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES], ids=repr)
+@pytest.mark.rows("loss", [loss for loss, _ in LOSSES], ids=repr)
 def test_bad_scores_are_refused_by_name(loss):
     for bad, kind in (
         (np.full((3, 4), 1j), TypeError),
@@ -802,7 +802,7 @@ def test_bad_scores_are_refused_by_name(loss):
         assert str(caught.value).startswith(repr(loss))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("target", "part"),
     [
         ([0, 1, -0.1], "got -0.1 to 1.0"),
@@ -821,19 +821,19 @@ def test_binary_targets_outside_of_0_to_1_are_refused_with_what_they_are(target,
         loss.backward()
 
 
-@pytest.mark.parametrize("weight", [-1, [1, -1], [math.nan], math.inf, [[1, 2]]])
+@pytest.mark.rows("weight", [-1, [1, -1], [math.nan], math.inf, [[1, 2]]])
 def test_a_bad_weight_of_yes_is_refused(weight):
     with pytest.raises(ValueError, match="BinaryCrossEntropy: pos_weight: expected"):
         BinaryCrossEntropy(weight)
 
 
-@pytest.mark.parametrize("weight", ["a", ["1", "2"], 1j, [None]])
+@pytest.mark.rows("weight", ["a", ["1", "2"], 1j, [None]])
 def test_a_weight_of_yes_that_is_not_real_is_refused(weight):
     with pytest.raises(TypeError, match="BinaryCrossEntropy: pos_weight: expected real numbers"):
         BinaryCrossEntropy(weight)
 
 
-@pytest.mark.parametrize("weight", [[1, 2], [1, 2, 3], [1, 2, 3, 4, 5]])
+@pytest.mark.rows("weight", [[1, 2], [1, 2, 3], [1, 2, 3, 4, 5]])
 def test_the_weights_of_yes_must_be_as_many_as_the_features(weight):
     message = f"BinaryCrossEntropy({weight}): expected x of shape (..., {len(weight)}), like pos_weight, got (3, 4)"
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -848,19 +848,19 @@ def test_the_weights_of_yes_are_copied():
     assert loss(SCORES, SHARES) == before
 
 
-@pytest.mark.parametrize("delta", [0, 0.0, -1, math.nan, math.inf])
+@pytest.mark.rows("delta", [0, 0.0, -1, math.nan, math.inf])
 def test_a_delta_out_of_range_is_refused(delta):
     with pytest.raises(ValueError, match="Huber: expected delta to be"):
         Huber(delta)
 
 
-@pytest.mark.parametrize("delta", ["1", None, True, [1.0], 1j])
+@pytest.mark.rows("delta", ["1", None, True, [1.0], 1j])
 def test_a_delta_that_is_not_a_number_is_refused(delta):
     with pytest.raises(TypeError, match="Huber: expected delta to be a number"):
         Huber(delta)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("sample_weight", "kind", "part"),
     [
         ([1, 2], ValueError, "expected sample_weight of shape (3,)"),
@@ -892,8 +892,8 @@ class Sigmoid(Layer):
         return dy * y * (1 - y)
 
 
-@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), SoftmaxCrossEntropy()], ids=repr)
-@pytest.mark.parametrize("layer", [Sigmoid(), Softmax()], ids=repr)
+@pytest.mark.rows("loss", [BinaryCrossEntropy(), SoftmaxCrossEntropy()], ids=repr)
+@pytest.mark.rows("layer", [Sigmoid(), Softmax()], ids=repr)
 def test_probabilities_in_front_of_a_loss_that_takes_scores_are_refused(loss, layer):
     message = re.escape(f"{layer!r} in front of {loss!r}")
     with pytest.raises(ValueError, match=message):
@@ -902,7 +902,7 @@ def test_probabilities_in_front_of_a_loss_that_takes_scores_are_refused(loss, la
         Sequential(Sequential(Linear(4, 2), layer), loss)
 
 
-@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber()], ids=repr)
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber()], ids=repr)
 def test_a_regression_may_learn_probabilities(loss):
     Sequential(Linear(4, 2), Sigmoid(), loss)(np.ones((3, 4)), np.zeros((3, 2)))
 
@@ -916,7 +916,7 @@ def plane(seed=0):
     return x, x @ np.array([[1.0], [-2.0], [0.5]], np.float32) + 0.25
 
 
-@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), Huber(0.1)], ids=repr)
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), Huber(0.1)], ids=repr)
 def test_every_regression_finds_the_plane(loss):
     model = Sequential(Linear(3, 1, rng=0), loss)
     train = Batches(*plane(), batch_size=64, rng=0)

@@ -23,13 +23,13 @@ LABELS = [0, 2, 2, 1, 2]
 SCORES = [[3, 1, 2], [0.1, 0.2, 0.7], [-9, -8, -7], [0, 5, 4], [1, 2, 3]]  # the largest are those of LABELS
 
 
-@pytest.mark.parametrize("predicted", [LABELS, SCORES, np.array(LABELS, np.uint8), np.array(SCORES, np.float32)])
+@pytest.mark.rows("predicted", [LABELS, SCORES, np.array(LABELS, np.uint8), np.array(SCORES, np.float32)])
 def test_accuracy_is_the_share_that_is_right_of_labels_or_of_scores(predicted):
     result = accuracy(TRUE, predicted)
     assert result == 0.6 and type(result) is float
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64])
+@pytest.mark.rows("dtype", [np.uint8, np.int16, np.uint64])
 def test_labels_of_any_integer_dtype_are_compared_by_value(dtype):
     assert accuracy(np.array([0, 1, 200], dtype), np.array([0, 1, 200])) == 1.0
 
@@ -44,7 +44,7 @@ def test_negative_labels_are_labels_to_accuracy():
     assert accuracy([-1, 1], [-1, -1]) == 0.5
 
 
-@pytest.mark.parametrize("predicted", [LABELS, SCORES])
+@pytest.mark.rows("predicted", [LABELS, SCORES])
 def test_the_confusion_matrix_has_true_labels_down_and_predicted_ones_across(predicted):
     matrix = confusion_matrix(TRUE, predicted)
     assert matrix.tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 2]]
@@ -69,8 +69,8 @@ def test_a_matrix_counts_every_prediction_and_its_diagonal_is_the_accuracy():
     assert matrix.trace() / 500 == accuracy(true, predicted)
 
 
-@pytest.mark.parametrize("metric", [accuracy, confusion_matrix])
-@pytest.mark.parametrize(
+@pytest.mark.rows("metric", [accuracy, confusion_matrix])
+@pytest.mark.rows(
     ("true", "predicted", "error", "text"),
     [
         ([0, 1], [0, 1, 1], ValueError, r"shape \(2,\)"),
@@ -89,22 +89,22 @@ def test_what_are_not_labels_or_do_not_fit_is_refused(metric, true, predicted, e
         metric(np.array(true), np.array(predicted))
 
 
-@pytest.mark.parametrize(("true", "predicted"), [([-1, 0], [0, 0]), ([0, 0], [0, -2])])
+@pytest.mark.rows(("true", "predicted"), [([-1, 0], [0, 0]), ([0, 0], [0, -2])])
 def test_the_confusion_matrix_has_no_place_for_negative_labels(true, predicted):
     with pytest.raises(ValueError, match=r"confusion_matrix: .*-[12]"):
         confusion_matrix(true, predicted)
 
 
-@pytest.mark.parametrize("metric", [accuracy, confusion_matrix])
+@pytest.mark.rows("metric", [accuracy, confusion_matrix])
 def test_errors_name_the_metric(metric):
     with pytest.raises(ValueError, match=f"{metric.__name__}: "):
         metric([0, 1], [0, 1, 1])
 
 
-OF_LABELS = pytest.mark.parametrize("metric", [accuracy, confusion_matrix, classification_report])
+OF_LABELS = pytest.mark.rows("metric", [accuracy, confusion_matrix, classification_report])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_one_column_is_the_probability_of_class_one(dtype):
     true, p = [0, 1, 1, 0], np.array([[0.2], [0.51], [0.49], [0.5]], dtype)
     assert accuracy(true, p) == 0.75
@@ -117,14 +117,14 @@ def test_one_column_means_two_classes_even_if_one_never_occurs():
 
 
 @OF_LABELS
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8, bool])
+@pytest.mark.rows("dtype", [np.float32, np.float64, np.int64, np.uint8, bool])
 def test_a_column_of_targets_goes_with_a_column_of_probabilities(metric, dtype):
     p = np.array([[0.2], [0.51], [0.49], [0.5]], np.float32)
     for true in ([[0], [1], [1], [0]], [0, 1, 1, 0]):
         np.testing.assert_equal(metric(np.array(true, dtype), p), metric([0, 1, 1, 0], p))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.rows("dtype", [np.float32, np.int64])
 def test_accuracy_is_what_fit_records_of_a_binary_classifier(dtype):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 3))
@@ -151,7 +151,7 @@ def test_the_advice_for_several_questions_gives_what_fit_records():
 
 
 @OF_LABELS
-@pytest.mark.parametrize("soft", [[[0.3], [1.0]], [[2.0], [1.0]], [[np.nan], [1.0]]])
+@pytest.mark.rows("soft", [[[0.3], [1.0]], [[2.0], [1.0]], [[np.nan], [1.0]]])
 def test_targets_that_are_neither_0_nor_1_are_refused_beside_probabilities(metric, soft):
     with pytest.raises(TypeError, match=f"{metric.__name__}: expected y_true to hold integer labels"):
         metric(soft, [[0.2], [0.9]])
@@ -173,7 +173,7 @@ def test_a_single_sample_is_treated_as_several_are(metric):
 
 
 @OF_LABELS
-@pytest.mark.parametrize("column", [[[0], [1]], [[-3.0], [0.5]], [[0.5], [1.5]], [[0.5], [np.nan]]])
+@pytest.mark.rows("column", [[[0], [1]], [[-3.0], [0.5]], [[0.5], [1.5]], [[0.5], [np.nan]]])
 def test_one_column_of_anything_else_is_refused(metric, column):
     with pytest.raises(ValueError, match=rf"{metric.__name__}: .*\(2, 1\) to be probabilities of class 1"):
         metric([0, 1], column)
@@ -196,7 +196,7 @@ def test_scores_that_are_not_real_are_refused(metric):
 RANKED = ([0, 1, 2, 0, 2], [[5, 3, 1, 0], [0, 4, 1, 5], [9, 8, 7, 6], [1, 2, 3, 4], [0.1, 0.2, 0.5, 0.2]])
 
 
-@pytest.mark.parametrize(("k", "expected"), [(1, 0.4), (2, 0.6), (3, 0.8), (np.int64(2), 0.6)])
+@pytest.mark.rows(("k", "expected"), [(1, 0.4), (2, 0.6), (3, 0.8), (np.int64(2), 0.6)])
 def test_top_k_accuracy_asks_whether_the_label_is_among_the_best(k, expected):
     result = top_k_accuracy(*RANKED, k)
     assert result == expected and type(result) is float
@@ -244,7 +244,7 @@ def test_top_k_accuracy_counts_positions_like_samples():
     assert top_k_accuracy([true, true], [scores, scores], k=2) == 0.6
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("true", "predicted", "k", "error", "text"),
     [
         ([0, 1], [0, 1], 1, ValueError, r"shape \(2, C\), got \(2,\)"),
@@ -336,7 +336,7 @@ def test_the_report_agrees_with_the_confusion_matrix():
     assert report["accuracy"] == report["weighted avg"]["recall"] == accuracy(true, predicted)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("true", "predicted", "expected"),
     [
         # scikit-learn gives these.
@@ -358,7 +358,7 @@ def test_r2_is_the_share_of_the_variance_that_is_explained(true, predicted, expe
     assert result == pytest.approx(expected, rel=1e-14, abs=1e-15) and type(result) is float
 
 
-@pytest.mark.parametrize("n", [2, 3, 7, 100, 1000])
+@pytest.mark.rows("n", [2, 3, 7, 100, 1000])
 def test_a_constant_is_one_however_its_mean_is_rounded(n):
     for value in (0.1, 1 / 3, 1e-5, 123456.7):
         assert r2_score(np.full(n, value), np.full(n, value)) == 1.0
@@ -380,7 +380,7 @@ def test_r2_of_float32_is_computed_in_float64():
     assert r2_score(y, y + np.float32(1)) == -0.5
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("true", "predicted", "error", "text"),
     [
         ([1, 2], [1, 2, 3], ValueError, r"\(2,\) and \(3,\)"),
@@ -401,7 +401,7 @@ def test_what_has_no_variance_to_explain_is_refused(true, predicted, error, text
         r2_score(np.array(true), np.array(predicted))
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("metric", "true", "predicted"),
     [
         *[(metric, TRUE, SCORES) for metric in (accuracy, confusion_matrix, classification_report)],

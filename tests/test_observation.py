@@ -163,7 +163,7 @@ def test_a_second_backward_does_not_add():
     np.testing.assert_equal([p.grad for p in trial.model.parameters()], before)
 
 
-@pytest.mark.parametrize("rng", [None, 3])
+@pytest.mark.rows("rng", [None, 3])
 def test_every_pass_draws_the_same_and_the_generators_are_put_back(rng):
     seed(1)
     model = classifier(Dropout(rng))
@@ -223,7 +223,7 @@ def test_a_model_that_gives_no_loss_is_refused():
         Observation(Scores(3, 2, rng=0), *batch()).forward()
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0])
+@pytest.mark.rows("scale", [1e-3, 1.0, 100.0])
 def test_a_few_samples_are_learned_by_heart_whatever_the_scale_of_the_weights(scale):
     model = Sequential(Linear(3, 32, rng=0), ReLU(), Linear(32, 2, rng=1), SoftmaxCrossEntropy())
     model[0].W.data *= scale
@@ -234,7 +234,7 @@ def test_a_few_samples_are_learned_by_heart_whatever_the_scale_of_the_weights(sc
     assert model(x, y) == before
 
 
-@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+@pytest.mark.rows("scale", [0.01, 1.0, 100.0])
 def test_the_learning_rate_finds_itself(scale):
     x = scale * np.array([[1.0, 0.5], [-1.0, 0.25]])
     model = Sequential(Linear(2, 1, bias=False, rng=0), MeanSquaredError()).astype(np.float64)
@@ -259,7 +259,7 @@ def test_dropout_is_the_same_in_each_step_of_learning_by_heart():
     assert learn_by_heart(model, *batch())[1] < 0.01
 
 
-@pytest.mark.parametrize("model", [classifier(), classifier(Dropout(0)), Sequential(Scaled(3), SoftmaxCrossEntropy())])
+@pytest.mark.rows("model", [classifier(), classifier(Dropout(0)), Sequential(Scaled(3), SoftmaxCrossEntropy())])
 def test_right_gradients_fit(model):
     assert wrong_gradient(model, *batch()) is None
 
@@ -278,7 +278,7 @@ WRONG = [  # model, what is said to be wrong
 ]
 
 
-@pytest.mark.parametrize("model, expected", WRONG)
+@pytest.mark.rows("model, expected", WRONG)
 def test_the_layer_with_the_wrong_backward_is_named(model, expected):
     found = wrong_gradient(model, *batch())
     assert (found is None) == (expected is None)
@@ -310,12 +310,12 @@ ON_KINKS = [  # model, x; with x = 0 every hidden unit is on the kink of its ReL
 ]
 
 
-@pytest.mark.parametrize("model, x", ON_KINKS)
+@pytest.mark.rows("model, x", ON_KINKS)
 def test_a_right_gradient_is_not_accused_where_the_slopes_of_two_sides_differ(model, x):
     assert wrong_gradient(model, x.astype(np.float32), batch()[1]) is None
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "model, x, wrong",
     [
         (kinked(Passes(np.negative)), np.zeros((6, 3)), "layer 2, Passes(negative)"),
@@ -334,7 +334,7 @@ def test_of_two_wrong_layers_the_one_nearer_to_the_loss_is_named():
     assert "layer 3, " in wrong_gradient(model, *batch())
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "model, expected",
     [
         (Sequential(Linear(3, 5, rng=0), SoftmaxCrossEntropy()), math.log(5)),
@@ -383,7 +383,7 @@ def test_norm_and_root_mean_square_do_not_overflow():
     assert rms(array) == pytest.approx(5e30 / math.sqrt(2), rel=1e-6)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "value, expected",
     [(np.ones(2), True), (np.ones((), np.float32), True), (np.ones(0), False), (np.arange(3), False), (1.0, False)],
 )

@@ -116,7 +116,7 @@ def test_clipping_is_by_the_norm_over_all_parameters():
     np.testing.assert_allclose(second.data, [[-3.0]], rtol=1e-15)
 
 
-@pytest.mark.parametrize("clip_norm", [5.0, 5.1, 1e9, None])
+@pytest.mark.rows("clip_norm", [5.0, 5.1, 1e9, None])
 def test_a_gradient_that_is_not_larger_is_not_clipped(clip_norm):
     p = parameter([0.0, 0.0])
     optimizer = SGD([p], lr=1.0, clip_norm=clip_norm)
@@ -172,9 +172,7 @@ def test_a_schedule_goes_on_after_a_resume():
     assert called == [7]
 
 
-@pytest.mark.parametrize(
-    "bad, error", [(math.nan, ValueError), (-0.1, ValueError), ("a", TypeError), (None, TypeError)]
-)
+@pytest.mark.rows("bad, error", [(math.nan, ValueError), (-0.1, ValueError), ("a", TypeError), (None, TypeError)])
 def test_a_schedule_that_gives_no_learning_rate_is_refused_and_nothing_changes(bad, error):
     p = parameter([1.0])
     optimizer = SGD([p], lambda step: bad, momentum=0.9, weight_decay=0.1, clip_norm=0.1)
@@ -310,7 +308,7 @@ def test_parameters_of_any_rank_and_order_in_memory_are_moved():
     assert (cube.data[1, 2, 3], cube.data[0, 0, 1], scalar.data) == (0.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     "what, error",
     [
         ([], ValueError),
@@ -376,27 +374,27 @@ def test_a_shape_changed_after_construction_is_a_clear_error():
         optimizer.step()
 
 
-@pytest.mark.parametrize("name", ["lr", "weight_decay", "clip_norm"])
-@pytest.mark.parametrize("value", [-1e-9, -1, math.nan, math.inf, -math.inf, np.float32("nan")])
+@pytest.mark.rows("name", ["lr", "weight_decay", "clip_norm"])
+@pytest.mark.rows("value", [-1e-9, -1, math.nan, math.inf, -math.inf, np.float32("nan")])
 def test_a_number_out_of_range_is_refused(name, value):
     with pytest.raises(ValueError, match=f"SGD: expected {name} to be at least 0 and"):
         SGD([parameter([1.0])], **{"lr": 0.1, name: value})
 
 
-@pytest.mark.parametrize("name", ["lr", "weight_decay", "clip_norm"])
-@pytest.mark.parametrize("value", ["0.1", True, False, np.True_, [0.1], (0.1,), 0.1j, np.array([0.1, 0.2]), {}])
+@pytest.mark.rows("name", ["lr", "weight_decay", "clip_norm"])
+@pytest.mark.rows("value", ["0.1", True, False, np.True_, [0.1], (0.1,), 0.1j, np.array([0.1, 0.2]), {}])
 def test_what_is_not_a_number_is_refused(name, value):
     with pytest.raises(TypeError, match=f"SGD: expected {name} to be a number"):
         SGD([parameter([1.0])], **{"lr": 0.1, name: value})
 
 
-@pytest.mark.parametrize("name", ["lr", "weight_decay"])
+@pytest.mark.rows("name", ["lr", "weight_decay"])
 def test_none_is_not_a_number(name):
     with pytest.raises(TypeError, match=f"SGD: expected {name} to be a number"):
         SGD([parameter([1.0])], **{"lr": 0.1, name: None})
 
 
-@pytest.mark.parametrize("value", [1, 0, 0.5, np.float32(0.5), np.int64(1), np.array(0.5)])
+@pytest.mark.rows("value", [1, 0, 0.5, np.float32(0.5), np.int64(1), np.array(0.5)])
 def test_numbers_of_any_kind_will_do(value):
     p = parameter([1.0], np.float32)
     optimizer = SGD([p], lr=value, weight_decay=value, clip_norm=value)
@@ -446,7 +444,7 @@ def test_a_state_that_does_not_fit_is_reported_whole_and_changes_nothing():
     np.testing.assert_equal(optimizer.state_dict(), before)
 
 
-@pytest.mark.parametrize("steps", [-1, 2.5, math.nan, [1, 2]])
+@pytest.mark.rows("steps", [-1, 2.5, math.nan, [1, 2]])
 def test_a_number_of_steps_that_is_none_is_refused(steps):
     optimizer = SGD([parameter([0.0])], lr=1.0)
     with pytest.raises(ValueError, match="steps"):
@@ -537,8 +535,8 @@ def test_two_moments_of_ones_own_are_handed_over_in_their_order():
     assert [state["steps"], state["mean"].tolist(), state["spread"].tolist()] == [2, [3.0, -4.0], [1.5, 4.0]]
 
 
-@pytest.mark.parametrize("options", OWN)
-@pytest.mark.parametrize("block", [1, 7, 50, 51, 52])
+@pytest.mark.rows("options", OWN)
+@pytest.mark.rows("block", [1, 7, 50, 51, 52])
 def test_an_optimizer_of_ones_own_gives_the_same_in_blocks_of_any_size(options, block, monkeypatch):
     whole, parted = model(), model()
     train(whole, first := Belief(whole.parameters(), **options), range(5))
@@ -589,14 +587,14 @@ def test_moments_can_be_added_at_any_time_and_start_at_zero():
     assert optimizer.state_dict()["third"].tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_moments_have_the_dtype_and_the_length_of_the_parameters(dtype):
     optimizer = Belief([parameter([1.0, 2.0], dtype), parameter([[3.0]], dtype)], lr=0.1)
     for name in ("mean", "spread"):
         assert (optimizer.state_dict()[name].dtype, optimizer.state_dict()[name].shape) == (dtype, (3,))
 
 
-@pytest.mark.parametrize("options", OWN)
+@pytest.mark.rows("options", OWN)
 def test_an_optimizer_of_ones_own_resumes_to_the_bit(options):
     straight, stopped, resumed = model(), model(), model(seed=7)
     train(straight, Belief(straight.parameters(), **options), range(6))
@@ -610,7 +608,7 @@ def test_an_optimizer_of_ones_own_resumes_to_the_bit(options):
     np.testing.assert_equal(resumed.state_dict(), straight.state_dict())
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+@pytest.mark.rows("again", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
 def test_a_model_and_its_optimizer_copied_together_train_on(again):
     net = model()
     optimizer = SGD(net.parameters(), lr=falling, momentum=0.9, weight_decay=0.1)

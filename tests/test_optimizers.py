@@ -68,7 +68,7 @@ def falling(step):
 
 
 KINDS = [SGD, RMSprop, Adagrad, Adam, AdamW]
-every_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.rows("kind", KINDS)
 
 # PyTorch gives these in float64 for one weight or bias of each parameter after 200 steps, with the biases in a group
 # without decay; with clip_norm, from gradients that were multiplied by clip_norm / norm where the norm was larger, that
@@ -133,14 +133,14 @@ TRAJECTORIES = [
         [0.0319434318251, 0.4157811699254, -0.0791495460164, 0.7346067283031],
     ),
 ]
-every_option = pytest.mark.parametrize(
+every_option = pytest.mark.rows(
     ("kind", "options"),
     [(kind, options) for kind, options, _ in TRAJECTORIES],
     ids=[f"{kind.__name__}-{'-'.join(options)}" for kind, options, _ in TRAJECTORIES],
 )
 
 
-@pytest.mark.parametrize(("kind", "options", "expected"), TRAJECTORIES)
+@pytest.mark.rows(("kind", "options", "expected"), TRAJECTORIES)
 def test_two_hundred_steps_lead_where_pytorchs_do(kind, options, expected):
     net = network()
     train(net, kind(net.parameters(), **options), range(200))
@@ -149,7 +149,7 @@ def test_two_hundred_steps_lead_where_pytorchs_do(kind, options, expected):
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("kind", "options", "expected"), TRAJECTORIES)
+@pytest.mark.rows(("kind", "options", "expected"), TRAJECTORIES)
 def test_two_hundred_steps_in_float32_lead_nearly_there(kind, options, expected):
     net = network(np.float32)
     train(net, kind(net.parameters(), **options), range(200))
@@ -158,7 +158,7 @@ def test_two_hundred_steps_in_float32_lead_nearly_there(kind, options, expected)
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("kind", "expected"),
     [
         (SGD, "lr, momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=None"),
@@ -177,8 +177,8 @@ def test_arguments_and_their_defaults_are_those_of_pytorch(kind, expected):
 
 
 @every_option
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("block", [1, 7])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+@pytest.mark.rows("block", [1, 7])
 def test_blocks_of_any_size_give_the_same_bytes(kind, options, dtype, block, monkeypatch):
     whole, parted = network(dtype), network(dtype)
     first, second = kind(whole.parameters(), **options), kind(parted.parameters(), **options)
@@ -244,7 +244,7 @@ def test_the_state_is_the_number_of_steps_and_one_array_a_moment(kind, options):
 
 
 @every_option
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_everything_keeps_the_dtype_of_the_model(kind, options, dtype):
     net = network(dtype)
     optimizer = kind(net.parameters(), **options)
@@ -265,9 +265,7 @@ def test_a_step_spends_the_gradients_and_is_counted_once(kind, options):
 
 
 @every_option
-@pytest.mark.parametrize(
-    "again", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))], ids=["deepcopy", "pickle"]
-)
+@pytest.mark.rows("again", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))], ids=["deepcopy", "pickle"])
 def test_a_model_and_its_optimizer_copied_together_train_on(kind, options, again):
     net = network()
     optimizer = kind(net.parameters(), **options)
@@ -344,7 +342,7 @@ def test_the_moments_lie_in_the_order_of_the_parameters(kind):
 
 
 @every_kind
-@pytest.mark.parametrize("bad", [math.nan, -0.1, math.inf])
+@pytest.mark.rows("bad", [math.nan, -0.1, math.inf])
 def test_a_schedule_that_gives_no_learning_rate_changes_nothing(kind, bad):
     p = parameter([1.0])
     optimizer = kind([p], lambda step: bad if step else 0.5, weight_decay=0.1, clip_norm=1.0)
@@ -405,7 +403,7 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "name", "below_1"), NUMBERS)
+@pytest.mark.rows(("kind", "name", "below_1"), NUMBERS)
 def test_a_number_out_of_range_is_refused_by_name(kind, name, below_1):
     expected = "at least 0 and below 1" if below_1 else "at least 0 and finite"
     for value in (-1e-9, -1, math.nan, math.inf, -math.inf, np.float32("nan"), *((1, 1.0, 1.5) if below_1 else ())):
@@ -413,15 +411,15 @@ def test_a_number_out_of_range_is_refused_by_name(kind, name, below_1):
             kind([parameter([1.0])], **{"lr": 0.1, name: value})
 
 
-@pytest.mark.parametrize(("kind", "name", "below_1"), NUMBERS)
+@pytest.mark.rows(("kind", "name", "below_1"), NUMBERS)
 def test_what_is_not_a_number_is_refused_by_name(kind, name, below_1):
     for value in ("0.1", True, np.True_, [0.1], 0.1j, np.array([0.1]), *(() if name == "clip_norm" else (None,))):
         with pytest.raises(TypeError, match=f"{kind.__name__}: expected {name} to be a number"):
             kind([parameter([1.0])], **{"lr": 0.1, name: value})
 
 
-@pytest.mark.parametrize("kind", [Adam, AdamW])
-@pytest.mark.parametrize(
+@pytest.mark.rows("kind", [Adam, AdamW])
+@pytest.mark.rows(
     ("betas", "error"),
     [
         ((1.0, 0.9), ValueError),
@@ -438,8 +436,8 @@ def test_betas_out_of_range_are_refused(kind, betas, error):
         kind([parameter([1.0])], betas=betas)
 
 
-@pytest.mark.parametrize("kind", [Adam, AdamW])
-@pytest.mark.parametrize(
+@pytest.mark.rows("kind", [Adam, AdamW])
+@pytest.mark.rows(
     ("betas", "error"),
     [(0.9, TypeError), (None, TypeError), ((), ValueError), ((0.9,), ValueError), ((0.9, 0.99, 0.999), ValueError)],
 )
@@ -501,8 +499,8 @@ SHORT = [  # momentum, nesterov, weight_decay, clip_norm, schedule, (w, b)
 ]
 
 
-@pytest.mark.parametrize("dtype, digits", [(np.float64, 1e-11), (np.float32, 1e-5)])
-@pytest.mark.parametrize("momentum, nesterov, weight_decay, clip_norm, schedule, expected", SHORT)
+@pytest.mark.rows("dtype, digits", [(np.float64, 1e-11), (np.float32, 1e-5)])
+@pytest.mark.rows("momentum, nesterov, weight_decay, clip_norm, schedule, expected", SHORT)
 def test_four_steps_of_sgd_lead_where_pytorchs_do(
     momentum, nesterov, weight_decay, clip_norm, schedule, expected, dtype, digits
 ):
@@ -583,16 +581,16 @@ def test_steps_of_adagrad_on_the_same_gradient_fall_with_the_root_of_their_numbe
 # Adam
 
 
-@pytest.mark.parametrize("kind", [Adam, AdamW])
-@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.75), (0.0, 0.0), (0.99, 0.9)])
-@pytest.mark.parametrize("g", [1e-3, -3.0, 1e6])
+@pytest.mark.rows("kind", [Adam, AdamW])
+@pytest.mark.rows("betas", [(0.9, 0.999), (0.5, 0.75), (0.0, 0.0), (0.99, 0.9)])
+@pytest.mark.rows("g", [1e-3, -3.0, 1e6])
 def test_the_first_step_of_adam_is_free_of_bias(kind, betas, g):
     p = parameter([0.0])
     # Whatever the betas, the corrected means of one gradient are itself and its square.
     assert moved(kind([p], lr=0.25, betas=betas, eps=0.0), p, g) == pytest.approx([-math.copysign(0.25, g)], rel=1e-12)
 
 
-@pytest.mark.parametrize("kind", [Adam, AdamW])
+@pytest.mark.rows("kind", [Adam, AdamW])
 def test_the_second_step_of_adam_is_free_of_bias(kind):
     p = parameter([0.0])
     optimizer = kind([p], lr=1.0, betas=(0.5, 0.75), eps=0.0, weight_decay=0.0)
@@ -603,7 +601,7 @@ def test_the_second_step_of_adam_is_free_of_bias(kind):
     assert (state["steps"], state["m"][0], state["v"][0]) == (2, -1.0, 7.0)
 
 
-@pytest.mark.parametrize("kind", [Adam, AdamW])
+@pytest.mark.rows("kind", [Adam, AdamW])
 def test_every_step_of_adam_on_the_same_gradient_is_the_learning_rate(kind):
     p = parameter([0.0])
     optimizer = kind([p], lr=0.5, weight_decay=0.0)

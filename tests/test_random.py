@@ -57,7 +57,7 @@ def test_an_rng_of_ones_own_leaves_the_package_generator_alone():
     assert generator().bit_generator.state == before
 
 
-@pytest.mark.parametrize("bad", [1.0, "1", True, None, [1]])
+@pytest.mark.rows("bad", [1.0, "1", True, None, [1]])
 def test_a_seed_that_is_no_int_is_a_type_error(bad):
     before = generator().bit_generator.state
     with pytest.raises(TypeError, match=r"^seed: expected a seed \(an int\), got "):
@@ -72,7 +72,7 @@ def test_a_generator_is_no_seed_and_where_it_belongs_is_said():
     assert generator().bit_generator.state == before
 
 
-@pytest.mark.parametrize("bad", [1.5, "1", False, [1], np.random.PCG64(0)])
+@pytest.mark.rows("bad", [1.5, "1", False, [1], np.random.PCG64(0)])
 def test_an_rng_of_another_kind_is_a_type_error(bad):
     with pytest.raises(TypeError, match=r"^rng: expected a seed \(an int\) or a numpy.random.Generator, got "):
         generator(bad)

@@ -63,7 +63,7 @@ def test_cosine_decay_ends_at_zero_by_default():
     assert schedule(4) == 0.0
 
 
-@pytest.mark.parametrize("final", [0.0, 0.1, 0.7, 2.0])
+@pytest.mark.rows("final", [0.0, 0.1, 0.7, 2.0])
 def test_cosine_decay_meets_both_ends_exactly(final):
     schedule = cosine_decay(0.3, 7, final)
     assert (schedule(0), schedule(7)) == (0.3, final)
@@ -122,7 +122,7 @@ ONE_CYCLES = [
 ]
 
 
-@pytest.mark.parametrize(("make", "expected"), ONE_CYCLES)
+@pytest.mark.rows(("make", "expected"), ONE_CYCLES)
 def test_one_cycle_rises_and_falls_along_half_waves(make, expected):
     assert rates(make(), len(expected)) == pytest.approx(expected, rel=1e-13)
 
@@ -135,15 +135,15 @@ def test_one_cycle_starts_peaks_and_ends_at_its_shares_of_the_rate():
     assert (rising > 0).all() and (falling < 0).all()
 
 
-@pytest.mark.parametrize("warmup", [0, 0.1, 0.5, 0.99])
-@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+@pytest.mark.rows("warmup", [0, 0.1, 0.5, 0.99])
+@pytest.mark.rows("steps", [1, 2, 3, 10])
 def test_one_cycle_of_few_steps_stays_in_its_range_and_ends_low(steps, warmup):
     values = rates(one_cycle(1.0, steps, warmup), steps)
     assert all(1e-4 <= value <= 1 for value in values)
     assert values[-1] == pytest.approx(1e-4, rel=1e-9)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("schedule", "last"),
     [
         (cosine_decay(0.4, 6, final=0.1), 6),
@@ -166,12 +166,12 @@ SCHEDULES = [
 ]
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.rows("schedule", SCHEDULES)
 def test_a_rate_is_a_float_whatever_the_arguments_were(schedule):
     assert {type(schedule(step)) for step in range(6)} == {float}
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.rows("schedule", SCHEDULES)
 def test_a_schedule_has_no_memory_and_can_be_copied(schedule):
     forward = rates(schedule, 6)
     assert [schedule(step) for step in reversed(range(6))] == forward[::-1]
@@ -190,7 +190,7 @@ def test_an_optimizer_begins_a_schedule_at_step_zero():
     assert seen == [0.5, 1.0, 1.0, 0.5, 0.25]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("make", "error", "text"),
     [
         (partial(step_decay, "0.1", 3), TypeError, "step_decay: expected lr "),

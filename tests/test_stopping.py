@@ -66,7 +66,7 @@ def restored(model):
     return int(model.seen.data[0])
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("losses", "patience", "best", "ended"),
     [
         ([3, 2, 1, 2, 2, 0], 2, 3, 5),
@@ -91,7 +91,7 @@ def test_where_nothing_was_ever_better_the_last_epoch_stays():
     assert trained([NAN] * 5, patience=3) == (3, 3)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("mode", "values", "best"),
     [
         ("max", [1, 3, 2, 2, 9], 2),
@@ -132,9 +132,7 @@ def test_an_accuracy_is_better_when_it_is_higher():
     assert minnet.evaluate(model, [(x, y)])["accuracy"] == 1.0
 
 
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), ValueError("bad"), SystemExit(), StopIteration(), MemoryError()]
-)
+@pytest.mark.rows("error", [KeyboardInterrupt(), ValueError("bad"), SystemExit(), StopIteration(), MemoryError()])
 def test_the_best_epoch_comes_back_when_the_callback_raises(error):
     assert trained([3, 1, 2, 2, 2], patience=4, stop_at=4, error=error) == (2, 4)
 
@@ -159,7 +157,7 @@ class Failing(Counted):
         return result
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("failure", "error"),
     [
         (KeyboardInterrupt(), KeyboardInterrupt),
@@ -185,7 +183,7 @@ def test_the_best_epoch_comes_back_when_validation_ends_the_training():
     assert restored(model) == 2
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("bad")])
+@pytest.mark.rows("error", [KeyboardInterrupt(), ValueError("bad")])
 def test_nothing_comes_back_without_patience(error):
     assert trained([3, 1, 2, 2, 2], patience=None) == (5, 5)
     assert trained([3, 1, 2, 2, 2], patience=None, stop_at=4, error=error) == (4, 4)

@@ -35,7 +35,7 @@ ELEMENTWISE = [
     Softplus(),
 ]
 WITHOUT_PARAMETERS = [*ELEMENTWISE, Softmax(), LogSoftmax()]
-every_layer = pytest.mark.parametrize("layer", WITHOUT_PARAMETERS, ids=repr)
+every_layer = pytest.mark.rows("layer", WITHOUT_PARAMETERS, ids=repr)
 SHAPES = [(1,), (4,), (3, 4), (2, 3, 5), (2, 1, 3, 2)]
 
 
@@ -62,7 +62,7 @@ def test_relu_is_the_positive_part_and_passes_gradients_where_it_is_positive():
     assert layer.backward(frozen([[1, 2, 3, -4]])).tolist() == [[0, 0, 3, -4]]
 
 
-@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.rows("zero", [0.0, -0.0])
 def test_relu_takes_a_slope_between_its_two_at_zero(zero):
     layer = ReLU()
     assert layer(frozen([zero])).tolist() == [0]
@@ -105,7 +105,7 @@ def test_the_jacobian_of_softmax_is_full():
 
 
 @every_layer
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.rows("shape", SHAPES)
 def test_gradients_agree_with_differences_in_any_rank(layer, shape):
     rng = np.random.default_rng(0)
     x, dy = frozen(rng.normal(size=shape)), frozen(rng.normal(size=shape))
@@ -117,14 +117,14 @@ def test_gradients_agree_with_differences_in_any_rank(layer, shape):
     assert np.allclose(dx, expected, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("layer", [Softmax(), LogSoftmax()], ids=repr)
+@pytest.mark.rows("layer", [Softmax(), LogSoftmax()], ids=repr)
 def test_moving_all_scores_together_changes_nothing(layer):
     rng = np.random.default_rng(1)
     layer(rng.normal(size=(4, 6)))
     assert np.allclose([math.fsum(row) for row in layer.backward(rng.normal(size=(4, 6))).tolist()], 0, atol=1e-14)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_scores_of_ten_thousand_are_exact(dtype):
     x, dy = frozen([[1e4, -1e4, 0]], dtype), frozen([[1, 2, 3]], dtype)
     layer = Softmax()
@@ -137,7 +137,7 @@ def test_scores_of_ten_thousand_are_exact(dtype):
 
 
 @every_layer
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float16, np.float32, np.float64])
 def test_a_floating_dtype_is_kept(layer, dtype):
     assert layer(frozen([[1, -2, 3]], dtype)).dtype == dtype
     assert layer.backward(frozen([[1, 2, 3]], dtype)).dtype == dtype
@@ -171,7 +171,7 @@ def test_a_non_contiguous_input_gives_the_same(layer):
     assert np.allclose(layer.backward(dy.copy()), dx, rtol=1e-14)
 
 
-@pytest.mark.parametrize("layer", [Softmax(), LogSoftmax()], ids=repr)
+@pytest.mark.rows("layer", [Softmax(), LogSoftmax()], ids=repr)
 def test_a_single_number_has_no_axis_to_normalise(layer):
     with pytest.raises(ValueError, match=r"Softmax\(\): expected x of shape"):
         layer(np.float64(1))
@@ -231,7 +231,7 @@ AS_PYTORCH_GIVES = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "y", "dx"), AS_PYTORCH_GIVES, ids=[repr(row[0]) for row in AS_PYTORCH_GIVES])
+@pytest.mark.rows(("layer", "y", "dx"), AS_PYTORCH_GIVES, ids=[repr(row[0]) for row in AS_PYTORCH_GIVES])
 def test_activations_and_their_gradients_have_the_values_that_pytorch_gives(layer, y, dx):
     assert np.allclose(layer(frozen([-3, -1, -0.5, 0.5, 1, 2.5])), y, rtol=0, atol=2e-14)
     assert np.allclose(layer.backward(frozen([1, -2, 3, -4, 5, 0.5])), dx, rtol=0, atol=2e-14)
@@ -246,13 +246,13 @@ def test_the_default_arguments_are_those_of_pytorch():
 
 
 @every_layer
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (7, 3), (3,), (2, 3, 5), (2, 1, 3, 2)], ids=str)
+@pytest.mark.rows("shape", [(1, 1), (1, 5), (7, 3), (3,), (2, 3, 5), (2, 1, 3, 2)], ids=str)
 def test_every_activation_keeps_the_contract_in_any_rank(layer, shape):
     check_layer(layer, 2 * np.random.default_rng(4).normal(size=shape))
 
 
-@pytest.mark.parametrize("layer", [LeakyReLU(), LeakyReLU(-0.5), PReLU(), ELU(0.7)], ids=repr)
-@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.rows("layer", [LeakyReLU(), LeakyReLU(-0.5), PReLU(), ELU(0.7)], ids=repr)
+@pytest.mark.rows("zero", [0.0, -0.0])
 def test_a_slope_between_the_two_is_taken_at_the_kink(layer, zero):
     assert layer(frozen([zero])).tolist() == [0]
     assert min(0.7, getattr(layer, "negative_slope", 0.25)) <= layer.backward(frozen([1]))[0] <= 1
@@ -274,8 +274,8 @@ LIMITS = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "y", "slopes"), LIMITS, ids=[repr(row[0]) for row in LIMITS])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows(("layer", "y", "slopes"), LIMITS, ids=[repr(row[0]) for row in LIMITS])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_inputs_of_ten_thousand_give_the_limits(layer, y, slopes, dtype):
     layer.astype(dtype)
     assert np.allclose(layer(frozen([-1e4, 1e4], dtype)), y, rtol=1e-6, atol=0)
@@ -283,7 +283,7 @@ def test_inputs_of_ten_thousand_give_the_limits(layer, y, slopes, dtype):
 
 
 @every_layer
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_nothing_overflows_on_the_way_to_the_limits(layer, dtype):
     x = frozen(np.linspace(-1000, 1000, 4001)[:, None] * [1, -0.5, 0], dtype)
     y = layer(x)
@@ -325,7 +325,7 @@ def test_exact_gelu_is_x_times_the_share_of_the_normal_distribution_below_it():
     assert np.allclose(GELU()(frozen([1, 2, 3])), [0.841345, 2 * 0.977250, 3 * 0.998650], atol=2e-6)
 
 
-@pytest.mark.parametrize("word", ["Tanh", "", None, True, "quick"])
+@pytest.mark.rows("word", ["Tanh", "", None, True, "quick"])
 def test_gelu_knows_two_words_only(word):
     with pytest.raises(ValueError, match=r'GELU: expected approximate to be "none" or "tanh", got'):
         GELU(word)
@@ -358,8 +358,8 @@ def test_prelu_has_the_values_that_pytorch_gives_with_one_slope_for_all():
     assert np.allclose(layer.a.grad, [-5.5])
 
 
-@pytest.mark.parametrize("features", [1, 3])
-@pytest.mark.parametrize("shape", [(3,), (1, 3), (7, 3), (2, 5, 3), (2, 1, 2, 3)], ids=str)
+@pytest.mark.rows("features", [1, 3])
+@pytest.mark.rows("shape", [(3,), (1, 3), (7, 3), (2, 5, 3), (2, 1, 2, 3)], ids=str)
 def test_prelu_keeps_the_contract(features, shape):
     check_layer(PReLU(features), np.random.default_rng(5).normal(size=shape))
 
@@ -378,13 +378,13 @@ def test_prelu_with_one_slope_takes_any_number_of_features():
     assert PReLU()(frozen([[-4, 2, -8]])).tolist() == [[-1, 2, -2]]
 
 
-@pytest.mark.parametrize("shape", [(4,), (2, 4), (3, 2), (3, 1), ()], ids=str)
+@pytest.mark.rows("shape", [(4,), (2, 4), (3, 2), (3, 1), ()], ids=str)
 def test_prelu_with_several_slopes_refuses_other_features_by_name(shape):
     with pytest.raises(ValueError, match=r"PReLU\(3\): expected x of shape \(\.\.\., 3\), got"):
         PReLU(3)(np.ones(shape))
 
 
-@pytest.mark.parametrize(("features", "kind"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)])
+@pytest.mark.rows(("features", "kind"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)])
 def test_prelu_refuses_a_bad_number_of_features(features, kind):
     with pytest.raises(kind):
         PReLU(features)

@@ -117,9 +117,9 @@ TRANSPOSED = [
 ]
 
 
-every_image = pytest.mark.parametrize(("sizes", "options", "shape", "places"), IMAGES)
-every_signal = pytest.mark.parametrize(("sizes", "options", "shape", "places"), SIGNALS)
-every_transposed = pytest.mark.parametrize(("sizes", "options", "shape", "places"), TRANSPOSED)
+every_image = pytest.mark.rows(("sizes", "options", "shape", "places"), IMAGES)
+every_signal = pytest.mark.rows(("sizes", "options", "shape", "places"), SIGNALS)
+every_transposed = pytest.mark.rows(("sizes", "options", "shape", "places"), TRANSPOSED)
 
 
 # By hand
@@ -208,7 +208,7 @@ def test_stride_of_a_transposed_convolution_spreads_and_padding_cuts_off():
 # By loops
 
 
-@pytest.mark.parametrize("fold", [0, 1.5, math.inf], ids=["of x", "as is fastest", "of dy"])
+@pytest.mark.rows("fold", [0, 1.5, math.inf], ids=["of x", "as is fastest", "of dy"])
 @every_image
 def test_a_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, shape, places, fold, monkeypatch):
     monkeypatch.setattr("minnet.layers.convolution.FOLDED_DX", fold)
@@ -223,7 +223,7 @@ def test_a_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, sha
         np.testing.assert_allclose(layer.b.grad, db, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("fold", [0, math.inf], ids=["of x", "of dy"])
+@pytest.mark.rows("fold", [0, math.inf], ids=["of x", "of dy"])
 @every_signal
 def test_a_convolution_of_signals_is_one_of_images_of_a_single_row(sizes, options, shape, places, fold, monkeypatch):
     monkeypatch.setattr("minnet.layers.convolution.FOLDED_DX", fold)
@@ -264,8 +264,8 @@ def test_a_transposed_convolution_and_its_gradients_are_those_of_a_loop(sizes, o
         np.testing.assert_allclose(layer.b.grad, dy.sum(axis=(0, 1, 2)), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("block", [1, 500, 10**6])
-@pytest.mark.parametrize("kind, options", [(Conv2d, (2, 4, 3, 1, 1, 1, 2)), (ConvTranspose2d, (2, 3, 3, 2, 1))])
+@pytest.mark.rows("block", [1, 500, 10**6])
+@pytest.mark.rows("kind, options", [(Conv2d, (2, 4, 3, 1, 1, 1, 2)), (ConvTranspose2d, (2, 3, 3, 2, 1))])
 def test_samples_computed_in_blocks_are_those_computed_together(kind, options, block, monkeypatch):
     layer, x = randomized(kind(*options)), random(5, 4, 6, 2)
     y = layer(x)
@@ -279,8 +279,8 @@ def test_samples_computed_in_blocks_are_those_computed_together(kind, options, b
         np.testing.assert_allclose(p.grad, gradient, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("groups", [1, 2, 4])
-@pytest.mark.parametrize("kernel", [(1,), (2, 3)])
+@pytest.mark.rows("groups", [1, 2, 4])
+@pytest.mark.rows("kernel", [(1,), (2, 3)])
 def test_a_kernel_turned_twice_is_itself_and_turned_once_has_its_last_place_first(kernel, groups):
     W = random(*kernel, 8 // groups, 12)
     there = turned(W, groups)
@@ -329,7 +329,7 @@ def test_the_gradient_of_the_input_is_the_adjoint(sizes, options, shape, places)
     layer, x = randomized(Conv2d(*sizes, **options | {"bias": False})), random(*shape)
     y = layer(x)
     dy = random(*y.shape, seed=1)
-    assert (y * dy).sum() == pytest.approx((x * layer.backward(dy)).sum(), rel=1e-10, abs=1e-12)
+    assert (y * dy).sum() == pytest.approx((x * layer.backward(dy)).sum(), rel=0, abs=1e-13 * abs(y * dy).sum())
 
 
 @every_transposed
@@ -371,7 +371,7 @@ def test_groups_are_convolutions_side_by_side():
         np.testing.assert_allclose(layer.W.grad[..., k], alone.W.grad, rtol=1e-10)
 
 
-@pytest.mark.parametrize("padding", [0, 1, 2, 5])
+@pytest.mark.rows("padding", [0, 1, 2, 5])
 def test_an_image_moved_by_a_stride_moves_its_convolution_by_one_place(padding):
     layer, x = randomized(Conv2d(1, 2, 3, stride=2, padding=padding)), np.zeros((1, 11, 11, 1))
     x[:, 4:6, 4:6] = random(1, 2, 2, 1)
@@ -400,7 +400,7 @@ LAYERS = [
     lambda: Conv2d(2, 3, 1),
     lambda: ConvTranspose2d(2, 3, 3, stride=2, padding=1),
 ]
-every_layer = pytest.mark.parametrize("make", LAYERS, ids=["strided", "grouped", "one place", "transposed"])
+every_layer = pytest.mark.rows("make", LAYERS, ids=["strided", "grouped", "one place", "transposed"])
 
 
 @every_layer
@@ -468,7 +468,7 @@ def test_arrays_that_lie_otherwise_in_memory_give_the_same(make):
 
 
 @every_layer
-def test_dx_is_not_even_computed_where_nobody_will_use_it(make):
+def test_dx_is_not_even_computed_where_nobody_will_use_it(make, same_sums):
     layer, plain, x = randomized(make()), randomized(make()), random(2, 5, 4, 2)
     dy = random(*layer(x).shape, seed=1)
     plain(x)
@@ -477,7 +477,8 @@ def test_dx_is_not_even_computed_where_nobody_will_use_it(make):
     layer.W.data = None
     layer.input_gradient = False
     assert layer.backward(dy) is None
-    assert all(np.array_equal(a.grad, b.grad) and a.grad.any() for a, b in zip(layer.parameters(), plain.parameters()))
+    same_sums([p.grad for p in layer.parameters()], [p.grad for p in plain.parameters()])
+    assert all(p.grad.any() for p in layer.parameters())
     layer.input_gradient = True
     with pytest.raises((AttributeError, TypeError)):
         layer.backward(dy)
@@ -509,7 +510,7 @@ def test_two_branches_of_kernels_of_another_size_fit_together():
 # Parameters
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("layer", "shape"),
     [
         (Conv2d(4, 6, (3, 5), groups=2), (3, 5, 2, 6)),
@@ -524,13 +525,13 @@ def test_arrays_have_the_documented_names_shapes_and_decay(layer, shape):
     assert layer.b.data.tolist() == [0] * 6
 
 
-@pytest.mark.parametrize("kind", [Conv2d, Conv1d, ConvTranspose2d])
+@pytest.mark.rows("kind", [Conv2d, Conv1d, ConvTranspose2d])
 def test_without_a_bias_there_is_no_b(kind):
     assert list(kind(2, 3, 3, bias=False).named_parameters()) == ["W"]
 
 
 # Fans are the positions times the channels: limit = √(6 / (positions · (in + out))), groups seeing a part of in.
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("make", "limit"),
     [
         (lambda rng: Conv2d(20, 40, 10, rng=rng), 0.0316228),
@@ -554,7 +555,7 @@ def test_weights_start_glorot_uniform_with_the_fans_of_the_kernel(make, limit):
 # Errors
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("layer", "shape"),
     [
         (Conv2d(2, 3, 3), (5, 5, 2)),
@@ -572,7 +573,7 @@ def test_another_rank_is_refused_by_the_layer(layer, shape):
     assert str(caught.value).endswith(f", got {shape}")
 
 
-@pytest.mark.parametrize("layer", [Conv2d(2, 3, 3), Conv2d(2, 4, 1, groups=2), ConvTranspose2d(2, 3, 3)], ids=repr)
+@pytest.mark.rows("layer", [Conv2d(2, 3, 3), Conv2d(2, 4, 1, groups=2), ConvTranspose2d(2, 3, 3)], ids=repr)
 def test_another_number_of_channels_is_refused_by_the_layer(layer):
     for shape in [(1, 5, 5, 3), (1, 2, 5, 5), (5, 5)]:
         with pytest.raises(ValueError) as caught:
@@ -580,7 +581,7 @@ def test_another_number_of_channels_is_refused_by_the_layer(layer):
         assert str(caught.value).startswith(f"{layer!r}: expected x of shape (N, h, w, 2), got {shape}")
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("layer", "shape"),
     [
         (Conv2d(1, 1, 3), (1, 2, 5, 1)),
@@ -602,22 +603,22 @@ def test_an_image_without_room_for_a_window_is_refused_by_the_layer(layer, shape
     assert str(caught.value).endswith(f"got shape {shape}")
 
 
-@pytest.mark.parametrize("kind", [Conv2d, Conv1d])
-@pytest.mark.parametrize(("channels", "groups"), [((3, 4), 2), ((4, 3), 2), ((4, 4), 0), ((4, 4), -2), ((2, 2), 4)])
+@pytest.mark.rows("kind", [Conv2d, Conv1d])
+@pytest.mark.rows(("channels", "groups"), [((3, 4), 2), ((4, 3), 2), ((4, 4), 0), ((4, 4), -2), ((2, 2), 4)])
 def test_groups_that_dont_divide_the_channels_are_refused(kind, channels, groups):
     with pytest.raises(ValueError, match=rf"^{kind.__name__}: expected groups to .* got {groups}$"):
         kind(*channels, 3, groups=groups)
 
 
-@pytest.mark.parametrize("kind", [Conv2d, Conv1d])
-@pytest.mark.parametrize("groups", [2.0, "2", None])
+@pytest.mark.rows("kind", [Conv2d, Conv1d])
+@pytest.mark.rows("groups", [2.0, "2", None])
 def test_groups_that_are_no_int_are_refused(kind, groups):
     with pytest.raises(TypeError, match=rf"^{kind.__name__}: expected groups to be an int"):
         kind(4, 4, 3, groups=groups)
 
 
-@pytest.mark.parametrize("kind", [Conv2d, Conv1d, ConvTranspose2d])
-@pytest.mark.parametrize("name", ["kernel_size", "stride", "padding", "dilation"])
+@pytest.mark.rows("kind", [Conv2d, Conv1d, ConvTranspose2d])
+@pytest.mark.rows("name", ["kernel_size", "stride", "padding", "dilation"])
 def test_options_that_are_too_small_or_no_ints_are_refused(kind, name):
     if kind is ConvTranspose2d and name == "dilation":
         name = "stride"
@@ -631,21 +632,21 @@ def test_options_that_are_too_small_or_no_ints_are_refused(kind, name):
             kind(4, 4, **options)
 
 
-@pytest.mark.parametrize("kind", [Conv2d, Conv1d])
-@pytest.mark.parametrize("padding", ["valid", "SAME", ""])
+@pytest.mark.rows("kind", [Conv2d, Conv1d])
+@pytest.mark.rows("padding", ["valid", "SAME", ""])
 def test_a_word_for_the_padding_that_is_not_same_is_refused(kind, padding):
     with pytest.raises(ValueError, match=rf'^{kind.__name__}: expected padding to be numbers or "same", got'):
         kind(4, 4, 3, padding=padding)
 
 
-@pytest.mark.parametrize("stride", [2, (1, 2)])
+@pytest.mark.rows("stride", [2, (1, 2)])
 def test_same_padding_needs_a_stride_of_one(stride):
     with pytest.raises(ValueError, match=r'^Conv2d: padding="same" needs a stride of 1, got'):
         Conv2d(4, 4, 3, stride, padding="same")
 
 
-@pytest.mark.parametrize("kind", [Conv2d, Conv1d, ConvTranspose2d])
-@pytest.mark.parametrize("channels", [(0, 4), (4, 0), (-4, 4)])
+@pytest.mark.rows("kind", [Conv2d, Conv1d, ConvTranspose2d])
+@pytest.mark.rows("channels", [(0, 4), (4, 0), (-4, 4)])
 def test_a_layer_without_channels_is_refused(kind, channels):
     with pytest.raises(ValueError):
         kind(*channels, 3)

@@ -16,7 +16,7 @@ def ones(*shape, dtype=np.float64):
     return frozen(np.ones(shape), dtype)
 
 
-@pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.rows("p", [0.0, 0.3, 0.5, 1.0])
 def test_dropout_does_nothing_in_eval_mode(p):
     layer, x, dy = Dropout(p, rng=0).eval(), frozen([[1, -2, 3]]), frozen([[4, 5, -6]])
     state = layer.rng.bit_generator.state
@@ -25,7 +25,7 @@ def test_dropout_does_nothing_in_eval_mode(p):
     assert layer.rng.bit_generator.state == state
 
 
-@pytest.mark.parametrize(("p", "scale"), [(0.2, 1.25), (0.5, 2.0), (0.75, 4.0), (0.9, 10.0)])
+@pytest.mark.rows(("p", "scale"), [(0.2, 1.25), (0.5, 2.0), (0.75, 4.0), (0.9, 10.0)])
 def test_a_share_of_p_is_dropped_and_the_rest_is_scaled_up(p, scale):
     layer, x = Dropout(p, rng=0), frozen(np.arange(1, 40_001).reshape(200, 200))
     y = layer(x)
@@ -34,8 +34,8 @@ def test_a_share_of_p_is_dropped_and_the_rest_is_scaled_up(p, scale):
     assert (~kept).mean() == pytest.approx(p, abs=0.01)
 
 
-@pytest.mark.parametrize("p", [0.5, 0.25, 1 / 256, 255 / 256, 2**-16, 0.1, 0.3, 1e-6, 1 - 1e-6, 2**-40, 1 - 2**-40])
-@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox])
+@pytest.mark.rows("p", [0.5, 0.25, 1 / 256, 255 / 256, 2**-16, 0.1, 0.3, 1e-6, 1 - 1e-6, 2**-40, 1 - 2**-40])
+@pytest.mark.rows("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox])
 def test_the_share_of_p_is_right_from_however_many_bits_it_is_drawn(p, bits):
     n = 400_003
     dropped = np.count_nonzero(Dropout(p, rng=np.random.Generator(bits(0)))(ones(n)) == 0)
@@ -43,8 +43,8 @@ def test_the_share_of_p_is_right_from_however_many_bits_it_is_drawn(p, bits):
     assert abs(dropped - n * p) < 5 * np.sqrt(n * p * (1 - p)) + 1
 
 
-@pytest.mark.parametrize("p", [0.5, 0.3])
-@pytest.mark.parametrize("shape", [(1,), (7,), (3, 3), (0, 4), (2, 1, 9)], ids=str)
+@pytest.mark.rows("p", [0.5, 0.3])
+@pytest.mark.rows("shape", [(1,), (7,), (3, 3), (0, 4), (2, 1, 9)], ids=str)
 def test_any_number_of_entries_is_drawn(p, shape):
     assert Dropout(p, rng=0)(ones(*shape)).shape == shape
 
@@ -106,7 +106,7 @@ def test_nothing_is_dropped_and_nothing_drawn_for_p_zero():
     assert layer.rng.bit_generator.state == state
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_all_is_dropped_for_p_one_without_a_division_by_zero(dtype):
     layer, x = Dropout(1, rng=8), frozen([[1e4, -2, 3]], dtype)
     assert layer(x).tolist() == [[0, 0, 0]]
@@ -143,8 +143,8 @@ def test_a_copy_drops_the_same_as_the_original_and_does_not_move_it():
     assert np.array_equal(layer(x), y)
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.rows("training", [True, False])
+@pytest.mark.rows("dtype", [np.float16, np.float32, np.float64])
 def test_a_floating_dtype_is_kept(training, dtype):
     layer, x = Dropout(0.3).train(training), ones(3, 4, dtype=dtype)
     assert layer(x).dtype == dtype
@@ -156,8 +156,8 @@ def test_integers_become_float32():
     assert Dropout(0.5).eval()([[1, 2]]).dtype == np.float32
 
 
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("shape", [(1, 1), (5,), (7, 3), (2, 3, 5), (2, 1, 3, 2)], ids=str)
+@pytest.mark.rows("p", [0.0, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.rows("shape", [(1, 1), (5,), (7, 3), (2, 3, 5), (2, 1, 3, 2)], ids=str)
 def test_dropout_keeps_the_contract(p, shape):
     check_layer(Dropout(p, rng=0), np.random.default_rng(0).normal(size=shape))
 
@@ -171,13 +171,13 @@ def test_p_is_the_probability_of_dropping_and_half_by_default():
     assert np.count_nonzero(Dropout(0.95, rng=0)(ones(100, 100))) < 1000
 
 
-@pytest.mark.parametrize("p", [-0.1, 1.1, float("nan"), float("inf"), 50])
+@pytest.mark.rows("p", [-0.1, 1.1, float("nan"), float("inf"), 50])
 def test_p_outside_of_zero_to_one_is_refused(p):
     with pytest.raises(ValueError, match=r"^Dropout: expected p "):
         Dropout(p)
 
 
-@pytest.mark.parametrize("p", ["0.5", None, [0.5]])
+@pytest.mark.rows("p", ["0.5", None, [0.5]])
 def test_p_of_another_type_is_a_type_error(p):
     with pytest.raises(TypeError):
         Dropout(p)

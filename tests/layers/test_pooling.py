@@ -63,8 +63,8 @@ CONFIGURATIONS = [
     ((3,), (2, 3, 3, 2), (1, 1)),
     ((2, 10**9), (2, 5, 5, 1), (1, 1)),
 ]
-every_configuration = pytest.mark.parametrize(("options", "shape", "places"), CONFIGURATIONS)
-both_kinds = pytest.mark.parametrize("kind", [MaxPool2d, AvgPool2d])
+every_configuration = pytest.mark.rows(("options", "shape", "places"), CONFIGURATIONS)
+both_kinds = pytest.mark.rows("kind", [MaxPool2d, AvgPool2d])
 
 
 @every_configuration
@@ -116,7 +116,7 @@ def test_a_tied_maximum_gives_its_gradient_to_the_first_alone():
     assert rows_of(layer.backward(image([[3, 4]]))) == [[3, 0, 0, 4], [0, 0, 0, 0]]
 
 
-@pytest.mark.parametrize("value", [0, -3, 7])
+@pytest.mark.rows("value", [0, -3, 7])
 def test_of_an_image_that_is_all_equal_the_first_place_of_each_window_gets_the_gradient(value):
     layer = MaxPool2d(3, stride=1, padding=1)
     assert rows_of(layer(image(np.full((3, 3), value)))) == np.full((3, 3), value).tolist()
@@ -171,11 +171,12 @@ def test_without_padding_the_mean_of_a_constant_is_the_constant():
     ]
 
 
-@pytest.mark.parametrize(("options", "shape", "places"), [c for c in CONFIGURATIONS if c[0] != (2, 10**9)])
+@pytest.mark.rows(("options", "shape", "places"), [c for c in CONFIGURATIONS if c[0] != (2, 10**9)])
 def test_the_gradient_of_the_mean_is_its_adjoint(options, shape, places):
     layer = AvgPool2d(*options)
     x, dy = random(*shape), random(shape[0], *places, shape[-1], seed=1)
-    assert (layer(x) * dy).sum() == pytest.approx((x * layer.backward(dy)).sum(), rel=1e-12)
+    y = layer(x)
+    assert (y * dy).sum() == pytest.approx((x * layer.backward(dy)).sum(), rel=0, abs=1e-13 * abs(y * dy).sum())
 
 
 def test_both_poolings_of_single_places_are_the_image():
@@ -188,7 +189,7 @@ def test_both_poolings_of_single_places_are_the_image():
 # The mean of all places
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (2, 4, 3), (2, 4, 5, 3), (1, 1, 1, 1), (2, 3, 2, 2, 2)])
+@pytest.mark.rows("shape", [(2, 3), (2, 4, 3), (2, 4, 5, 3), (1, 1, 1, 1), (2, 3, 2, 2, 2)])
 def test_global_pooling_leaves_samples_and_channels_of_any_rank(shape):
     layer = GlobalAveragePool()
     y = layer(random(*shape))
@@ -208,7 +209,7 @@ def test_every_place_gets_its_share_of_the_gradient_of_a_global_mean():
     assert dx.tolist() == [[[3, 4], [3, 4]]]
 
 
-@pytest.mark.parametrize("shape", [(3,), (3, 0, 2), (3, 2, 0), ()])
+@pytest.mark.rows("shape", [(3,), (3, 0, 2), (3, 2, 0), ()])
 def test_global_pooling_needs_a_batch_and_places(shape):
     with pytest.raises(ValueError, match=r"^GlobalAveragePool\(\): expected x of shape \("):
         GlobalAveragePool()(np.zeros(shape))
@@ -218,11 +219,11 @@ def test_global_pooling_needs_a_batch_and_places(shape):
 
 
 LAYERS = [lambda: MaxPool2d(3, 2, 1), lambda: AvgPool2d(3, 2, 1), GlobalAveragePool]
-every_layer = pytest.mark.parametrize("make", LAYERS, ids=["MaxPool2d", "AvgPool2d", "GlobalAveragePool"])
+every_layer = pytest.mark.rows("make", LAYERS, ids=["MaxPool2d", "AvgPool2d", "GlobalAveragePool"])
 
 
 @every_layer
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_a_floating_dtype_is_kept(make, dtype):
     layer = make()
     y = layer(random(2, 5, 5, 3).astype(dtype))
@@ -261,14 +262,14 @@ def test_an_empty_batch_gives_an_empty_output(make):
 
 
 @both_kinds
-@pytest.mark.parametrize("shape", [(5, 5), (5, 5, 2), (1, 1, 5, 5, 2)])
+@pytest.mark.rows("shape", [(5, 5), (5, 5, 2), (1, 1, 5, 5, 2)])
 def test_another_rank_is_refused(kind, shape):
     with pytest.raises(ValueError, match=rf"^{kind.__name__}\(2\): expected x of shape \(N, h, w, C\)"):
         kind(2)(np.zeros(shape))
 
 
 @both_kinds
-@pytest.mark.parametrize("shape", [(1, 2, 5, 1), (1, 5, 2, 1), (1, 0, 5, 1)])
+@pytest.mark.rows("shape", [(1, 2, 5, 1), (1, 5, 2, 1), (1, 0, 5, 1)])
 def test_an_image_smaller_than_the_window_is_refused(kind, shape):
     with pytest.raises(ValueError, match=rf"^{kind.__name__}\(3\): expected x with room for at least one window"):
         kind(3)(np.zeros(shape))
@@ -276,21 +277,21 @@ def test_an_image_smaller_than_the_window_is_refused(kind, shape):
 
 
 @both_kinds
-@pytest.mark.parametrize("options", [(0,), (2, 0), (2, (1, 0)), (2, 2, -1)])
+@pytest.mark.rows("options", [(0,), (2, 0), (2, (1, 0)), (2, 2, -1)])
 def test_options_that_are_too_small_are_refused(kind, options):
     with pytest.raises(ValueError, match=rf"^{kind.__name__}: expected (kernel_size|stride|padding) to be at least"):
         kind(*options)
 
 
 @both_kinds
-@pytest.mark.parametrize("options", [(2, 1, 2), (3, 1, 2), (1, 1, 1), ((2, 4), 1, 2), ((4, 1), 1, (2, 1))])
+@pytest.mark.rows("options", [(2, 1, 2), (3, 1, 2), (1, 1, 1), ((2, 4), 1, 2), ((4, 1), 1, (2, 1))])
 def test_padding_of_more_than_half_the_window_is_refused(kind, options):
     with pytest.raises(ValueError, match=rf"^{kind.__name__}: expected padding of at most half of kernel_size"):
         kind(*options)
 
 
 @both_kinds
-@pytest.mark.parametrize("options", [(2.0,), ("2",), (None,), ((2, 2, 2),), (2, 1.5), (2, 1, "same"), (2, 1, True)])
+@pytest.mark.rows("options", [(2.0,), ("2",), (None,), ((2, 2, 2),), (2, 1.5), (2, 1, "same"), (2, 1, True)])
 def test_options_that_are_not_ints_are_refused(kind, options):
     with pytest.raises(TypeError, match=rf"^{kind.__name__}: expected (kernel_size|stride|padding) to be an int"):
         kind(*options)

@@ -4,7 +4,7 @@ import pytest
 from minnet import Flatten, LastStep, Linear, Reshape, Sequential, check_layer
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("shape", "flat"),
     [((2, 3, 4), (2, 12)), ((2, 3), (2, 3)), ((5,), (5, 1)), ((2, 1, 3, 2), (2, 6)), ((0, 3, 4), (0, 12))],
 )
@@ -22,7 +22,7 @@ def test_flatten_makes_one_row_of_each_sample_and_back(shape, flat):
     assert y.dtype == dx.dtype == np.float32
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float64])
+@pytest.mark.rows("dtype", [np.uint8, np.int64, np.float16, np.float64])
 def test_flatten_leaves_the_dtype_alone(dtype):
     assert Flatten()(np.ones((2, 2, 2), dtype)).dtype == dtype
 
@@ -46,7 +46,7 @@ def test_flatten_needs_a_batch_axis():
 # Reshape
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("shape", "given", "result"),
     [
         ((2, 12), (3, 4), (2, 3, 4)),
@@ -73,14 +73,14 @@ def test_reshape_gives_every_sample_another_shape_and_back(shape, given, result)
     assert y.dtype == dx.dtype == np.float32
 
 
-@pytest.mark.parametrize(("given", "result"), [((-1,), (0, 12)), ((3, -1), (0, 3, 4)), ((-1, 2, 3), (0, 2, 2, 3))])
+@pytest.mark.rows(("given", "result"), [((-1,), (0, 12)), ((3, -1), (0, 3, 4)), ((-1, 2, 3), (0, 2, 2, 3))])
 def test_reshape_finds_the_open_size_of_an_empty_batch(given, result):
     layer = Reshape(*given)
     assert layer(np.zeros((0, 3, 4))).shape == result
     assert layer.backward(np.zeros(result)).shape == (0, 3, 4)
 
 
-@pytest.mark.parametrize(
+@pytest.mark.rows(
     ("shape", "given"),
     [((2, 3, 4), (4, 3)), ((1, 6), (-1,)), ((3, 4), (2, 1, 2)), ((2, 3, 4), (-1, 2))],
 )
@@ -88,8 +88,8 @@ def test_reshape_keeps_the_contract(shape, given):
     check_layer(Reshape(*given), np.random.default_rng(0).normal(size=shape))
 
 
-@pytest.mark.parametrize("layer", [Reshape(2, 2), LastStep()], ids=repr)
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float64])
+@pytest.mark.rows("layer", [Reshape(2, 2), LastStep()], ids=repr)
+@pytest.mark.rows("dtype", [np.uint8, np.int64, np.float16, np.float64])
 def test_reshape_and_last_step_leave_the_dtype_alone(layer, dtype):
     assert layer(np.ones((2, 4), dtype)).dtype == dtype
 
@@ -108,9 +108,7 @@ def test_reshape_may_see_another_batch_in_the_second_step():
     assert layer.backward(np.array([[[5, 6], [7, 8]]])).tolist() == [[5, 6, 7, 8]]
 
 
-@pytest.mark.parametrize(
-    ("shape", "given"), [((2, 6), (4,)), ((3, 4), (6,)), ((2, 6), (4, -1)), ((4, 2), ()), ((4,), (2,))]
-)
+@pytest.mark.rows(("shape", "given"), [((2, 6), (4,)), ((3, 4), (6,)), ((2, 6), (4, -1)), ((4, 2), ()), ((4,), (2,))])
 def test_samples_that_do_not_fit_are_refused_by_name(shape, given):
     with pytest.raises(ValueError, match=r"Reshape\(.*\): expected samples that fit into \("):
         Reshape(*given)(np.ones(shape))
@@ -131,13 +129,13 @@ def test_reshape_needs_a_batch_axis():
         Reshape(-1)(3.0)
 
 
-@pytest.mark.parametrize("shape", [(-1, -1), (-2,), (2, -3)], ids=str)
+@pytest.mark.rows("shape", [(-1, -1), (-2,), (2, -3)], ids=str)
 def test_sizes_that_mean_nothing_are_refused_at_construction(shape):
     with pytest.raises(ValueError, match="Reshape"):
         Reshape(*shape)
 
 
-@pytest.mark.parametrize("shape", [(2.5,), ("a",), (None, 2)], ids=str)
+@pytest.mark.rows("shape", [(2.5,), ("a",), (None, 2)], ids=str)
 def test_sizes_that_are_no_ints_are_refused_at_construction(shape):
     with pytest.raises(TypeError, match="Reshape"):
         Reshape(*shape)
@@ -163,7 +161,7 @@ def test_last_step_takes_sequences_of_numbers_and_of_images():
     assert layer.backward(np.zeros((2, 4, 3, 1))).shape == (2, 5, 4, 3, 1)
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 1, 1), (3, 1, 2), (1, 5, 3), (4, 3), (2, 3, 2, 2)], ids=str)
+@pytest.mark.rows("shape", [(2, 3, 4), (1, 1, 1), (3, 1, 2), (1, 5, 3), (4, 3), (2, 3, 2, 2)], ids=str)
 def test_last_step_keeps_the_contract(shape):
     check_layer(LastStep(), np.random.default_rng(1).normal(size=shape))
 
@@ -184,13 +182,13 @@ def test_the_gradients_that_last_step_returns_are_not_shared():
     assert layer.backward(np.ones((1, 1))).tolist() == [[[0], [1]]]
 
 
-@pytest.mark.parametrize("shape", [(), (4,), (4, 0), (4, 0, 2)], ids=str)
+@pytest.mark.rows("shape", [(), (4,), (4, 0), (4, 0, 2)], ids=str)
 def test_what_has_no_steps_is_refused_by_name(shape):
     with pytest.raises(ValueError, match=r"LastStep\(\): expected x of shape \(N, T, \.\.\.\), got \("):
         LastStep()(np.ones(shape))
 
 
-@pytest.mark.parametrize("layer", [Reshape(4), LastStep()], ids=repr)
+@pytest.mark.rows("layer", [Reshape(4), LastStep()], ids=repr)
 def test_text_is_refused_by_name(layer):
     with pytest.raises(TypeError, match=r"\(.*\): expected real numbers"):
         layer(np.array([["a", "b"]]))
