@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from .layer import Buffer, Layer, label
+from .layer import Layer, label
 
 
 class LayerCheckError(AssertionError):
@@ -42,22 +42,6 @@ class Trial:
     def copy(self) -> Layer:
         """The layer as it was before any pass."""
         return copy.deepcopy(self.layer)
-
-    # Differences need many forwards; a copy for each would take more time than they do.
-    def repeatable(self, layer: Layer) -> Callable[[], Any]:
-        """A forward of one copy that can be called again and again: each sets buffers and generators back."""
-        buffers, generators = (
-            [*zip(layer.walk(kind).values(), self.layer.walk(kind).values())] for kind in (Buffer, np.random.Generator)
-        )
-
-        def forward() -> Any:
-            for buffer, first in buffers:
-                buffer.data = first.data.copy()
-            for generator, first in generators:
-                generator.bit_generator.state = first.bit_generator.state
-            return layer(*self.inputs)
-
-        return forward
 
     def fail(self, what: str, cause: Exception | None = None) -> NoReturn:
         """Raise LayerCheckError in the name of the layer."""

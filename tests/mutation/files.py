@@ -53,11 +53,12 @@ FILES = {
             "limit = GZIP_LIMIT * size if packed else size",
             "a large gzip file may ask for a thousand times its size",
         ),
+        ("while got := file", "if got := file", "only the first slice of the values is read"),
         (" or room * dtype.itemsize > sys.maxsize:", ":", "a huge shape with no entries is left to NumPy"),
         ("if read < len(values) or file.read(1):", "if read < len(values):", "bytes after the end are overlooked"),
         (
-            '.reshape(shape).astype(dtype.newbyteorder("="), copy=False)',
-            ".reshape(shape)",
+            'array.byteswap(inplace=True).view(dtype.newbyteorder("="))',
+            "array",
             "numbers keep the byte order of the file",
         ),
         (

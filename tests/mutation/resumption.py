@@ -28,12 +28,15 @@ RESUMPTION = {
             "names[id(p)] for p",
             "a run with other decayed parameters is taken up",
         ),
+        ("for step in STEPS]", "for step in STEPS[:1]]", "a schedule that differs later on is taken up"),
         (
-            "        shown += [str(constant) for constant in value.__code__.co_consts if"
-            " isinstance(constant, (int, float))]\n",
-            "",
-            "a schedule with another number is taken up",
+            "    finally:\n        run.set_states(states)\n",
+            "    finally:\n        pass\n",
+            "comparing a schedule draws",
         ),
+        (':.9g}"\n    except', '}"\n    except', "a schedule with another rounding is another one"),
+        ('.partition(", lr=")[0]', "", "a file that tells its schedule by its code is refused"),
+        ("SCHEDULE: here[SCHEDULE]}", "SCHEDULE: []}", "a file that says nothing of its rates is refused"),
         (", shuffle={data.shuffle}", "", "a run whose batches come in order is taken up"),
         ("(begun := at.epoch + (at.batch > 0))", "(begun := at.epoch)", "a begun epoch beyond the last is dropped"),
         ("    except BaseException as error:", "    except Exception as error:", "Ctrl-C leaves a run half taken up"),
@@ -42,7 +45,7 @@ RESUMPTION = {
             "",
             "empty columns of a given history stay",
         ),
-        ('kept = [OPTIMIZER, "its parameters",', "kept = [", "a changed optimizer is written"),
+        ('kept = [OPTIMIZER, SCHEDULE, "its parameters",', "kept = [", "a changed optimizer is written"),
         (
             '        "numbers": _numbers(run.optimizer),\n',
             '        "numbers": run.identity[NUMBERS],\n',
