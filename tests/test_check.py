@@ -600,9 +600,9 @@ class WritesThroughReshape(ReLU):
 
 class RefusesWhatIsNotContiguous(Scale):
     def forward(self, x):
-        flat = x.view()
-        flat.shape = (-1,)
-        return super().forward(flat.reshape(x.shape))
+        if not x.flags.c_contiguous:
+            raise ValueError("expected rows that lie one after the other")
+        return super().forward(x)
 
 
 class WeightsOnColumns(WeightedCrossEntropy):
@@ -760,18 +760,20 @@ FAULTS = [
 
 
 @pytest.mark.rows("layer, inputs, says", FAULTS)
-def test_a_planted_fault_is_caught_and_the_message_names_the_array(layer, inputs, says):
-    for seed in range(3):
+def test_a_planted_fault_is_caught_and_the_message_names_the_array_and_no_other(layer, inputs, says):
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(layer, *inputs)
+    assert says in str(caught.value)
+    assert " gradient of " not in says or len(set(re.findall(r"gradient of (\S+)", str(caught.value)))) == 1
+
+
+@pytest.mark.long
+@pytest.mark.rows("layer, inputs, says", FAULTS)
+def test_a_planted_fault_is_caught_with_any_seed(layer, inputs, says):
+    for seed in range(1, 6):
         with pytest.raises(LayerCheckError) as caught:
             check_layer(layer, *inputs, rng=seed)
         assert says in str(caught.value)
-
-
-@pytest.mark.rows("layer, inputs, says", [fault for fault in FAULTS if " gradient of " in fault.values[2]])
-def test_a_wrong_gradient_is_blamed_on_no_other_array(layer, inputs, says):
-    with pytest.raises(LayerCheckError) as caught:
-        check_layer(layer, *inputs)
-    assert len(set(re.findall(r"gradient of (\S+)", str(caught.value)))) == 1
 
 
 def test_every_wrong_array_is_named():
@@ -958,9 +960,20 @@ CORRECT = {
 }
 
 
-@pytest.mark.rows("layer, inputs", [(layer, inputs) for layer, *inputs in CORRECT.values()], ids=CORRECT)
+every_correct_layer = pytest.mark.rows(
+    "layer, inputs", [(layer, inputs) for layer, *inputs in CORRECT.values()], ids=CORRECT
+)
+
+
+@every_correct_layer
 def test_a_correct_layer_is_not_accused(layer, inputs):
-    for seed in range(6):
+    check_layer(layer, *inputs)
+
+
+@pytest.mark.long
+@every_correct_layer
+def test_a_correct_layer_is_not_accused_with_any_seed(layer, inputs):
+    for seed in range(1, 6):
         check_layer(layer, *inputs, rng=seed)
 
 
@@ -972,14 +985,24 @@ def test_the_step_follows_the_size_of_the_values(scale):
         check_layer(Pointwise(cube.f, lambda x: 3.001 * (x / scale) ** 2 / scale), scale * X)
 
 
-def test_many_random_layers_are_not_accused():
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        D, H, C = rng.integers(1, 9, 3)
-        hidden = [ReLU(), Standardise(), Leaky(), Drop(0.2, rng=seed), Normalise(H)][seed % 5]
-        model = Sequential(Linear(D, H, rng=rng), hidden, Linear(H, C, rng=rng), SoftmaxCrossEntropy())
-        n = rng.integers(2, 9)
-        check_layer(model, rng.normal(size=(n, D)), rng.integers(0, C, n), rng=seed)
+def random_model_is_not_accused(seed):
+    rng = np.random.default_rng(seed)
+    D, H, C = rng.integers(1, 9, 3)
+    hidden = [ReLU(), Standardise(), Leaky(), Drop(0.2, rng=seed), Normalise(H)][seed % 5]
+    model = Sequential(Linear(D, H, rng=rng), hidden, Linear(H, C, rng=rng), SoftmaxCrossEntropy())
+    n = rng.integers(2, 9)
+    check_layer(model, rng.normal(size=(n, D)), rng.integers(0, C, n), rng=seed)
+
+
+def test_a_few_random_models_are_not_accused():
+    for seed in range(5):
+        random_model_is_not_accused(seed)
+
+
+@pytest.mark.long
+def test_many_random_models_are_not_accused():
+    for seed in range(5, 100):
+        random_model_is_not_accused(seed)
 
 
 def rows_of(report):
@@ -1046,7 +1069,7 @@ def test_a_gradient_that_is_zero_has_no_error_in_the_report():
 
 
 def test_one_wrong_entry_among_many_is_found_with_every_seed():
-    for seed in range(20):
+    for seed in range(5):
         with pytest.raises(LayerCheckError, match="wrong gradient of x "):
             check_layer(ScaleWithOneWrongEntry(400), normal(100, 400), rng=seed)
 

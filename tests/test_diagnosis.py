@@ -166,15 +166,24 @@ HEALTHY = {
 }
 
 
-@pytest.mark.rows("rng", [0, 1, 2])
 @pytest.mark.rows("make", HEALTHY.values(), ids=HEALTHY)
-def test_a_healthy_model_has_no_findings(make, rng):
+def test_a_healthy_model_has_no_findings(make):
+    report = diagnose(make(), *digits())
+    assert report.findings == [] and report.nonfinite is None
+    assert str(report).endswith("\nNo findings.")
+    before, after = report.overfit
+    assert after < before / 2
+
+
+@pytest.mark.long
+@pytest.mark.rows("rng", range(10))
+@pytest.mark.rows("make", HEALTHY.values(), ids=HEALTHY)
+def test_a_healthy_model_has_no_findings_with_its_weights_in_another_order(make, rng):
     model, draw = make(), np.random.default_rng(rng)
-    for p in model.parameters():  # each time with its weights in another order
+    for p in model.parameters():
         p.data[...] = draw.permuted(p.data)
     report = diagnose(model, *digits())
     assert report.findings == [] and report.nonfinite is None
-    assert str(report).endswith("\nNo findings.")
     before, after = report.overfit
     assert after < before / 2
 
@@ -594,7 +603,7 @@ def test_a_layer_that_writes_into_its_input_does_not_write_into_the_data():
     np.testing.assert_array_equal(x, before)
 
 
-@pytest.mark.rows("make", [network, lambda: network(Dropout()), lambda: sigmoids(8)])
+@pytest.mark.rows("make", [lambda: network(Dropout()), lambda: network(Times(1.0, 0.0))])
 def test_the_report_is_always_the_same(make):
     seed(3)
     model = make()

@@ -33,7 +33,7 @@ every_function = pytest.mark.rows("f, derivative", FUNCTIONS.values(), ids=FUNCT
 @pytest.mark.rows("shape", [(), (1,), (3, 4), (20, 30)])
 def test_a_right_gradient_has_no_complaint(f, derivative, shape):
     x, dy = np.array(normal(*shape)), np.array(normal(*shape, 2)[..., 1])
-    for seed in range(5):
+    for seed in range(2):
         comparison = compare(f, x, dy * derivative(x), dy, seed)
         assert comparison.complaint == ""
         assert comparison.error < 1e-4
@@ -41,12 +41,12 @@ def test_a_right_gradient_has_no_complaint(f, derivative, shape):
 
 
 @every_function
-@pytest.mark.rows("shape", [(), (1,), (3, 4), (20, 30)])
-@pytest.mark.rows("factor", [-1.0, 0.5, 0.999, 1.001, 2.0])
+@pytest.mark.rows("shape", [(), (3, 4), (20, 30)])
+@pytest.mark.rows("factor", [-1.0, 0.999, 1.001])
 def test_a_wrong_gradient_is_complained_of(f, derivative, shape, factor):
     x = np.array(normal(*shape))
     wrong = factor * derivative(x) + (derivative(x) == 0)
-    for seed in range(5):
+    for seed in range(2):
         assert "backward gives" in compare(f, x, wrong, seed=seed).complaint
 
 
@@ -64,7 +64,7 @@ def test_values_far_from_zero_are_moved_by_less_than_they_differ():
 
 
 def test_where_no_step_is_exact_the_two_that_agree_best_say_what_can_be_known():
-    for seed in range(100):
+    for seed in range(15):
         x = 1e6 + np.random.default_rng(seed).normal(size=(8, 4))
         dy = np.random.default_rng(seed + 1000).normal(size=(8, 4))
         e = np.exp(x - x.max(axis=1, keepdims=True))
@@ -108,12 +108,12 @@ def test_the_entry_of_an_array_without_axes_has_an_empty_place():
 
 
 def test_all_entries_of_a_small_array_are_compared():
-    x = normal(10, 10)
+    x = normal(5, 7)
     for i in np.ndindex(x.shape):
         gradient = 2 * x
         gradient[i] += 0.1
         assert compare(np.square, x, gradient).complaint.startswith(f"at {i}: ")
-    assert compare(np.square, x, 2 * x).checked == "100 of 100"
+    assert compare(np.square, x, 2 * x).checked == "35 of 35"
 
 
 def test_a_single_wrong_entry_of_a_large_array_is_found_in_a_random_direction():
@@ -141,7 +141,7 @@ def test_beside_a_kink_only_the_slope_of_that_side_is_right():
 
 
 def test_a_right_gradient_is_not_accused_however_near_a_kink_is():
-    for distance in np.geomspace(1e-12, 1e-3, 200):
+    for distance in np.geomspace(1e-12, 1e-3, 60):
         x = np.array([distance, -distance, 1.0, -1.0])
         assert compare(abs, x, np.sign(x)).complaint == ""
 
@@ -150,7 +150,7 @@ def test_a_right_gradient_is_not_accused_however_near_a_kink_is():
 def test_a_large_array_with_many_kinks_is_not_accused(size):
     x = normal(size)
     dy = np.random.default_rng(1).normal(size=size)
-    for seed in range(30):
+    for seed in range(5):
         assert compare(lambda x: np.maximum(x, 0), x, dy * (x > 0), dy, seed).complaint == ""
 
 

@@ -445,10 +445,10 @@ def test_neither_predict_nor_evaluate_keeps_memory():
     model, data = classifier(Doubled()), in_order()
     tracemalloc.start()
     try:
-        for _ in range(20):
+        for _ in range(10):
             predict(model, X, 2), evaluate(model, data)
         before = tracemalloc.get_traced_memory()[0]
-        for _ in range(200):
+        for _ in range(100):
             predict(model, X, 2), evaluate(model, data)
         assert tracemalloc.get_traced_memory()[0] - before < 5000
     finally:

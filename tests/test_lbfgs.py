@@ -162,7 +162,7 @@ def test_the_pairs_are_the_changes_of_w_and_of_its_gradient():
     np.testing.assert_allclose(state["y"], np.diff(g, axis=0)[rows], rtol=1e-12)
 
 
-@pytest.mark.rows("lr", [1e-6, 1e-3, 0.1, 1.0, 30.0, 1e6])
+@pytest.mark.rows("lr", [1e-6, 0.1, 1.0, 1e6])
 @pytest.mark.rows("start", [[-1.2, 1.0], [3.0, -2.0, 1.0], [0.0, 0.0], [10.0, 10.0]])
 def test_every_update_meets_the_strong_wolfe_conditions(start, lr):
     f = Rosenbrock(start)
@@ -200,10 +200,12 @@ def test_a_quadratic_of_n_unknowns_takes_about_n_updates(n, of_pytorch):
 
 # scikit-learn gives these, with LogisticRegression(C=1 / (1797 weight_decay), tol=1e-10) on all digits in float64: the
 # optimum of the mean loss plus weight_decay / 2 · Σ W², the intercept free.
-OPTIMA = [(1.0, 0.199526403859), (0.1, 0.571677379798)]
+every_optimum = pytest.mark.parametrize(
+    "C, optimum", [pytest.param(1.0, 0.199526403859, marks=pytest.mark.long), (0.1, 0.571677379798)]
+)
 
 
-@pytest.mark.rows("C, optimum", OPTIMA)
+@every_optimum
 def test_the_digits_are_learned_to_the_optimum(C, optimum):
     net = classifier()
     optimizer = LBFGS(net.parameters(), max_iter=500, weight_decay=1 / (C * 1797))
@@ -214,7 +216,7 @@ def test_the_digits_are_learned_to_the_optimum(C, optimum):
     assert abs(net[0].b.data).max() > 0.1
 
 
-@pytest.mark.rows("C, optimum", OPTIMA)
+@every_optimum
 def test_in_float32_it_comes_as_near_as_float32_can_tell_and_stops_there(C, optimum):
     net, calls = classifier(np.float32), []
     optimizer = LBFGS(net.parameters(), max_iter=1000, weight_decay=1 / (C * 1797))

@@ -306,16 +306,19 @@ def test_the_windows_of_dy_are_unfolded_where_it_has_no_more_channels_or_places_
 # The contract
 
 
+@pytest.mark.long
 @every_image
 def test_the_contract_holds_for_images(sizes, options, shape, places):
     check_layer(Conv2d(*sizes, **options), random(*shape))
 
 
+@pytest.mark.long
 @every_signal
 def test_the_contract_holds_for_signals(sizes, options, shape, places):
     check_layer(Conv1d(*sizes, **options), random(*shape))
 
 
+@pytest.mark.long
 @every_transposed
 def test_the_contract_holds_for_transposed_convolutions(sizes, options, shape, places):
     check_layer(ConvTranspose2d(*sizes, **options), random(*shape))
@@ -504,7 +507,7 @@ def test_an_empty_batch_gives_an_empty_output_and_no_gradient(make):
 
 
 def test_two_branches_of_kernels_of_another_size_fit_together():
-    check_layer(Concatenate(Conv2d(1, 2, 1), Conv2d(1, 1, 4, padding="same")), random(2, 3, 4, 1))
+    check_layer(Concatenate(Conv2d(1, 2, 1), Conv2d(1, 1, 4, padding="same")), random(1, 3, 4, 1))
 
 
 # Parameters

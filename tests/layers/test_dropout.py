@@ -34,8 +34,16 @@ def test_a_share_of_p_is_dropped_and_the_rest_is_scaled_up(p, scale):
     assert (~kept).mean() == pytest.approx(p, abs=0.01)
 
 
-@pytest.mark.rows("p", [0.5, 0.25, 1 / 256, 255 / 256, 2**-16, 0.1, 0.3, 1e-6, 1 - 1e-6, 2**-40, 1 - 2**-40])
-@pytest.mark.rows("bits", [np.random.PCG64, np.random.MT19937, np.random.Philox])
+SHARES = [0.5, 0.25, 1 / 256, 255 / 256, 2**-16, 0.1, 0.3, 1e-6, 1 - 1e-6, 2**-40, 1 - 2**-40]
+
+
+@pytest.mark.rows(
+    "p, bits",
+    [
+        *((p, np.random.PCG64) for p in SHARES),
+        *((p, bits) for p in (0.25, 0.3, 1e-6) for bits in (np.random.MT19937, np.random.Philox)),
+    ],
+)
 def test_the_share_of_p_is_right_from_however_many_bits_it_is_drawn(p, bits):
     n = 400_003
     dropped = np.count_nonzero(Dropout(p, rng=np.random.Generator(bits(0)))(ones(n)) == 0)
@@ -156,8 +164,9 @@ def test_integers_become_float32():
     assert Dropout(0.5).eval()([[1, 2]]).dtype == np.float32
 
 
-@pytest.mark.rows("p", [0.0, 0.1, 0.5, 0.9, 1.0])
-@pytest.mark.rows("shape", [(1, 1), (5,), (7, 3), (2, 3, 5), (2, 1, 3, 2)], ids=str)
+@pytest.mark.rows(
+    "p, shape", [(0.0, (5,)), (0.1, (2, 3, 5)), (0.5, (7, 3)), (0.9, (2, 1, 3, 2)), (1.0, (1, 1))], ids=str
+)
 def test_dropout_keeps_the_contract(p, shape):
     check_layer(Dropout(p, rng=0), np.random.default_rng(0).normal(size=shape))
 

@@ -28,6 +28,7 @@ LIKELY = {
     "history": ("test_training*.py", "test_resumption*.py"),
     "generators": ("test_resumption*.py",),
     "admission": ("test_training*.py", "test_evaluation*.py"),
+    "optimizer": ("test_optimizers*.py", "test_divergence*.py"),
     "training": ("test_resumption*.py", "test_divergence*.py"),
     "evaluation": ("test_training*.py",),
     "classification": ("test_losses*.py", "test_contract*.py"),

@@ -139,11 +139,6 @@ FILES = {
             'OF_TRAINING = ("optimizer/",)',
             "a checkpoint with early stopping is not loaded",
         ),
-        (
-            "    if notes is not None:\n        arrays",
-            "    if True:\n        arrays",
-            "a saved model loses the part that is named best/",
-        ),
         ("    except ValueError as error:", "    except TypeError as error:", "another model is no CheckpointError"),
     ],
 }
