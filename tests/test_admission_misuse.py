@@ -85,6 +85,19 @@ def with_value(array, place, value):
     return changed
 
 
+@pytest.fixture(scope="module")
+def one_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("misuse")
+
+
+@pytest.fixture
+def folder(one_folder):
+    """An empty one, the same for all tests, since to make and remove hundreds takes longer than what is tried in it."""
+    for path in one_folder.iterdir():
+        path.unlink()
+    return one_folder
+
+
 def situation(folder):
     """A model in the middle of its life: its modes differ, it has a cache, a gradient and moments."""
     model = classifier()
@@ -824,9 +837,9 @@ def everything(at):
 
 
 @pytest.mark.parametrize("name", MISUSE)
-def test_misuse_is_told_what_was_expected_and_what_came(name, tmp_path):
+def test_misuse_is_told_what_was_expected_and_what_came(name, folder):
     misuse, error, *words = MISUSE[name]
-    at = situation(tmp_path)
+    at = situation(folder)
     with pytest.raises(error) as caught:
         misuse(at)
     told = complaint(caught)
@@ -840,8 +853,8 @@ def test_the_table_of_misuse_is_as_long_as_was_promised():
 
 
 @pytest.mark.parametrize("name", AT_THE_DOOR)
-def test_fit_changes_nothing_when_it_refuses_at_the_door(name, tmp_path):
-    at = situation(tmp_path)
+def test_fit_changes_nothing_when_it_refuses_at_the_door(name, folder):
+    at = situation(folder)
     before = everything(at)
     with pytest.raises((TypeError, ValueError, OSError)):
         fit(AT_THE_DOOR[name][0], at)
@@ -850,8 +863,8 @@ def test_fit_changes_nothing_when_it_refuses_at_the_door(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", IN_A_BATCH)
-def test_fit_learns_nothing_from_a_first_batch_that_is_refused(name, tmp_path):
-    at = situation(tmp_path)
+def test_fit_learns_nothing_from_a_first_batch_that_is_refused(name, folder):
+    at = situation(folder)
     at.model.train()
     # Running statistics of a forward that fails further on are not learned from, but they are there.
     before = learned(at) | {"model": [parameter.data.tobytes() for parameter in at.model.parameters()]}
@@ -862,8 +875,8 @@ def test_fit_learns_nothing_from_a_first_batch_that_is_refused(name, tmp_path):
     assert not any("cache" in vars(layer) for layer in at.model.walk(Layer).values())
 
 
-def test_an_optimizer_that_a_model_has_outgrown_is_refused_before_anything_changes(tmp_path):
-    at = situation(tmp_path)
+def test_an_optimizer_that_a_model_has_outgrown_is_refused_before_anything_changes(folder):
+    at = situation(folder)
     at.model.astype(np.float64)
     before = {name: array.tobytes() for name, array in at.model.state_dict().items()}
     drawn = at.model[2].rng.bit_generator.state
@@ -875,15 +888,15 @@ def test_an_optimizer_that_a_model_has_outgrown_is_refused_before_anything_chang
 
 
 @pytest.mark.parametrize("change", [{"monitor": "val_f1"}, {"mode": "best"}], ids=["monitor", "mode"])
-def test_a_figure_to_watch_that_cannot_be_is_not_ignored_for_want_of_patience(change, tmp_path):
+def test_a_figure_to_watch_that_cannot_be_is_not_ignored_for_want_of_patience(change, folder):
     with pytest.raises(ValueError, match=rf"{next(iter(change))}"):
-        fit(lambda at: change, situation(tmp_path))
+        fit(lambda at: change, situation(folder))
 
 
-def test_a_refusal_that_came_too_late_would_be_seen(monkeypatch, tmp_path):
+def test_a_refusal_that_came_too_late_would_be_seen(monkeypatch, folder):
     """The check above fails when data are not looked at before the training."""
     monkeypatch.setattr("minnet.training.check_values", lambda name, data: False)
-    at = situation(tmp_path)
+    at = situation(folder)
     before = everything(at)
     with pytest.raises(ValueError, match="nan"):
         fit(AT_THE_DOOR["NaN in a list's batch"][0], at)

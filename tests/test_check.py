@@ -995,13 +995,13 @@ def random_model_is_not_accused(seed):
 
 
 def test_a_few_random_models_are_not_accused():
-    for seed in range(5):
+    for seed in range(2):
         random_model_is_not_accused(seed)
 
 
 @pytest.mark.long
 def test_many_random_models_are_not_accused():
-    for seed in range(5, 100):
+    for seed in range(2, 100):
         random_model_is_not_accused(seed)
 
 
@@ -1075,7 +1075,7 @@ def test_one_wrong_entry_among_many_is_found_with_every_seed():
 
 
 def test_the_same_check_gives_the_same_report():
-    layer, x = Sequential(Linear(20, 30, rng=0), Drop(rng=1)), normal(30, 20)
+    layer, x = Sequential(Linear(10, 12, rng=0), Drop(rng=1)), normal(12, 10)
     reports = [check_layer(layer, x) for _ in range(2)]
     assert str(reports[0]) == str(reports[1])
     assert [row.comparison.error for row in reports[0].gradients] == [
@@ -1102,8 +1102,7 @@ def snapshot(layer):
     )
 
 
-@pytest.mark.rows("wrong", [False, True])
-@pytest.mark.rows("training", [False, True])
+@pytest.mark.rows("wrong, training", [(False, True), (True, False)])
 def test_a_check_changes_nothing(wrong, training):
     scale = ScaleSignOfDg(4) if wrong else Scale(4)
     layer = Sequential(scale, Normalise(4), Drop(), Linear(4, 3, rng=0), SoftmaxCrossEntropy())

@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest import mock
 
 import numpy as np
@@ -111,6 +112,17 @@ def refusal(session):
     return str(caught.value)
 
 
+WATCHED = {"patience": 5, "metrics": {"right": right}}
+
+
+@cache
+def file_of_a_run():
+    """What a finished run has in its checkpoint, all that there can be."""
+    with TemporaryDirectory() as folder:
+        Session(Path(folder) / "run", **WATCHED).fit()
+        return (Path(folder) / "run").read_bytes()
+
+
 def in_float64():
     return network().astype(np.float64)
 
@@ -175,13 +187,15 @@ REFUSED = {
 
 @pytest.mark.parametrize(("change", "texts"), REFUSED.values(), ids=REFUSED)
 def test_another_run_is_refused_with_the_difference_and_without_a_trace(change, texts, tmp_path):
-    options = {"path": tmp_path / "run", "patience": 5, "metrics": {"right": right}}
-    Session(**options).fit()
-    text = refusal(Session(**options | change))
+    (tmp_path / "run").write_bytes(file_of_a_run())
+    text = refusal(Session(tmp_path / "run", **WATCHED | change))
     assert str(tmp_path / "run") in text
     assert [part for part in texts if part not in text] == [], text
-    # The file is of use for the script that it is of.
-    assert len(Session(**options | {"epochs": 4}).fit().history["loss"]) == 4
+
+
+def test_the_file_that_is_refused_to_others_is_of_use_for_its_own_script(tmp_path):
+    (tmp_path / "run").write_bytes(file_of_a_run())
+    assert len(Session(tmp_path / "run", epochs=4, **WATCHED).fit().history["loss"]) == 4
 
 
 def test_validation_that_was_added_is_refused_by_name(tmp_path):
@@ -227,9 +241,8 @@ def test_a_model_by_save_is_no_run(tmp_path):
 )
 def test_a_damaged_file_is_refused_and_kept(damage, tmp_path):
     path = tmp_path / "run"
-    Session(path).fit()
-    path.write_bytes(damage(path.read_bytes()))
-    assert str(path) in refusal(Session(path))
+    path.write_bytes(damage(file_of_a_run()))
+    assert str(path) in refusal(Session(path, **WATCHED))
 
 
 def without(section, name):
@@ -274,13 +287,14 @@ FORGED = {
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
-def test_a_whole_file_with_less_than_a_run_is_refused_without_a_trace(forge, tmp_path):
+def test_a_whole_file_with_less_than_a_run_is_refused_without_a_trace(forge, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda file: None)
     path = tmp_path / "run"
-    Session(path, patience=5).fit()
+    path.write_bytes(file_of_a_run())
     arrays, notes = read(path)
     forge(arrays, notes)
     write(path, arrays, notes)
-    refusal(Session(path, epochs=4, patience=5))
+    refusal(Session(path, epochs=4, **WATCHED))
 
 
 def interrupted_in(epoch, batch):

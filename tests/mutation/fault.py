@@ -29,7 +29,7 @@ LIKELY = {
     "generators": ("test_resumption*.py",),
     "admission": ("test_training*.py", "test_evaluation*.py"),
     "optimizer": ("test_optimizers*.py", "test_divergence*.py"),
-    "training": ("test_resumption*.py", "test_divergence*.py"),
+    "training": ("test_divergence*.py", "test_admission*.py", "test_resumption*.py"),
     "evaluation": ("test_training*.py",),
     "classification": ("test_losses*.py", "test_contract*.py"),
     "archive": ("test_checkpoint*.py", "test_resumption.py"),
