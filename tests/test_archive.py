@@ -775,7 +775,8 @@ for _ in range(30):
 """
 
 
-def test_processes_that_write_one_file_end_with_a_whole_one(tmp_path):
+@pytest.mark.parametrize("number", [2, pytest.param(4, marks=pytest.mark.long)])
+def test_processes_that_write_one_file_end_with_a_whole_one(tmp_path, number):
     path = tmp_path / "file"
     processes = [
         subprocess.Popen(
@@ -785,7 +786,7 @@ def test_processes_that_write_one_file_end_with_a_whole_one(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        for value in (1, 2, 3)
+        for value in range(number)
     ]
     try:
         for process in processes:
@@ -798,7 +799,7 @@ def test_processes_that_write_one_file_end_with_a_whole_one(tmp_path):
         for process in processes:
             process.kill()
             process.communicate()
-    assert errors == [b"", b"", b""]
+    assert errors == [b""] * number
     arrays, _ = read(path)
     assert len({*arrays["a"], *arrays["b"]}) == 1
     assert names_in(tmp_path) == ["file"]

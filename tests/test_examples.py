@@ -31,14 +31,14 @@ def script(name: str) -> ModuleType:
 
 def writes_little(module: ModuleType) -> Callable[[minnet.Layer, int], str]:
     write = module.write
-    return lambda model, length: write(model, min(length, 80))
+    return lambda model, length: write(model, min(length, 20))
 
 
 # What a script does less of for a look at whether it works, and what it prints then, after one epoch.
 LESS = {
     "recurrent": {"SEQUENCES": lambda module: 320},
     "residual_block": {"DEPTHS": lambda module: (1, 16)},
-    "transformer": {"write": writes_little},
+    "transformer": {"BLOCKS": lambda module: 1, "write": writes_little},
 }
 PRINTED = {
     "augmentation": r"without augmentation  [89]\d\.\d%   [2-6]",
