@@ -10,6 +10,7 @@
 #   0-d array), and read old files of converted weights with suspicion.
 # Seen: the text after `expected` below.
 set -euo pipefail
+shopt -s inherit_errexit
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
