@@ -114,7 +114,7 @@ def same_sums():
 
 
 def named(value):
-    return value.__name__ if inspect.isroutine(value) or inspect.isclass(value) else repr(value)
+    return getattr(value, "__name__", None) or repr(value)
 
 
 def table(names, values, ids=None):
