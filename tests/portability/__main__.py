@@ -11,7 +11,9 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from .outcomes import Outcome, Runner
@@ -66,24 +68,21 @@ def selection(chosen: argparse.Namespace, parser: argparse.ArgumentParser) -> li
     return [row for row in every if not chosen.only or any(word.lower() in row.name.lower() for word in chosen.only)]
 
 
-def run(chosen: argparse.Namespace) -> list[Outcome]:
-    """Every row, printed when it is done."""
+def run(chosen: argparse.Namespace) -> Generator[Outcome, None, None]:
+    """Of every row, in their order."""
     tests = [f"tests/{name}" for name in NUMERICAL] if chosen.numerical else []
-    processes, outcomes = Processes(), []
+    processes = Processes()
     with tempfile.TemporaryDirectory(prefix="minnet-portability-") as folder:
         root = Path(folder).resolve()
         root.chmod(0o755)  # another user runs there, too
         runner = Runner(Places(root, processes), processes, tests)
         with ThreadPoolExecutor(chosen.jobs) as pool:
             try:
-                for outcome in pool.map(runner.run, chosen.rows):
-                    outcomes.append(outcome)
-                    print(line(outcome), flush=True)
+                yield from pool.map(runner.run, chosen.rows)
             except BaseException:
                 processes.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return outcomes
 
 
 def line(outcome: Outcome) -> str:
@@ -108,12 +107,16 @@ def main() -> int:
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"{'surrounding':<42} {'passed':>7} {'failed':>7} {'seconds':>8}")
+    outcomes = []
     try:
-        outcomes = run(chosen)
+        with closing(run(chosen)) as finished:
+            for outcome in finished:
+                outcomes.append(outcome)
+                print(line(outcome), flush=True)
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
         return 130
-    failures(outcomes, None if chosen.all else SHOWN)
+    finally:
+        failures(outcomes, None if chosen.all else SHOWN)
     ran, failed = sum(each.ran for each in outcomes), sum(bool(each.failures) for each in outcomes)
     counts = f"{ran - failed} of {len(outcomes)} surroundings passed, {failed} failed, {len(outcomes) - ran} not run"
     print(f"\n{counts}, in {time.perf_counter() - start:.0f} s")

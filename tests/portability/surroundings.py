@@ -91,11 +91,7 @@ def users(found: list[Python], own: Python) -> Iterator[Surrounding]:
     nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     nobody += shell('export HOME="$TMPDIR" USER=nobody LOGNAME=nobody')
     python = next((python for python in found if root and version(*nobody, python.path)), None)
-    absent = (
-        ""
-        if python
-        else f"{'no Python that another user may run' if root else 'the user is not root, so every row is'}"
-    )
+    absent = "" if python else "no Python that another user may run" if root else "the user is not root"
     name = "another user than root"
     yield Surrounding(name, python, within=nobody, prepare=hand_over, proof=NOT_ROOT, absent=absent)
     yield Surrounding("umask 077", own, within=shell("umask 077"))
