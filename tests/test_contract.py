@@ -210,11 +210,14 @@ def test_a_table_is_tried_to_its_end_and_a_failure_names_the_rows(request):
         assert x != y
 
     marks = [pytest.mark.rows("x", [1, 2]).mark, pytest.mark.rows("y", [1, 2], ids=["one", "two"]).mark]
-    item = SimpleNamespace(obj=differ, funcargs={"x": None, "y": None}, iter_markers=lambda name: marks)
+    item = SimpleNamespace(name="", obj=differ, funcargs={"x": None, "y": None}, iter_markers=lambda name: marks)
     with pytest.raises(AssertionError) as caught:
         request.node.ihook.pytest_pyfunc_call(pyfuncitem=item)
     assert tried == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert caught.value.__notes__ == ["2 of 4 rows fail:\n1 / one\n2 / two"]
+    marks.append(pytest.mark.rows("z", []).mark)
+    with pytest.raises(ValueError, match="a table without rows"):
+        request.node.ihook.pytest_pyfunc_call(pyfuncitem=item)
 
 
 @every_layer
