@@ -136,6 +136,8 @@ def rows_of(test):
     rows = []
     for parts in itertools.product(*tables):
         rows.append((" / ".join(title for title, _ in parts), {k: v for _, row in parts for k, v in row.items()}))
+    if not rows:
+        raise ValueError(f"{test.name}: a table without rows, or of an iterator, which is empty at the second look")
     return rows
 
 

@@ -610,6 +610,11 @@ class WeightsOnColumns(WeightedCrossEntropy):
         return self.w
 
 
+class SquaresNeedsATarget(Squares):
+    def forward(self, y, target):
+        return super().forward(y, target)
+
+
 class SquaresForgetsDloss(Squares):
     def backward(self, dloss=1.0):
         return super().backward(1.0)
@@ -742,6 +747,7 @@ FAULTS = [
     case(WritesThroughReshape(), X, says="a non-contiguous input gives another gradient of x"),
     case(RefusesWhatIsNotContiguous(4), X, says="non-contiguous input"),
     case(WeightsOnColumns([1, 2, 3]), X[:, :3], Y, says=wrong("scores")),
+    case(SquaresNeedsATarget(np.ones(4)), X, X + 1, says="expected a loss to take forward(x) and backward()"),
     case(SquaresForgetsDloss(np.ones(4)), X, X + 1, says=wrong("y")),
     case(SquaresSumsItsGradient(np.ones(4)), X, X + 1, says=wrong("y")),
     case(CrossEntropyOfAnotherValue(np.ones(4)), X, Y, says=wrong("scores")),

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -199,6 +200,24 @@ def test_every_exported_layer_stands_in_the_table():
 def test_the_losses_stand_among_the_losses():
     assert all(isinstance(make(entry[0]), Loss) for entry in LOSSES)
     assert not any(isinstance(make(entry[0]), Loss) for entry in LAYERS)
+
+
+def test_a_table_is_tried_to_its_end_and_a_failure_names_the_rows(request):
+    tried = []
+
+    def differ(x, y):
+        tried.append((x, y))
+        assert x != y
+
+    marks = [pytest.mark.rows("x", [1, 2]).mark, pytest.mark.rows("y", [1, 2], ids=["one", "two"]).mark]
+    item = SimpleNamespace(name="", obj=differ, funcargs={"x": None, "y": None}, iter_markers=lambda name: marks)
+    with pytest.raises(AssertionError) as caught:
+        request.node.ihook.pytest_pyfunc_call(pyfuncitem=item)
+    assert tried == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert caught.value.__notes__ == ["2 of 4 rows fail:\n1 / one\n2 / two"]
+    marks.append(pytest.mark.rows("z", []).mark)
+    with pytest.raises(ValueError, match="a table without rows"):
+        request.node.ihook.pytest_pyfunc_call(pyfuncitem=item)
 
 
 @every_layer

@@ -206,7 +206,7 @@ def test_two_walks_at_once_do_not_disturb_each_other():
         assert sorted(np.concatenate([pair[side][1] for pair in walks])) == list(range(12))
 
 
-@pytest.mark.rows("chunk_bytes", [1, 64, 100])
+@pytest.mark.rows("chunk_bytes", [1, 50, 100])
 @pytest.mark.rows("shuffle", [True, False])
 def test_data_that_are_gathered_in_several_pieces_give_the_same_batches(monkeypatch, chunk_bytes, shuffle):
     x, y = numbered(23)

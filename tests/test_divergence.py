@@ -482,6 +482,12 @@ def test_sample_weights_take_part_when_the_batch_is_gone_through_again():
     text = failure(model, [(X, Y, np.ones(4))])
     assert "layer 0, Linear(2, 3, rng=0), in forward" in text and "its b holds 1 of 3" in text
 
+    class Weighed(Fails):
+        def forward(self, x, y=None, sample_weight=None):
+            return super().forward(x, y) if sample_weight is None else np.inf
+
+    assert "Weighed([]), in forward" in failure(Weighed([]), [(X, Y, np.ones(4))])
+
 
 def test_a_moment_of_the_optimizer_that_overflows_is_found_before_it_comes_into_a_file(tmp_path):
     """The square of a gradient of 1e20 is infinite in float32, and Adam would never move that parameter again."""

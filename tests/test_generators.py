@@ -97,10 +97,16 @@ def test_a_generator_is_named_by_where_it_was_found():
     assert [name for name, _ in generators([Noise(3), {"key": Noise(drawn)}], "train")] == ["train.1.key.rng"]
 
 
-@pytest.mark.rows("drawn", [random.Random(0), np.random.RandomState(0)], ids=["random", "numpy"])
+class Seeded(random.Random):
+    """A generator of one's own, which is one of the standard library."""
+
+
+@pytest.mark.rows(
+    "drawn", [random.Random(0), np.random.RandomState(0), Seeded(0)], ids=["random", "numpy", "of one's own"]
+)
 @pytest.mark.rows("make", [Noise, enclosing, lambda drawn: Sequential(Noisy(drawn))])
 def test_a_generator_of_another_kind_is_refused_by_name(make, drawn):
-    with pytest.raises(TypeError, match=r"fit: expected train\.0.* to be a numpy\.random\.Generator, .* got a Random"):
+    with pytest.raises(TypeError, match=r"fit: expected train\.0.* to be a numpy\.random\.Generator, .* got a [RS]"):
         list(generators([make(drawn)], "train"))
 
 

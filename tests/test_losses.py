@@ -525,7 +525,7 @@ def calls(loss, shape):
     return [(scores, target, *rest) for target in targets(loss, shape) for rest in weights(loss, shape)]
 
 
-@pytest.mark.rows("i, loss", enumerate(OPTIONS), ids=lambda value: repr(value))
+@pytest.mark.rows("i, loss", list(enumerate(OPTIONS)))
 def test_check_layer_finds_nothing_wrong_with_any_option(i, loss):
     """Each with another rank; and of all the calls of a rank, with two."""
     some = calls(loss, RANKS[i % len(RANKS)])

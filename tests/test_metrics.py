@@ -69,6 +69,11 @@ def test_a_matrix_counts_every_prediction_and_its_diagonal_is_the_accuracy():
     assert matrix.trace() / 500 == accuracy(true, predicted)
 
 
+def test_labels_in_bytes_may_be_of_many_classes():
+    labels = np.arange(200, dtype=np.uint8)
+    assert np.array_equal(confusion_matrix(labels, labels[::-1]), np.eye(200)[::-1])
+
+
 @pytest.mark.rows("metric", [accuracy, confusion_matrix])
 @pytest.mark.rows(
     ("true", "predicted", "error", "text"),

@@ -79,6 +79,14 @@ def test_arrays_that_are_neither_trained_nor_saved_are_named_where_they_may_be_t
         check_layer(Plain(), np.random.default_rng(0).normal(size=(4, 3)))
 
 
+def test_neither_nan_nor_another_shape_is_the_same():
+    trial = Trial(ReLU(), [np.ones((2, 3))], np.random.default_rng(0))
+    trial.expect_same(np.ones(3) + 1e-12, np.ones(3), "another y")
+    for got in (np.full(3, np.nan), np.ones((1, 3)), np.ones(3) + 1e-6):
+        with pytest.raises(LayerCheckError, match="another y"):
+            trial.expect_same(got, np.ones(3), "another y")
+
+
 def test_helpers_do_what_they_say():
     assert largest([np.array([1.0, -3]), np.array([])]) == 3
     assert largest([]) == 0

@@ -265,7 +265,10 @@ def test_a_transposed_convolution_and_its_gradients_are_those_of_a_loop(sizes, o
 
 
 @pytest.mark.rows("block", [1, 500, 10**6])
-@pytest.mark.rows("kind, options", [(Conv2d, (2, 4, 3, 1, 1, 1, 2)), (ConvTranspose2d, (2, 3, 3, 2, 1))])
+@pytest.mark.rows(
+    "kind, options",
+    [(Conv2d, (2, 4, 3, 1, 1, 1, 2)), (Conv2d, (2, 3, 3, 2)), (ConvTranspose2d, (2, 3, 3, 2, 1))],
+)
 def test_samples_computed_in_blocks_are_those_computed_together(kind, options, block, monkeypatch):
     layer, x = randomized(kind(*options)), random(5, 4, 6, 2)
     y = layer(x)

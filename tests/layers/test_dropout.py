@@ -51,6 +51,11 @@ def test_the_share_of_p_is_right_from_however_many_bits_it_is_drawn(p, bits):
     assert abs(dropped - n * p) < 5 * np.sqrt(n * p * (1 - p)) + 1
 
 
+def test_a_probability_that_needs_more_than_sixteen_bits_is_not_rounded_to_none():
+    # Of two million entries 15 are dropped at 2⁻¹⁷, the half of 2⁻¹⁶.
+    assert 0 < np.count_nonzero(Dropout(2**-17, rng=0)(ones(2_000_000)) == 0) < 40
+
+
 @pytest.mark.rows("p", [0.5, 0.3])
 @pytest.mark.rows("shape", [(1,), (7,), (3, 3), (0, 4), (2, 1, 9)], ids=str)
 def test_any_number_of_entries_is_drawn(p, shape):

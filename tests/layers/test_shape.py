@@ -53,6 +53,7 @@ def test_flatten_needs_a_batch_axis():
         ((2, 3, 4), (12,), (2, 12)),
         ((2, 12), (-1, 4), (2, 3, 4)),
         ((2, 12), (2, -1, 3), (2, 2, 2, 3)),
+        ((2, 12), (1, -1), (2, 1, 12)),
         ((1, 6), (3, 2), (1, 3, 2)),
         ((5,), (1, 1), (5, 1, 1)),
         ((5, 1), (), (5,)),
@@ -73,7 +74,7 @@ def test_reshape_gives_every_sample_another_shape_and_back(shape, given, result)
     assert y.dtype == dx.dtype == np.float32
 
 
-@pytest.mark.rows(("given", "result"), [((-1,), (0, 12)), ((3, -1), (0, 3, 4)), ((-1, 2, 3), (0, 2, 2, 3))])
+@pytest.mark.rows(("given", "result"), [((-1,), (0, 12)), ((3, -1), (0, 3, 4)), ((-1, 1, 3), (0, 4, 1, 3))])
 def test_reshape_finds_the_open_size_of_an_empty_batch(given, result):
     layer = Reshape(*given)
     assert layer(np.zeros((0, 3, 4))).shape == result
