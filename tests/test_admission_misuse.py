@@ -153,6 +153,13 @@ AT_THE_DOOR = {
         "this model's parameters",
         "others",
     ),
+    "this and another model's optimizer": (
+        lambda at: {"optimizer": SGD([*at.model.parameters(), *classifier().parameters()], lr=0.1)},
+        ValueError,
+        "optimizer",
+        "this model's parameters",
+        "others",
+    ),
     "an optimizer with a closure": (
         lambda at: {"optimizer": minnet.LBFGS(copy.deepcopy(at.model).parameters())},
         TypeError,

@@ -201,6 +201,8 @@ BAD = {
     "a pickle": pickle.dumps({"a": np.arange(3.0)}),
     "zeros": bytes(5000),
     "an end of a directory that counts": b"PK\x05\x06" + bytes(4) + struct.pack("<HHLLH", 5, 5, 500, 0, 0),
+    "a count of none in a directory of one": VALID[:-14] + struct.pack("<HH", 0, 0) + VALID[-10:],
+    "a count of two in a directory of one": VALID[:-14] + struct.pack("<HH", 2, 2) + VALID[-10:],
     "its directory only": VALID[VALID.index(b"PK\x01\x02") :],
     "its directory only, from there on": patched(VALID, offset=0)[VALID.index(b"PK\x01\x02") :],
     "all but its directory": VALID[: VALID.index(b"PK\x01\x02")],

@@ -125,6 +125,31 @@ def test_seconds_measure_each_epoch_with_its_validation(monkeypatch):
     assert minnet.fit(model, SGD(model.parameters(), lr=0.1), train, 3, validation)["seconds"] == [2.5, 2.5, 2.5]
 
 
+def test_seconds_of_an_epoch_that_is_taken_up_are_those_of_both_parts(monkeypatch, tmp_path, scripted):
+    clock = [100.0]
+
+    class Slow(scripted):
+        def forward(self, x, y=None):
+            clock[0] += 2.0
+            return super().forward(x, y)
+
+    class Interrupted(list):
+        def __iter__(self):
+            yield from self[:2]
+            raise KeyboardInterrupt
+
+    def fit(train):
+        model = Slow([4.0, 3.0, 2.0])
+        options = {"checkpoint": tmp_path / "run", "checkpoint_every": 1}
+        return minnet.fit(model, SGD(model.parameters(), lr=0.1), train, 1, **options)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupted([(X, Y)] * 3))
+    clock[0] += 1000.0
+    assert fit([(X, Y)] * 3)["seconds"] == [6.0]
+
+
 def test_the_loop_written_out_gives_the_same_bytes_as_fit():
     fitted, looped = classifier(), classifier()
     minnet.fit(fitted, SGD(fitted.parameters(), lr=0.1, momentum=0.9), Batches(X, Y, 2, rng=1), 5)
