@@ -120,8 +120,9 @@ def named(value):
 def table(names, values, ids=None):
     """The rows of a table: (what it is called, its arguments)."""
     names = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
-    ids = itertools.repeat(ids) if ids is None or callable(ids) else ids
-    for row, title in zip(values, ids, strict=False):
+    values = list(values)
+    ids = [ids] * len(values) if ids is None or callable(ids) else ids
+    for row, title in zip(values, ids, strict=True):
         title, row = (row.id, row.values) if hasattr(row, "marks") else (title, row if len(names) > 1 else (row,))
         if not isinstance(title, str):
             title = ", ".join(map(title or named, row))
