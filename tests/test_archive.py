@@ -734,7 +734,7 @@ def test_threads_that_write_one_file_end_with_a_whole_one(tmp_path):
 
     def write_often(value):
         try:
-            for _ in range(15):
+            for _ in range(8):
                 write(path, {"a": np.full(500, value), "b": np.full(500, value)})
         except BaseException as error:
             errors.append(error)
@@ -777,8 +777,8 @@ for _ in range(30):
 """
 
 
-@pytest.mark.parametrize("number", [2, pytest.param(4, marks=pytest.mark.long)])
-def test_processes_that_write_one_file_end_with_a_whole_one(tmp_path, number):
+@pytest.mark.long
+def test_processes_that_write_one_file_end_with_a_whole_one(tmp_path):
     path = tmp_path / "file"
     processes = [
         subprocess.Popen(
@@ -788,7 +788,7 @@ def test_processes_that_write_one_file_end_with_a_whole_one(tmp_path, number):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        for value in range(number)
+        for value in (1, 2, 3)
     ]
     try:
         for process in processes:
@@ -801,7 +801,7 @@ def test_processes_that_write_one_file_end_with_a_whole_one(tmp_path, number):
         for process in processes:
             process.kill()
             process.communicate()
-    assert errors == [b""] * number
+    assert errors == [b"", b"", b""]
     arrays, _ = read(path)
     assert len({*arrays["a"], *arrays["b"]}) == 1
     assert names_in(tmp_path) == ["file"]

@@ -40,7 +40,7 @@ from minnet import (
 from minnet.archive import read, write
 
 # How many mutations of each kind: a draw of them in every run of the tests, and all of them at length.
-SAVED, CHECKPOINT, FORGED, RESUMED, FORGED_NOTES = (500, 5000), (300, 2500), (300, 2000), (60, 500), (60, 800)
+SAVED, CHECKPOINT, FORGED, RESUMED, FORGED_NOTES = (400, 5000), (250, 2500), (200, 2000), (40, 500), (40, 800)
 PLAIN_IDX, GZIP_IDX, FORGED_IDX = (300, 3000), (200, 2000), (200, 1000)  # each of two files
 MEGABYTE = 2**20
 MUCH = 8 * MEGABYTE  # of memory, for a file of a few kB; an array's header of 10 kB takes the most of it

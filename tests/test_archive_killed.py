@@ -102,7 +102,7 @@ def kill(folder, *plan):
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
     """What a few kills come to, by fault."""
-    plan = [("none", "interrupted", 5), ("in place", "broken", 3), ("renamed first", "broken", 3)]
+    plan = [("none", "interrupted", 3), ("in place", "broken", 3), ("renamed first", "broken", 3)]
     plan += [("leftovers stay", "left", 1)]  # the last, since they do so from then on
     counts = kill(tmp_path_factory.mktemp("killed"), *plan)
     return {fault: counted for (fault, _, _), counted in zip(plan, counts)}
@@ -114,7 +114,7 @@ def is_old_or_new(counts):
 
 def test_process_killed_in_the_middle_of_a_save_leaves_the_old_file_or_the_new(few):
     assert is_old_or_new(few["none"])
-    assert few["none"]["interrupted"] == 5
+    assert few["none"]["interrupted"] == 3
 
 
 @pytest.mark.long

@@ -38,7 +38,7 @@ def writes_little(module: ModuleType) -> Callable[[minnet.Layer, int], str]:
 LESS = {
     "recurrent": {"SEQUENCES": lambda module: 320},
     "residual_block": {"DEPTHS": lambda module: (1, 16)},
-    "transformer": {"BLOCKS": lambda module: 1, "write": writes_little},
+    "transformer": {"BLOCKS": lambda module: 1, "CONTEXT": lambda module: 8, "write": writes_little},
 }
 PRINTED = {
     "augmentation": r"without augmentation  [89]\d\.\d%   [2-6]",

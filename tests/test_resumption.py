@@ -558,7 +558,7 @@ def test_a_file_of_another_format_is_refused(tmp_path, monkeypatch):
     assert "the format: 999 here" in refusal(Session(tmp_path / "run"))
 
 
-@pytest.mark.parametrize(("apart", "times"), [(10, 20), pytest.param(1, 200, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("apart", "times"), [(12, 15), pytest.param(1, 200, marks=pytest.mark.long)])
 def test_ctrl_c_at_any_bytecode_while_a_file_is_taken_up_leaves_all_or_nothing_of_it(ctrl_c, apart, times, tmp_path):
     """Of a finished run: nothing else is done than to take it up."""
     halves(Session(tmp_path / "run")).fit()
@@ -774,6 +774,7 @@ def test_an_argument_shown_with_its_address_in_memory_is_not_refused(text, tmp_p
     assert len(session.fit().history["loss"]) == 4
 
 
+@pytest.mark.long
 def test_a_model_with_a_function_is_taken_up_by_another_process(let_through, tmp_path):
     Session(tmp_path / "run", 1, model=with_argument("partial(right, 1)")).fit()
     environment = {**os.environ, "PYTHONPATH": str(Path(minnet.__file__).parents[1]), "PYTHONHASHSEED": "1"}

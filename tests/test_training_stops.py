@@ -205,7 +205,7 @@ def found_in_disorder(ctrl_c, files, times):
     """What Ctrl-C leaves in disorder, before so many bytecodes all along the run, and before more of its last ones."""
     _, _, after, keyboard = interrupted_fit(ctrl_c, files)
     total, found = keyboard.count, set()
-    for number in {*np.linspace(0, total, times, endpoint=False, dtype=int).tolist(), *range(total - 120, total, 4)}:
+    for number in {*np.linspace(0, total, times, endpoint=False, dtype=int).tolist(), *range(total - 120, total, 5)}:
         model, history, _, keyboard = interrupted_fit(ctrl_c, files, number + 1)
         if "surely" in keyboard.where:
             continue  # which makes nothing sure before it has begun
@@ -222,7 +222,7 @@ def found_in_disorder(ctrl_c, files, times):
 
 
 several_times = pytest.mark.parametrize(
-    ("files", "times"), [(TRACED, 40), pytest.param(WALKED, 400, marks=pytest.mark.long)]
+    ("files", "times"), [(TRACED, 30), pytest.param(WALKED, 400, marks=pytest.mark.long)]
 )
 
 
