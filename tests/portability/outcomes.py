@@ -13,11 +13,12 @@ from .processes import Processes
 from .surroundings import Surrounding
 
 SECONDS = 1800  # that the tests may take
+LINES = 4  # of an error
 
 
 @dataclass
 class Outcome:
-    """failures: (test, the first line of its error).  note: why there are no numbers, where there are none."""
+    """failures: (test, the first lines of its error).  note: why there are no numbers, where there are none."""
 
     name: str
     passed: int = 0
@@ -73,8 +74,9 @@ def read(row: Surrounding, report: Path, status: int | None, text: str) -> Outco
         # A skipped test counts as one that failed: nothing may be skipped.
         bad = [each for kind in ("failure", "error", "skipped") for each in case.findall(kind)]
         if bad:
-            message = (bad[0].get("message") or bad[0].text or "").strip() or bad[0].tag
-            outcome.failures.append((identity(case), message.splitlines()[0]))
+            message = bad[0].get("message") or bad[0].text or bad[0].tag
+            lines = [line.strip() for line in message.splitlines() if line.strip()]
+            outcome.failures.append((identity(case), " ".join(lines[:LINES])))
         else:
             outcome.passed += 1
     if not outcome.failures and (status != 0 or not outcome.passed):
