@@ -279,6 +279,20 @@ def test_all_is_sorted_and_names_everything_public():
     assert len(set(minnet.__all__)) == len(minnet.__all__)
 
 
+def test_text_that_is_made_is_ascii():
+    """A pipe may take nothing else. Whether a bar may have the … is decided by tqdm."""
+    trees = TREES | {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.glob("examples/*.py")}
+    texts = {
+        f"{file}:{node.lineno}: {node.value}"
+        for file, tree in trees.items()
+        for parent in ast.walk(tree)
+        if not isinstance(parent, ast.Expr)  # a docstring
+        for node in ast.iter_child_nodes(parent)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.isascii()
+    }
+    assert {text for text in texts if not re.fullmatch(r"progress:\d+: …", text)} == set()
+
+
 def test_numpys_global_generator_is_neither_read_nor_written():
     owned = {"Generator", "default_rng", "PCG64", "BitGenerator", "SeedSequence"}
     for file in TREES:

@@ -424,6 +424,11 @@ class StateThatLeaks(Layer):
         return dy.copy()
 
 
+class DropFromALegacyGenerator(Drop):
+    def __init__(self):
+        self.p, self.rng = 0.5, np.random.RandomState(0)  # which no checkpoint holds either
+
+
 class DropIgnoresTheMask(Drop):
     def backward(self, dy):
         return dy.copy()
@@ -489,6 +494,19 @@ class NormaliseMovesInEvaluation(Normalise):
             return super().statistics(x)
         self.running_mean.data += 0.1 * (x.mean(axis=0) - mean)
         return mean, var
+
+
+class Counts(Scale):
+    """A count of forwards, which NumPy makes a scalar at the first."""
+
+    def __init__(self, features):
+        super().__init__(features)
+        self.count = Buffer(0)
+
+    def forward(self, x):
+        if self.training:
+            self.count.data = self.count.data + 1
+        return super().forward(x)
 
 
 class CountsInEvaluation(Scale):
@@ -726,6 +744,7 @@ FAULTS = [
     case(DropMasksBackwardInEvaluation(rng=0), X, says="wrong gradient of x at (0, 0): backward gives 0.00"),
     case(DropInEvaluation(rng=0), X, says="two forwards differ (in evaluation mode)"),
     case(DropFromTheModule(), X, says="two forwards from the same state differ"),
+    case(DropFromALegacyGenerator(), X, says="y depends on the pass before"),
     case(NormaliseRunningFormulaInTraining(4), X, says=wrong("x")),
     case(NormaliseBatchFormulaInEvaluation(4), X, says=wrong("x")),
     case(NormaliseInPlainArrays(4), X, says="y is another after a round trip of the state"),
@@ -843,6 +862,7 @@ def test_values_that_differ_late_are_shown_with_enough_digits():
 
 
 CORRECT = {
+    "a count that becomes a scalar": (Counts(4), X),
     "linear": (Linear(4, 3, rng=0), X),
     "linear without a bias": (Linear(4, 3, bias=False, rng=0), X),
     "linear, of one sample without a batch axis": (Linear(4, 3, rng=0), X[0]),
