@@ -4,6 +4,7 @@ import doctest
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
 import subprocess
@@ -71,7 +72,8 @@ def test_a_script_runs_for_an_epoch_and_prints_what_came_of_it(path, capsys, mon
 )
 def test_a_script_runs_on_its_own_and_prints_something(path, let_through):
     command = [sys.executable, "-W", "error", *let_through, path]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) > 5
     assert not done.stderr
 
