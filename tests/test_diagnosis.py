@@ -376,7 +376,6 @@ def convnet(*between):
     ("model", "x", "values"),
     [
         (network(), np.zeros((40, 64)), ", all 0"),
-        (network(), np.ones((40, 64)), ", all 1"),
         (network(), np.tile(np.arange(64) / 64, (40, 1)), ""),
         (convnet(), np.zeros((40, 8, 8, 1)), ", all 0"),
     ],
@@ -605,8 +604,8 @@ def test_a_layer_that_writes_into_its_input_does_not_write_into_the_data():
 def test_the_report_is_always_the_same(make):
     seed(3)
     model = make()
-    assert diagnose(model, *digits()) == diagnose(model, *digits())
-    assert str(diagnose(model.eval(), *digits())) == str(diagnose(model.train(), *digits()))
+    first, second = diagnose(model.eval(), *digits()), diagnose(model.train(), *digits())
+    assert first == second and str(first) == str(second)
 
 
 def test_what_was_left_in_the_gradients_does_not_count():
