@@ -92,6 +92,25 @@ class Failing(Layer):
         return dy
 
 
+class Pressing(Layer):
+    """y = x; Ctrl-C is pressed the first time that it is brought back into training mode."""
+
+    pressed = False
+
+    def forward(self, x):
+        self.cache = x
+        return x
+
+    def backward(self, dy):
+        return dy
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if (name, value, self.pressed) == ("training", True, False):
+            self.pressed = True
+            raise KeyboardInterrupt
+
+
 def classifier(*between):
     return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
 
@@ -493,6 +512,13 @@ def test_an_error_in_a_metric_or_in_the_data_leaves_modes_and_no_cache():
             evaluate(model, data, metrics)
         assert [layer.training for layer in layers(model)] == modes
         assert not any("cache" in vars(layer) for layer in layers(model))
+
+
+def test_ctrl_c_while_modes_are_given_back_leaves_none_in_evaluation_mode():
+    model = classifier(Pressing(), Doubled())
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, in_order())
+    assert all(layer.training and "cache" not in vars(layer) for layer in layers(model))
 
 
 def test_evaluate_works_in_evaluation_mode_and_changes_no_state():

@@ -125,6 +125,14 @@ def test_a_gradient_that_is_not_larger_is_not_clipped(clip_norm):
     np.testing.assert_array_equal(p.data, [-3.0, 4.0])
 
 
+def test_weight_decay_is_added_to_what_is_clipped_and_not_clipped_itself():
+    p = parameter([10.0])
+    optimizer = SGD([p], lr=1.0, weight_decay=0.5, clip_norm=1.0)
+    p.grad += 4.0
+    optimizer.step()
+    assert p.data[0] == 10 - (1 + 5)
+
+
 def test_nothing_is_clipped_by_default():
     p = parameter([0.0])
     optimizer = SGD([p], lr=1.0)

@@ -271,6 +271,8 @@ FORGED = {
     "no state of the walk": without("walk began", "train.rng"),
     "a state that is none": replaced("generators", "model.3.rng", {"bit_generator": "PCG64"}),
     "an epoch in letters": replaced("position", "epoch", "three"),
+    "a negative epoch": replaced("position", "epoch", -1),
+    "a negative batch": replaced("position", "batch", -1),
     "an unknown position": replaced("position", "year", 3),
     "a history without columns": replaced("", "history", [1, 2]),
     "a history of words": replaced("", "history", {"loss": ["low"]}),

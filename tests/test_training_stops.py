@@ -142,6 +142,16 @@ def test_a_first_loss_that_is_not_finite_has_no_last_finite_one(scripted):
     assert "last finite one was nan" not in str(caught.value)
 
 
+def test_an_update_that_is_not_finite_comes_into_no_checkpoint_within_an_epoch(scripted, tmp_path):
+    model = scripted([1.0] * 3)
+    with pytest.raises(FloatingPointError, match="epoch 1, batch 1: after the update a holds 1 of 1 values"):
+        # The rate is finite as a float, and not as a float32.
+        minnet.fit(
+            model, SGD(model.parameters(), lr=1e39), in_order(), 1, checkpoint=tmp_path / "run", checkpoint_every=1
+        )
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_that_diverges_stops_with_the_same_error():
     model = Sequential(Linear(2, 1, rng=0), minnet.MeanSquaredError())
     with pytest.raises(FloatingPointError, match=r"epoch \d+, batch \d+"), np.errstate(all="ignore"):
