@@ -40,7 +40,8 @@ def copy_checkout(source: Path, into: Path) -> None:
 def run(checkout: Path, files: list[Path], limit: float) -> Verdict:
     """pytest there, with its default selection, on these files or on all; up to the first test that fails."""
     ignored = [f"--ignore=tests/{name}" for name in BLIND]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *ignored, *map(str, files)]
+    own = ["-p", "no:cacheprovider", f"--basetemp={checkout.with_name('pytest')}"]  # nothing shared with other trials
+    command = [sys.executable, "-m", "pytest", "-x", "-q", *own, *ignored, *map(str, files)]
     settings = os.environ | {"PYTHONPATH": str(checkout), "OPENBLAS_NUM_THREADS": "1"}
     start = time.perf_counter()
     process = subprocess.Popen(
