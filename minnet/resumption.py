@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
@@ -21,13 +21,13 @@ from .evaluation import Tally, surely
 from .history import History
 from .layer import Buffer, Parameter
 from .optimizer import Optimizer
+from .rates import Rates, are_rates, difference, rates_at, sample
 from .run import Position, Run
 
 FORMAT = 1  # goes up when something in a checkpoint comes to mean something else, the moments of an optimizer say
 OPTIMIZER, SCHEDULE, NUMBERS = "the optimizer", "its learning rate", "its numbers"
 DATA = "train", "validation"
 SHOWN = 4  # differences in an error
-STEPS = sorted({*range(16), *(round(16 * 1.1**k) for k in range(117))})  # to a million: where schedules are compared
 
 
 def write_run(run: Run, path: Path) -> None:
@@ -35,7 +35,8 @@ def write_run(run: Run, path: Path) -> None:
 
     Raises ValueError if something has changed that the rest of the run depends on, and the file could not give back.
     """
-    before, now = run.identity, _identity(run)
+    before = run.identity
+    now = _identity(run) | {SCHEDULE: _rates(run, before[SCHEDULE])}
     kept = [OPTIMIZER, SCHEDULE, "its parameters", *(what for what in DATA if isinstance(getattr(run, what), Batches))]
     if changed := [f"{what}: {a} became {b}" for what in kept for a, b in _unlike(what, before[what], now[what])]:
         raise ValueError(
@@ -123,7 +124,7 @@ def _adopt(run: Run, arrays: dict[str, Array], notes: dict[str, Any]) -> None:
     run.optimizer.load_state_dict(optimizer)
     run.set_states(walk_began)
     run.set_states(notes["generators"])
-    run.identity = _as_of_now(notes["belongs to"], run.identity)
+    run.identity = _with_schedule(notes["belongs to"], run.identity)
     run.position, run.walk_began, run.stopped = at, walk_began, stopped
     vars(run.optimizer).update(numbers)
     if run.stopping:
@@ -179,7 +180,7 @@ def _identity(run: Run) -> dict[str, Any]:
         "the model": re.sub(" at 0x[0-9a-fA-F]+", "", repr(run.model)).splitlines(),
         "the arrays": [f"{n} {s.data.dtype} {s.data.shape}" for n, s in run.model.walk(Parameter, Buffer).items()],
         OPTIMIZER: optimizer.name,
-        SCHEDULE: _schedule(run),
+        SCHEDULE: _rates(run),
         NUMBERS: _numbers(optimizer),
         "its parameters": [names[id(p)] + ", not decayed" * (not p.decay) for p in optimizer.parameters],
         **{what: _size(getattr(run, what)) for what in DATA},
@@ -204,27 +205,27 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, kinds) or (isinstance(value, tuple) and all(isinstance(v, kinds) for v in value))
 
 
-# What a schedule gives tells it from others, whatever it is made of: a function's own numbers stand elsewhere in each
-# version of Python, and what it reads from outside stands nowhere in it.
-def _schedule(run: Run) -> list[str]:
-    """What a schedule gives at a sample of steps. Generators that it draws from are as before."""
+def _rates(run: Run, steps: Iterable[str] | None = None) -> Rates:
+    """What a schedule gives at these steps, or at a sample. Generators begin alike, and are afterwards as they were."""
     schedule, states = run.optimizer.lr, run.states()
     if not callable(schedule):
-        return ["a number"]
+        return {}
+
+    def look() -> Rates:
+        for drawn in run.generators.values():
+            drawn.bit_generator.state = type(drawn.bit_generator)(0).state
+        return rates_at(schedule, steps) if steps else sample(schedule)
+
     try:
-        with np.errstate(all="ignore"):
-            given = [f"{_rate(schedule, step)} at step {step}" for step in STEPS]
-        return given if run.states() == states else ["drawn at random"]
+        rates = look()
+        if not steps and (unlike := difference(look(), rates)):
+            raise ValueError(
+                "fit: expected a schedule that depends on the step alone, as a checkpoint needs it, got one that gives "
+                f"{unlike[0][1]} and then {unlike[0][0]}"
+            )
+        return rates
     finally:
         run.set_states(states)
-
-
-def _rate(schedule: Callable[[int], float], step: int) -> str:
-    """A learning rate to nine digits, which hold on another processor too; a table of rates has an end."""
-    try:
-        return f"{float(schedule(step)):.9g}"
-    except Exception:
-        return "none"
 
 
 def _size(data: Data | None) -> str:
@@ -237,9 +238,11 @@ def _size(data: Data | None) -> str:
 def _differences(run: Run, notes: dict[str, Any]) -> Iterator[str]:
     """Where a run is not the one that a file's notes tell of, in sentences."""
     here, there = run.identity, notes["belongs to"]
-    if not isinstance(there, dict) or here.keys() != (there := _as_of_now(there, here)).keys():
+    there = _with_schedule(there, here) if isinstance(there, dict) else {}
+    if here.keys() != there.keys() or not are_rates(there[SCHEDULE]):
         yield "it was written by another version of minnet"
         return
+    here = here | {SCHEDULE: _rates(run, there[SCHEDULE])}
     for what, own in here.items():
         if what == NUMBERS and own == notes.get("numbers"):
             continue  # a callback of that run has set them, and it goes on in the same process
@@ -247,17 +250,16 @@ def _differences(run: Run, notes: dict[str, Any]) -> Iterator[str]:
         yield from (f"{what}: {a or 'nothing'} here, {b or 'nothing'} in the file" for a, b in unlike)
 
 
-def _as_of_now(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
-    """What a file belongs to; one that named its schedule, with the numbers in its code, says nothing of its rates."""
+def _with_schedule(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """What a file belongs to. One that tells its schedule by its code says nothing of its rates: they count as ours."""
     if SCHEDULE in there:
         return there
     return there | {OPTIMIZER: str(there.get(OPTIMIZER)).partition(", lr=")[0], SCHEDULE: here[SCHEDULE]}
 
 
 def _unlike(what: str, one: Any, other: Any) -> list[tuple[Any, Any]]:
-    """Where two parts of identities differ; of schedules, at the first step where they do."""
-    unlike = [(a, b) for a, b in _pairs(one, other) if a != b]
-    return unlike[:1] if what == SCHEDULE else unlike
+    """Where two parts of identities differ."""
+    return difference(one, other) if what == SCHEDULE else [(a, b) for a, b in _pairs(one, other) if a != b]
 
 
 def _pairs(one: Any, other: Any) -> Iterable[tuple[Any, Any]]:

@@ -150,7 +150,7 @@ REFUSED = {
     "another learning rate": ({"optimizer": partial(momentum, lr=0.2)}, ["lr=0.2", "lr=0.1"]),
     "a schedule": (
         {"optimizer": partial(momentum, lr=exponential_decay(0.1, 0.9))},
-        ["its learning rate: 0.1 at step 0 here, a number in the file", "lr=0.1 in the file"],
+        ["its learning rate: a schedule here, a number in the file", "lr=0.1 in the file"],
     ),
     "another weight decayed": (
         {"optimizer": of_a_free_head},
@@ -367,7 +367,7 @@ def changing(session, change):
 
 
 CHANGES = {
-    "a schedule": (lambda s: setattr(s.optimizer, "lr", exponential_decay(0.1, 0.9)), "a number became 0.1 at step 0"),
+    "a schedule": (lambda s: setattr(s.optimizer, "lr", exponential_decay(0.1, 0.9)), "a number became a schedule"),
     "the size of batches": (lambda s: setattr(s.train, "batch_size", 2), "in batches of 2"),
     "what is decayed": (lambda s: setattr(s.model[0].W, "decay", False), "0.W became 0.W, not decayed"),
 }
@@ -472,22 +472,39 @@ SCALE = 0.1  # what a schedule may read from outside
 
 
 SCHEDULES = {
-    "a number in its code": (lambda step: 0.1 / (1 + step), lambda step: 0.1 / (2 + step), "step 0"),
-    "its formula": (lambda step: 0.1 * (1 - step / 100), lambda step: 0.1 / (1 + step / 100), "step 1"),
-    "what it encloses": (exponential_decay(0.1, 0.9), exponential_decay(0.1, 0.8), "step 1"),
-    "an argument": (partial(pow, 0.5), partial(pow, 0.25), "step 1"),
-    "a table in an object": (Table(*[0.1] * 12), Table(*[0.1] * 8, 0.2), "step 8"),
-    "the end of a table": (Table(*[0.1] * 12), Table(*[0.1] * 14), "none at step 12 in the file"),
-    "a late step": (minnet.step_decay(0.1, every=500), minnet.step_decay(0.1, every=600), "step 5"),
+    "a number in its code": (lambda step: 0.1 / (1 + step), lambda step: 0.1 / (2 + step), 0),
+    "its formula": (lambda step: 0.1 * (1 - step / 100), lambda step: 0.1 / (1 + step / 100), 1),
+    "what it encloses": (exponential_decay(0.1, 0.9), exponential_decay(0.1, 0.8), 1),
+    "an argument": (partial(pow, 0.5), partial(pow, 0.25), 1),
+    "a table in an object": (Table(*[0.1] * 12), Table(*[0.1] * 8, 0.2, 0.1, 0.1, 0.1), 8),
+    "a late step": (minnet.step_decay(0.1, every=1000), minnet.step_decay(0.1, every=1001), 1000),
 }
 
 
-@pytest.mark.parametrize(("one", "other", "where"), SCHEDULES.values(), ids=SCHEDULES)
-def test_another_schedule_is_refused_by_what_it_gives(one, other, where, tmp_path):
+@pytest.mark.parametrize(("one", "other", "step"), SCHEDULES.values(), ids=SCHEDULES)
+def test_another_schedule_is_refused_by_what_it_gives(one, other, step, tmp_path):
     Session(tmp_path / "run", optimizer=partial(momentum, lr=one)).fit()
     text = refusal(Session(tmp_path / "run", optimizer=partial(momentum, lr=other)))
-    assert "its learning rate: " in text and where in text and text.count(" here, ") == 1
+    assert "its learning rate: " in text and f" at step {step} here, " in text and text.count(" here, ") == 1
     assert len(Session(tmp_path / "run", epochs=4, optimizer=partial(momentum, lr=one)).fit().history["loss"]) == 4
+
+
+def test_a_table_of_rates_may_grow_with_the_epochs(tmp_path):
+    def table(n):
+        return partial(momentum, lr=Table(*[0.1, 0.2, 0.3] * n))
+
+    Session(tmp_path / "run", epochs=1, optimizer=table(1)).fit()
+    longer = Session(tmp_path / "run", epochs=2, optimizer=table(2)).fit()
+    assert longer.result()[1] == Session(None, epochs=2, optimizer=table(2)).fit().result()[1]
+
+
+def test_a_schedule_that_does_not_depend_on_the_step_alone_is_refused_before_anything_is_done(tmp_path):
+    rates = iter(np.linspace(0.1, 0.2, 10_000))
+    session = Session(tmp_path / "run", optimizer=partial(momentum, lr=lambda step: next(rates)))
+    before = session.everything()
+    with pytest.raises(ValueError, match="fit: expected a schedule that depends on the step alone"):
+        session.fit()
+    assert repr(session.everything()) == repr(before)
 
 
 def test_a_schedule_that_reads_another_global_is_refused(tmp_path, monkeypatch):
@@ -505,15 +522,19 @@ def test_a_schedule_that_is_written_otherwise_and_gives_the_same_is_no_differenc
     assert len(Session(tmp_path / "run", epochs=4, optimizer=scheduled).fit().history["loss"]) == 4
 
 
-def test_a_schedule_that_draws_is_left_its_generators(tmp_path):
-    def drawing(model):
-        minnet.seed(0)
-        rng = np.random.default_rng(0)
-        return momentum(model, lr=lambda step: 0.1 * rng.random() * minnet.generator().random())
+def test_a_schedule_that_draws_is_left_its_generators_and_told_from_another(tmp_path):
+    def drawing(factor):
+        def optimizer(model):
+            minnet.seed(0)
+            rng = np.random.default_rng(0)
+            return momentum(model, lr=lambda step: factor * rng.random() * minnet.generator().random())
 
-    whole = Session(None, optimizer=drawing).fit().result()
-    assert Session(tmp_path / "run", optimizer=drawing).fit().result() == whole
-    assert "drawn at random in the file" in refusal(Session(tmp_path / "run", epochs=4))
+        return optimizer
+
+    whole = Session(None, optimizer=drawing(0.1)).fit().result()
+    assert Session(tmp_path / "run", optimizer=drawing(0.1)).fit().result() == whole
+    assert " at step 0 here, " in refusal(Session(tmp_path / "run", epochs=4, optimizer=drawing(0.9)))
+    Session(tmp_path / "run", epochs=4, optimizer=drawing(0.1)).fit()
 
 
 @pytest.mark.parametrize("told", ["SGD, lr=<lambda>(0.1, 1)", "SGD, lr=step_decay(lr=0.1, every=20, factor=0.5)"])
