@@ -62,7 +62,7 @@ RESUMPTION = {
             "a jump is found to a tenth of its step",
         ),
         (
-            "round(32 * 1.1**k) for k in range(85)",
+            "round(32 * 1.1**k) for k in range(87)",
             "k for k in range(0)",
             "a schedule is compared at its beginning only",
         ),
