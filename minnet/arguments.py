@@ -94,6 +94,6 @@ def _holds(dtype: np.dtype[Any], array: Array) -> bool:
     """Whether values of the same kind stay what they are in a dtype, up to rounding."""
     if np.can_cast(array.dtype, dtype):
         return True
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         cast = array.astype(dtype)
     return bool((cast == array).all() if dtype.kind in "iu" else (np.isfinite(cast) == np.isfinite(array)).all())

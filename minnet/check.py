@@ -80,6 +80,7 @@ def check_layer(layer: Layer, *inputs: ArrayLike, rng: int | np.random.Generator
         gradients = _check_passes(trial)
         if trial is evaluation:
             _check_evaluation(trial)
+        # Before the differences, which rest on it: all their forwards are of one copy.
         _check_earlier_pass(trial)
         report += _check_gradients(trial, gradients)
         if layer.is_loss:
@@ -150,7 +151,7 @@ def _repeatable(trial: Trial, layer: Layer) -> Callable[[], Any]:
             buffer.data = first.data.copy()
         for generator, first in generators:
             generator.bit_generator.state = first.bit_generator.state
-        return layer(*trial.inputs)
+        return layer(*(x.copy() for x in trial.inputs))  # whose values change: no layer should take it for the same x
 
     return forward
 

@@ -51,7 +51,7 @@ class CtrlC:
     def enter(self, frame, event, argument):
         if frame.f_code.co_filename not in self.paths:
             return None
-        frame.f_trace = self.step  # before the next line, which in Python 3.13 does nothing for a frame without it
+        frame.f_trace = self.step  # first: in Python 3.13, f_trace_opcodes is of no effect in a frame without it
         frame.f_trace_opcodes = True
         return self.step
 
@@ -123,7 +123,12 @@ def table(names, values, ids=None):
     values = list(values)
     ids = [ids] * len(values) if ids is None or callable(ids) else ids
     for row, title in zip(values, ids, strict=True):
-        title, row = (row.id, row.values) if hasattr(row, "marks") else (title, row if len(names) > 1 else (row,))
+        if hasattr(row, "marks"):
+            if row.marks:
+                raise ValueError(f"a row of a table has no marks of its own, got {row.marks}; use parametrize")
+            title, row = row.id, row.values
+        else:
+            row = row if len(names) > 1 else (row,)
         if not isinstance(title, str):
             title = ", ".join(map(title or named, row))
         yield title, dict(zip(names, row, strict=True))

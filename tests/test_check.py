@@ -509,6 +509,20 @@ class Counts(Scale):
         return super().forward(x)
 
 
+class Remembers(Scale):
+    """Nothing is computed twice for the very array of the forward before."""
+
+    def __init__(self, features):
+        super().__init__(features)
+        self.before = None
+
+    def forward(self, x):
+        if self.before is None or self.before[0] is not x or not np.array_equal(self.before[1], self.g.data):
+            self.before = x, self.g.data.copy(), super().forward(x)
+        self.cache = x
+        return self.before[2].copy()
+
+
 class CountsInEvaluation(Scale):
     def __init__(self, features):
         super().__init__(features)
@@ -863,6 +877,7 @@ def test_values_that_differ_late_are_shown_with_enough_digits():
 
 CORRECT = {
     "a count that becomes a scalar": (Counts(4), X),
+    "a result that is kept for the same array": (Remembers(4), X),
     "linear": (Linear(4, 3, rng=0), X),
     "linear without a bias": (Linear(4, 3, bias=False, rng=0), X),
     "linear, of one sample without a batch axis": (Linear(4, 3, rng=0), X[0]),

@@ -537,6 +537,16 @@ def test_a_schedule_that_draws_is_left_its_generators_and_told_from_another(tmp_
     Session(tmp_path / "run", epochs=4, optimizer=drawing(0.1)).fit()
 
 
+@pytest.mark.parametrize("rates", [[], None, {"x": 0.1}, {"0": "x"}, {"10000000": 0.1}])
+def test_rates_that_no_schedule_gives_are_refused(rates, tmp_path):
+    options = {"optimizer": partial(momentum, lr=exponential_decay(0.1, 0.9))}
+    Session(tmp_path / "run", **options).fit()
+    arrays, notes = read(tmp_path / "run")
+    notes["belongs to"]["its learning rate"] = rates
+    write(tmp_path / "run", arrays, notes)
+    assert "it was written by another version of minnet" in refusal(Session(tmp_path / "run", **options))
+
+
 @pytest.mark.parametrize("told", ["SGD, lr=<lambda>(0.1, 1)", "SGD, lr=step_decay(lr=0.1, every=20, factor=0.5)"])
 def test_a_file_that_tells_its_schedule_by_its_code_is_still_good(told, tmp_path):
     """Such files were written once; they say nothing of the rates, which are in what is written from then on."""

@@ -80,8 +80,10 @@ def try_fault(fault: Fault, source: Path, limit: float, quick: bool = False) -> 
 
 
 def _first_failure(output: str, status: int) -> str:
-    """The test that failed, as pytest's summary names it."""
+    """The test that failed, as pytest's summary names it. Raises RuntimeError where pytest itself came to grief."""
     for line in output.splitlines():
         if line.startswith(("FAILED ", "ERROR ")):
             return line.split(" ", 1)[1].partition(" - ")[0]
-    return f"pytest's exit status {status}" if status else ""
+    if status:
+        raise RuntimeError(f"pytest ended with exit status {status} and no test that failed:\n{output}")
+    return ""

@@ -70,6 +70,9 @@ def read(row: Surrounding, report: Path, status: int | None, text: str) -> Outco
     if row.refusal and row.refusal in text and status and not cases:
         outcome.note = "refused, as it should be"
         return outcome
+    if row.refusal:
+        outcome.failures.append(("the whole run", f"expected a refusal with the words {row.refusal!r}"))
+        return outcome
     for case in cases:
         # A skipped test counts as one that failed: nothing may be skipped.
         bad = [each for kind in ("failure", "error", "skipped") for each in case.findall(kind)]

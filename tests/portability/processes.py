@@ -55,7 +55,6 @@ class Processes:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with suppress(ProcessLookupError):  # its children may outlive it
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
