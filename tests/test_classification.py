@@ -220,7 +220,9 @@ def test_class_weights_weigh_rows_and_not_columns():
     plain, weighted = SoftmaxCrossEntropy(), SoftmaxCrossEntropy(WEIGHT)
     plain(SCORES, LABELS), weighted(SCORES, LABELS)
     # Labels 3, 1, 0 weigh 3, 2 and 0.5 of 5.5 together, where each weighed a third.
-    assert np.allclose(weighted.backward(), 3 * plain.backward() * np.array([[3], [2], [0.5]]) / 5.5, rtol=1e-12)
+    assert np.allclose(
+        weighted.backward(), 3 * plain.backward() * np.array([[3], [2], [0.5]]) / 5.5, rtol=1e-12, atol=1e-15
+    )
 
 
 # Extreme scores
@@ -281,7 +283,7 @@ def test_label_smoothing_moves_the_target_towards_the_uniform_distribution():
     smoothed, plain = SoftmaxCrossEntropy(label_smoothing=0.2), SoftmaxCrossEntropy()
     target = [[0.05, 0.05, 0.05, 0.85], [0.05, 0.85, 0.05, 0.05], [0.85, 0.05, 0.05, 0.05]]
     assert smoothed(SCORES, LABELS) == pytest.approx(plain(SCORES, target), rel=1e-12)
-    assert np.allclose(smoothed.backward(), plain.backward(), rtol=1e-12)
+    assert np.allclose(smoothed.backward(), plain.backward(), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.rows("shape", [(4,), (3, 4), (2, 3, 4), (2, 1, 3, 4)])
@@ -299,7 +301,7 @@ def test_scores_may_have_any_rank(shape, probabilities):
     value, gradient = loss(scores, target), loss.backward()
     assert gradient.shape == shape
     assert value == pytest.approx(loss(scores.reshape(-1, 4), flat), rel=1e-14)
-    assert np.allclose(gradient.reshape(-1, 4), loss.backward(), rtol=1e-14)
+    assert np.allclose(gradient.reshape(-1, 4), loss.backward(), rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.rows(
@@ -502,7 +504,7 @@ def test_the_hinge_has_the_values_of_the_lectures():
     assert loss(scores, [0, 1, 2]) == pytest.approx(15.8 / 3, rel=1e-12)
     third = 1 / 3
     expected = [[-third, third, 0], [0, 0, 0], [third, third, -2 * third]]
-    assert np.allclose(loss.backward(), expected, rtol=1e-14)
+    assert np.allclose(loss.backward(), expected, rtol=1e-14, atol=1e-15)
     # Its notes: scores of 13, −7 and 11 with a margin of 10 lose 8 where the first is right.
     assert MulticlassHinge(margin=10)(frozen([13, -7, 11]), 0) == 8
 

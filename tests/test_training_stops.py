@@ -218,7 +218,7 @@ def found_in_disorder(ctrl_c, files, times):
     for number in {*np.linspace(0, total, times, endpoint=False, dtype=int).tolist(), *range(total - 120, total, 5)}:
         model, history, _, keyboard = interrupted_fit(ctrl_c, files, number + 1)
         if "surely" in keyboard.where:
-            continue  # which makes nothing sure before it has begun
+            continue  # a press before its own try is lost: a few bytecodes of a run
         epochs = len(history.get("loss", []))
         wrong = {
             "modes": [layer.training for layer in model] != [True, False, True],

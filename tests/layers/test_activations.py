@@ -81,8 +81,8 @@ def test_softmax_and_its_gradient_have_the_values_that_pytorch_gives():
         0.23412165725273668,
     ]
     gradient = [0.00871118830042691, -0.1940181742686034, 0.15741044251426387, 0.08704930645358405, -0.0591527629996715]
-    assert np.allclose(p, expected, rtol=1e-13)
-    assert np.allclose(layer.backward(frozen([1, -2, 0.5, 3, 0])), gradient, rtol=1e-12)
+    assert np.allclose(p, expected, rtol=1e-13, atol=1e-15)
+    assert np.allclose(layer.backward(frozen([1, -2, 0.5, 3, 0])), gradient, rtol=1e-12, atol=1e-15)
 
 
 def test_log_softmax_and_its_gradient_have_the_values_that_pytorch_gives():
@@ -91,8 +91,8 @@ def test_log_softmax_and_its_gradient_have_the_values_that_pytorch_gives():
     # PyTorch gives these for dy = (1, −2, 0.5, 3, 0).
     expected = [-4.451914395937593, -2.4519143959375933, -0.45191439593759325, -3.4519143959375933, -1.4519143959375933]
     gradient = [0.970859422609901, -2.215321361090672, -1.0910216163970772, 2.9207876980096894, -0.5853041431318415]
-    assert np.allclose(y, expected, rtol=1e-13)
-    assert np.allclose(layer.backward(frozen([1, -2, 0.5, 3, 0])), gradient, rtol=1e-12)
+    assert np.allclose(y, expected, rtol=1e-13, atol=1e-15)
+    assert np.allclose(layer.backward(frozen([1, -2, 0.5, 3, 0])), gradient, rtol=1e-12, atol=1e-15)
 
 
 def test_the_jacobian_of_softmax_is_full():
@@ -101,7 +101,7 @@ def test_the_jacobian_of_softmax_is_full():
     rows = [layer.backward(dy) for dy in np.eye(3)]
     # p(1 − p) on the diagonal: 0.5·0.5, 0.3·0.7, 0.2·0.8; −pᵢ pⱼ off it.
     expected = [[0.25, -0.15, -0.1], [-0.15, 0.21, -0.06], [-0.1, -0.06, 0.16]]
-    assert np.allclose(rows, expected, rtol=1e-12)
+    assert np.allclose(rows, expected, rtol=1e-12, atol=1e-15)
 
 
 @every_layer
@@ -167,8 +167,8 @@ def test_a_non_contiguous_input_gives_the_same(layer):
     rng = np.random.default_rng(3)
     x, dy = rng.normal(size=(4, 3)).T, rng.normal(size=(3, 8))[:, ::2]
     y, dx = layer(x), layer.backward(dy)
-    assert np.allclose(layer(x.copy()), y, rtol=1e-14)
-    assert np.allclose(layer.backward(dy.copy()), dx, rtol=1e-14)
+    assert np.allclose(layer(x.copy()), y, rtol=1e-14, atol=1e-15)
+    assert np.allclose(layer.backward(dy.copy()), dx, rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.rows("layer", [Softmax(), LogSoftmax()], ids=repr)

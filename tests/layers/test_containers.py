@@ -335,7 +335,7 @@ def test_backward_of_a_model_takes_the_factor_of_the_loss():
     once(x, y), thrice(x, y)
     once.backward(), thrice.backward(3.0)
     for a, b in zip(once.parameters(), thrice.parameters()):
-        assert np.allclose(3 * a.grad, b.grad, rtol=1e-12)
+        assert np.allclose(3 * a.grad, b.grad, rtol=1e-12, atol=1e-15)
 
 
 def test_backward_twice_doubles_every_gradient():

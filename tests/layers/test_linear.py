@@ -62,10 +62,10 @@ def test_leading_axes_are_only_more_rows(shape):
     dx, expected_dx = layer.backward(dy), flat.backward(dy.reshape(-1, 2))
     assert y.shape == (*shape[:-1], 2)
     assert dx.shape == shape
-    assert np.allclose(y.reshape(-1, 2), expected)
-    assert np.allclose(dx.reshape(-1, 3), expected_dx)
-    assert np.allclose(layer.W.grad, flat.W.grad)
-    assert np.allclose(layer.b.grad, flat.b.grad)
+    assert np.allclose(y.reshape(-1, 2), expected, rtol=1e-13, atol=1e-14)
+    assert np.allclose(dx.reshape(-1, 3), expected_dx, rtol=1e-13, atol=1e-14)
+    assert np.allclose(layer.W.grad, flat.W.grad, rtol=1e-13, atol=1e-14)
+    assert np.allclose(layer.b.grad, flat.b.grad, rtol=1e-13, atol=1e-14)
 
 
 def test_every_gradient_agrees_with_differences():
