@@ -96,7 +96,13 @@ FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 135, "SoftmaxCrossEntropy": 105}
 
 # Tests of no single file.
-TESTS_OF_THE_WHOLE = {"test_architecture.py", "test_contract.py", "test_examples.py", "test_mutation.py"}
+TESTS_OF_THE_WHOLE = {
+    "test_architecture.py",
+    "test_contract.py",
+    "test_examples.py",
+    "test_mutation.py",
+    "test_portability.py",
+}
 
 TREES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix(): ast.parse(path.read_text(encoding="utf-8"))

@@ -41,6 +41,8 @@ class Runner:
         except SetUpError as error:
             return Outcome(row.name, failures=[("the environment", str(error))])
         except FileNotFoundError as error:
+            if error.filename not in row.within:
+                raise
             return Outcome(row.name, note=f"not run: there is no {error.filename}", ran=False)
 
     def run_there(self, row: Surrounding, place: Place) -> Outcome:
@@ -48,8 +50,10 @@ class Runner:
             row.prepare(place)
         if row.proof:
             status, text = self.execute(row, place, "-c", row.proof)
-            if status:
+            if status == 1 and "Traceback" not in text:
                 return Outcome(row.name, note=f"not run: {last_line(status, text)}", ran=False)
+            if status:
+                return Outcome(row.name, failures=[("the proof of the surroundings", last_line(status, text))])
         report, start = place.temporary / "report.xml", time.perf_counter()
         status, text = self.execute(row, place, "-m", "pytest", "-q", "--color=no", f"--junitxml={report}", *self.tests)
         outcome = read(row, report, status, text)
