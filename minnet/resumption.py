@@ -36,7 +36,7 @@ def write_run(run: Run, path: Path) -> None:
     Raises ValueError if something has changed that the rest of the run depends on, and the file could not give back.
     """
     before = run.identity
-    now = _identity(run) | {SCHEDULE: _rates(run, before[SCHEDULE])}
+    now = _identity(run, before[SCHEDULE])
     kept = [OPTIMIZER, SCHEDULE, "its parameters", *(what for what in DATA if isinstance(getattr(run, what), Batches))]
     if changed := [f"{what}: {a} became {b}" for what in kept for a, b in _unlike(what, before[what], now[what])]:
         raise ValueError(
@@ -124,7 +124,7 @@ def _adopt(run: Run, arrays: dict[str, Array], notes: dict[str, Any]) -> None:
     run.optimizer.load_state_dict(optimizer)
     run.set_states(walk_began)
     run.set_states(notes["generators"])
-    run.identity = _with_schedule(notes["belongs to"], run.identity)
+    run.identity = _with_schedule(notes["belongs to"], run.identity) | {SCHEDULE: run.identity[SCHEDULE]}
     run.position, run.walk_began, run.stopped = at, walk_began, stopped
     vars(run.optimizer).update(numbers)
     if run.stopping:
@@ -172,15 +172,15 @@ def _parts(arrays: dict[str, Array]) -> list[dict[str, Array]]:
     return list(parts.values())
 
 
-def _identity(run: Run) -> dict[str, Any]:
-    """What must be the same for a run to be the same, in texts and lists of texts."""
+def _identity(run: Run, steps: Iterable[str] | None = None) -> dict[str, Any]:
+    """What must be the same for a run to be the same: in texts and lists of texts, and the rates at these steps."""
     optimizer, names = run.optimizer, {id(p): name for name, p in run.model.named_parameters().items()}
     return {
         "the format": FORMAT,
         "the model": re.sub(" at 0x[0-9a-fA-F]+", "", repr(run.model)).splitlines(),
         "the arrays": [f"{n} {s.data.dtype} {s.data.shape}" for n, s in run.model.walk(Parameter, Buffer).items()],
         OPTIMIZER: optimizer.name,
-        SCHEDULE: _rates(run),
+        SCHEDULE: _rates(run, steps),
         NUMBERS: _numbers(optimizer),
         "its parameters": [names[id(p)] + ", not decayed" * (not p.decay) for p in optimizer.parameters],
         **{what: _size(getattr(run, what)) for what in DATA},

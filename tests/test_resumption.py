@@ -496,6 +496,12 @@ def test_a_table_of_rates_may_grow_with_the_epochs(tmp_path):
     Session(tmp_path / "run", epochs=1, optimizer=table(1)).fit()
     longer = Session(tmp_path / "run", epochs=2, optimizer=table(2)).fit()
     assert longer.result()[1] == Session(None, epochs=2, optimizer=table(2)).fit().result()[1]
+    other = partial(momentum, lr=Table(*[0.1, 0.2, 0.3] * 2, 0.4))
+    Session(tmp_path / "run", epochs=2, optimizer=other).fit()
+    other = partial(momentum, lr=Table(*[0.1, 0.2, 0.3], 0.4, 0.2, 0.3))
+    assert "0.4 at step 3 here, 0.1 at step 3 in the file" in refusal(
+        Session(tmp_path / "run", epochs=2, optimizer=other)
+    )
 
 
 def test_a_schedule_that_does_not_depend_on_the_step_alone_is_refused_before_anything_is_done(tmp_path):
