@@ -97,7 +97,9 @@ def _check_passes(trial: Trial) -> dict[str, Array]:
     handed = [*zip(trial.names, inputs, trial.inputs), ("dy", dy, trial.dy)]
     states = layer.walk(Parameter, Buffer)
     y = layer(*inputs)
-    trial.expect_untouched("forward", handed)
+    before = trial.layer.named_parameters()
+    weights = [(name, p.data, before[name].data) for name, p in layer.named_parameters().items() if name in before]
+    trial.expect_untouched("forward", [*handed, *weights])
     for name, state in layer.walk(Parameter, Buffer).items() | states.items():
         if states.get(name) is not state or layer.walk(Parameter, Buffer).get(name) is not state:
             trial.fail(f"forward replaced the {type(state).__name__} {name}; write into {name}.data[...]")

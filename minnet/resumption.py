@@ -206,26 +206,20 @@ def _is_numbers(value: Any) -> bool:
 
 
 def _rates(run: Run, steps: Iterable[str] | None = None) -> Rates:
-    """What a schedule gives at these steps, or at a sample. Generators begin alike, and are afterwards as they were."""
+    """What a schedule gives at these steps, or at a sample. Raises ValueError if it gives something else at once."""
     schedule, states = run.optimizer.lr, run.states()
     if not callable(schedule):
         return {}
-
-    def look() -> Rates:
-        for drawn in run.generators.values():
-            drawn.bit_generator.state = type(drawn.bit_generator)(0).state
-        return rates_at(schedule, steps) if steps else sample(schedule)
-
     try:
-        rates = look()
-        if not steps and (unlike := difference(look(), rates)):
+        rates = rates_at(schedule, steps) if steps else sample(schedule)
+        if not steps and (unlike := difference(rates_at(schedule, rates), rates)):
             raise ValueError(
                 "fit: expected a schedule that depends on the step alone, as a checkpoint needs it, got one that gives "
                 f"{unlike[0][1]} and then {unlike[0][0]}"
             )
         return rates
     finally:
-        run.set_states(states)
+        run.set_states(states)  # it may have drawn
 
 
 def _size(data: Data | None) -> str:

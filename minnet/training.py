@@ -73,8 +73,8 @@ def fit(
     functions enclose), order of the batches, history and patience, and numbers of the optimizer that on_epoch_end sets.
     What else changes in a layer belongs in a Buffer; what on_epoch_end keeps for itself is not in the file. Data that
     draw while they are walked need a generator of their own. The file of another model, optimizer, schedule, size of
-    data or set of metrics is refused; a schedule is compared by what it gives at a sample of steps and where it jumps,
-    so it must depend on the step alone. The values of the data, and the seed, are not compared.
+    data or set of metrics is refused. A schedule is compared by what it gives at a sample of steps and where it jumps;
+    one that depends on more than the step is refused. The values of the data, and the seed, are not compared.
     progress: False to show no bars, as where there is no terminal; they show figures of training and validation in
     pairs, loss=0.43/0.52, as many as there is room for.
     history: what to append to, so that it's there after an interruption too; a new History by default.

@@ -496,6 +496,12 @@ class NormaliseMovesInEvaluation(Normalise):
         return mean, var
 
 
+class ScaleNormsItsParameter(Scale):
+    def forward(self, x):
+        self.g.data /= np.linalg.norm(self.g.data)
+        return super().forward(x)
+
+
 class Counts(Scale):
     """A count of forwards, which NumPy makes a scalar at the first."""
 
@@ -746,6 +752,7 @@ FAULTS = [
     case(ScaleAddsTwiceTheSecondTime(4), X, says="does not double the gradient of g"),
     case(ScaleWritesIntoDy(4), X, says="backward wrote into dy"),
     case(ScaleForwardWritesIntoX(4), X, says="forward wrote into x"),
+    case(ScaleNormsItsParameter(4), X, says="forward wrote into g"),
     case(ScaleBackwardWritesIntoX(4), X, says="backward wrote into x"),
     case(SoftmaxBackwardWritesIntoY(), X, says="backward wrote into the y"),
     case(SquaresWritesIntoTheTarget(np.ones(4)), X, X + 1, says="forward wrote into target"),
