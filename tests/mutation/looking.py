@@ -15,7 +15,12 @@ LOOKING = {
         ),
         ("            _check_evaluation(trial)\n", "            pass\n", "noise in evaluation passes"),
         ("            _check_loss(trial)\n", "            pass\n", "a loss without a prediction passes"),
-        ('    trial.expect_untouched("forward", handed)\n', "", "a forward that writes into x passes"),
+        ("[*handed, *weights])\n    for name", "weights)\n    for name", "a forward that writes into x passes"),
+        (
+            "[*handed, *weights])\n    for name",
+            "handed)\n    for name",
+            "a forward that writes into a parameter passes",
+        ),
         ("0.5 * np.flip(x) if trial.x else np.flip(x)", "x", "what is kept of the same x goes unseen"),
     ],
     "trial": [
