@@ -58,8 +58,9 @@ def check_layer(layer: Layer, *inputs: ArrayLike, rng: int | np.random.Generator
 
     Checked in both modes: the gradients of the input and of every parameter against central differences, all entries
     of small arrays, a sample and a random direction of large ones. Backward must add, give the same when repeated,
-    and depend neither on earlier passes nor on the memory layout; nothing handed in may be written to; dx has the
-    shape of x; float32 stays float32; evaluation is deterministic; the state survives a round trip.
+    and depend neither on earlier passes nor on the memory layout; nothing handed in may be written to, nor a parameter
+    by forward; dx has the shape of x; float32 stays float32; evaluation is deterministic; the state survives a round
+    trip.
     Where the slopes on the two sides of an entry differ (ReLU at 0), whatever lies between them is right.
 
     Returns a report that prints as a table. Raises LayerCheckError, an AssertionError, that names the array.
