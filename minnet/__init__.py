@@ -1,14 +1,9 @@
 """A layer-based mini neural-net framework in NumPy, without autograd: the derivation is the code, and it is checked."""
 
-from .archive import CheckpointError
-from .check import check_layer
-from .checkpoint import load, save
-from .classification import MulticlassHinge, SoftmaxCrossEntropy
-from .data import Batches, Standardize, load_digits, one_hot, train_test_split
-from .diagnosis import diagnose
-from .evaluation import evaluate, predict
-from .history import History
-from .idx import load_idx
+from .data.batches import Batches, Standardize, load_digits, one_hot, train_test_split
+from .data.idx import load_idx
+from .files.archive import CheckpointError
+from .files.models import load, save
 from .initializers import (
     constant,
     glorot_normal,
@@ -21,7 +16,10 @@ from .initializers import (
     uniform,
     zeros,
 )
-from .inspection import summary
+from .insight.check_layer import check_layer
+from .insight.diagnose import diagnose
+from .insight.summary import summary
+from .insight.trial import LayerCheckError
 from .layer import Buffer, Layer, Parameter
 from .layers.activations import (
     ELU,
@@ -45,15 +43,17 @@ from .layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from .layers.pooling import AvgPool2d, GlobalAveragePool, MaxPool2d
 from .layers.recurrent import GRU, LSTM, RNN
 from .layers.shape import Flatten, LastStep, Reshape
-from .lbfgs import LBFGS
-from .losses import BinaryCrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError
+from .losses.classification import MulticlassHinge, SoftmaxCrossEntropy
+from .losses.elementwise import BinaryCrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError
 from .metrics import accuracy, classification_report, confusion_matrix, r2_score, top_k_accuracy
-from .optimizer import Optimizer
-from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
+from .optimizers.first_order import SGD, Adagrad, Adam, AdamW, RMSprop
+from .optimizers.lbfgs import LBFGS
+from .optimizers.optimizer import Optimizer
+from .optimizers.schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
 from .random import generator, seed
-from .schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
-from .training import fit
-from .trial import LayerCheckError
+from .training.evaluation import evaluate, predict
+from .training.fit import fit
+from .training.history import History
 
 __all__ = [
     "ELU",

@@ -36,7 +36,7 @@ class CtrlC:
     """
 
     def __init__(self, files, number=None):
-        self.paths, self.number, self.count = {str(Path(minnet.__file__).with_name(file)) for file in files}, number, 0
+        self.paths, self.number, self.count = {str(Path(minnet.__file__).parent / file) for file in files}, number, 0
         self.where = ""
 
     def __enter__(self):

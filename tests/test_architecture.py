@@ -14,63 +14,83 @@ import minnet
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minnet"
 
-# From top to bottom: a file may import what its row names, and that only from rows below it. A layer file imports no
-# other layer file. A new file needs a row.
+# From top to bottom: a room imports the rooms that its row names, which stand below it; "" is the ground floor.
+ROOMS = {
+    "training": {"insight", "files", "data", "optimizers", "layers", ""},
+    "insight": {""},
+    "files": {""},
+    "data": {""},
+    "optimizers": {""},
+    "losses": {""},
+    "layers": {""},
+    "": set(),
+}
+
+# Likewise for the files: within its room and from others. No layer file imports another. A new file needs a row.
 FOR_LAYERS = {"arguments", "layer", "initializers", "numerics", "random"}
 ARROWS = {
-    "training": {
-        "admission",
-        "archive",
+    "training/fit": {
+        "training/inputs",
+        "files/archive",
         "arguments",
-        "divergence",
-        "evaluation",
-        "history",
+        "training/divergence",
+        "training/evaluation",
+        "training/history",
         "layer",
-        "optimizer",
-        "progress",
-        "resumption",
-        "run",
-        "stopping",
+        "optimizers/optimizer",
+        "training/progress",
+        "training/checkpoint",
+        "training/run",
+        "training/early_stopping",
     },
-    "resumption": {
-        "admission",
-        "archive",
+    "training/checkpoint": {
+        "training/inputs",
+        "files/archive",
         "arguments",
-        "data",
-        "evaluation",
-        "generators",
-        "history",
+        "data/batches",
+        "training/evaluation",
+        "training/generators",
+        "training/history",
         "layer",
-        "optimizer",
-        "rates",
-        "run",
+        "optimizers/optimizer",
+        "training/rates",
+        "training/run",
     },
-    "rates": set(),
-    "run": {"admission", "evaluation", "generators", "history", "layer", "optimizer", "random", "stopping"},
-    "generators": {"layer"},
-    "evaluation": {"admission", "arguments", "layer"},
-    "admission": {"arguments", "data", "layer", "layers/containers", "optimizer"},
-    "stopping": {"layer"},
-    "progress": {"tqdm"},
-    "history": set(),
-    "diagnosis": {"arguments", "layer", "observation"},
-    "divergence": {"layer", "observation", "optimizer"},
-    "observation": {"layer", "random"},
-    "inspection": {"arguments", "layer"},
-    "check": {"layer", "differences", "trial"},
-    "trial": {"layer"},
-    "checkpoint": {"archive", "arguments", "layer"},
-    "differences": set(),
-    "classification": {"arguments", "layer", "losses", "numerics"},
-    "losses": {"arguments", "layer", "numerics"},
-    "optimizers": {"arguments", "optimizer"},
-    "lbfgs": {"arguments", "optimizer"},
-    "optimizer": {"arguments", "layer"},
-    "archive": {"arguments"},
-    "schedules": {"arguments"},
+    "training/rates": set(),
+    "training/run": {
+        "training/inputs",
+        "training/evaluation",
+        "training/generators",
+        "training/history",
+        "layer",
+        "optimizers/optimizer",
+        "random",
+        "training/early_stopping",
+    },
+    "training/generators": {"layer"},
+    "training/evaluation": {"training/inputs", "arguments", "layer"},
+    "training/inputs": {"arguments", "data/batches", "layer", "layers/containers", "optimizers/optimizer"},
+    "training/early_stopping": {"layer"},
+    "training/progress": {"tqdm"},
+    "training/history": set(),
+    "insight/diagnose": {"arguments", "layer", "insight/observation"},
+    "training/divergence": {"layer", "insight/observation", "optimizers/optimizer"},
+    "insight/observation": {"layer", "random"},
+    "insight/summary": {"arguments", "layer"},
+    "insight/check_layer": {"layer", "insight/differences", "insight/trial"},
+    "insight/trial": {"layer"},
+    "files/models": {"files/archive", "arguments", "layer"},
+    "insight/differences": set(),
+    "losses/classification": {"arguments", "layer", "losses/elementwise", "numerics"},
+    "losses/elementwise": {"arguments", "layer", "numerics"},
+    "optimizers/first_order": {"arguments", "optimizers/optimizer"},
+    "optimizers/lbfgs": {"arguments", "optimizers/optimizer"},
+    "optimizers/optimizer": {"arguments", "layer"},
+    "files/archive": {"arguments"},
+    "optimizers/schedules": {"arguments"},
     "metrics": set(),
-    "data": {"arguments", "random"},
-    "idx": set(),
+    "data/batches": {"arguments", "random"},
+    "data/idx": set(),
     "layers/containers": FOR_LAYERS,
     "layers/linear": FOR_LAYERS,
     "layers/activations": FOR_LAYERS,
@@ -88,7 +108,7 @@ ARROWS = {
     "random": {"arguments"},
     "arguments": set(),
 }
-FACADES = {"__init__", "layers/__init__"}  # names and no logic
+FACADES = {"__init__", *(f"{room}/__init__" for room in ROOMS if room)}  # names or a docstring, and no logic
 
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
@@ -138,6 +158,10 @@ def imports(file):
     return result
 
 
+def room_of(file):
+    return file.rpartition("/")[0]
+
+
 def span(node):
     return node.end_lineno - node.lineno + 1
 
@@ -163,6 +187,19 @@ def test_the_arrows_point_down():
     for file, allowed in ARROWS.items():
         for other in allowed - {"tqdm"}:
             assert order.index(other) > order.index(file), f"{file} -> {other}"
+
+
+def test_a_room_imports_what_its_row_allows_and_its_docstring_says():
+    order = list(ROOMS)
+    for room, allowed in ROOMS.items():
+        files = [file for file in TREES if room_of(file) == room and file != "__init__"]
+        found = {room_of(module) for file in files for package, module in imports(file) if package == "."}
+        assert found - {room} == allowed, room
+        assert all(order.index(other) > order.index(room) for other in allowed), room
+        if room:
+            _, may_import, _ = re.split(r"(?<=[.?])\s+", ast.get_docstring(TREES[f"{room}/__init__"]).strip())
+            said = set(re.findall(r"[a-z]+", may_import)) & ROOMS.keys()
+            assert said == allowed - {""} and "the ground floor" in may_import, room
 
 
 def test_no_layer_file_imports_another():
@@ -298,7 +335,7 @@ def test_text_that_is_made_is_ascii():
         for node in ast.iter_child_nodes(parent)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.isascii()
     }
-    assert {text for text in texts if not re.fullmatch(r"progress:\d+: …", text)} == set()
+    assert {text for text in texts if not re.fullmatch(r"training/progress:\d+: …", text)} == set()
 
 
 def test_numpys_global_generator_is_neither_read_nor_written():

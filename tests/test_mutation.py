@@ -32,7 +32,8 @@ def test_every_fault_has_one_place_and_leaves_a_program(mutation):
 
 def test_every_module_has_a_fault(mutation):
     modules = {path.relative_to(ROOT / "minnet").with_suffix("").as_posix() for path in ROOT.glob("minnet/**/*.py")}
-    assert modules - {fault.module for fault in mutation[0].FAULTS} == {"__init__", "layers/__init__"}
+    faultless = modules - {fault.module for fault in mutation[0].FAULTS}
+    assert {module.split("/")[-1] for module in faultless} == {"__init__"}
 
 
 @pytest.mark.parametrize(

@@ -16,28 +16,27 @@ from .updates import UPDATES
 
 Row = tuple[str, str, str]
 
-# Beside the files that mirror the module: which are most likely to notice, as a glob in tests.
+# Beside the files that mirror the module: which are most likely to notice a fault in it or its room, as globs in tests.
 LIKELY = {
+    "arguments": ("test_layer*.py", "optimizers/test_optimizer*.py"),
+    "files/archive": ("files/test_models*.py", "training/test_checkpoint.py"),
+    "insight/differences": ("insight/test_check_layer*.py",),
+    "insight/observation": ("insight/test_diagnose*.py",),
+    "insight/trial": ("insight/test_check_layer*.py",),
+    "layer": ("test_contract*.py", "insight/test_summary*.py", "layers/test_containers*.py"),
     "layers": ("test_contract*.py",),
-    "layer": ("test_contract*.py", "test_inspection*.py", "layers/test_containers*.py"),
-    "losses": ("test_classification*.py", "test_contract*.py"),
+    "losses": ("losses/*.py", "test_contract*.py"),
     "numerics": ("layers/test_activations*.py", "layers/test_recurrent*.py"),
-    "run": ("test_resumption*.py", "test_training*.py"),
-    "stopping": ("test_training*.py",),
-    "divergence": ("test_training*.py",),
-    "history": ("test_training*.py", "test_resumption*.py"),
-    "generators": ("test_resumption*.py",),
-    "admission": ("test_training*.py", "test_evaluation*.py"),
-    "optimizer": ("test_optimizers*.py", "test_divergence*.py"),
-    "training": ("test_divergence*.py", "test_admission*.py", "test_resumption*.py"),
-    "evaluation": ("test_training*.py",),
-    "classification": ("test_losses*.py", "test_contract*.py"),
-    "archive": ("test_checkpoint*.py", "test_resumption.py"),
-    "trial": ("test_check*.py",),
-    "differences": ("test_check*.py",),
-    "observation": ("test_diagnosis*.py",),
-    "arguments": ("test_layer*.py", "test_optimizer*.py"),
+    "optimizers/optimizer": ("optimizers/test_first_order*.py", "training/test_divergence*.py"),
     "random": ("test_layer*.py", "layers/test_dropout*.py"),
+    "training/divergence": ("training/test_fit*.py",),
+    "training/early_stopping": ("training/test_fit*.py",),
+    "training/evaluation": ("training/test_fit*.py",),
+    "training/fit": ("training/test_divergence*.py", "training/test_inputs*.py", "training/test_checkpoint*.py"),
+    "training/generators": ("training/test_checkpoint*.py",),
+    "training/history": ("training/test_fit*.py", "training/test_checkpoint*.py"),
+    "training/inputs": ("training/test_fit*.py", "training/test_evaluation*.py"),
+    "training/run": ("training/test_checkpoint*.py", "training/test_fit*.py"),
 }
 
 
@@ -65,7 +64,8 @@ class Fault:
         """The files that mirror the module, then others that are likely to notice, as far as they are there."""
         *folder, name = self.module.split("/")
         mirror = "/".join([*folder, f"test_{name}"])
-        globs = [f"{mirror}.py", f"{mirror}_*.py", *LIKELY.get((*folder, name)[0], ())]
+        likely = LIKELY.get(self.module) or LIKELY.get("".join(folder), ())
+        globs = [f"{mirror}.py", f"{mirror}_*.py", *likely]
         return list(dict.fromkeys(path for glob in globs for path in sorted(tests.glob(glob))))
 
 

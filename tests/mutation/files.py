@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FILES = {
-    "data": [
+    "data/batches": [
         (
             "order = self.rng.permutation(n) if self.shuffle else None",
             "order = self.rng.integers(0, n, n) if self.shuffle else None",
@@ -47,7 +47,7 @@ FILES = {
             "a transform that gives more rows is accepted",
         ),
     ],
-    "idx": [
+    "data/idx": [
         (
             "limit = min(GZIP_LIMIT * size, max(LARGE, LARGE_GZIP_LIMIT * size)) if packed else size",
             "limit = GZIP_LIMIT * size if packed else size",
@@ -70,7 +70,7 @@ FILES = {
         ("if not 1 <= axes <= 64 or", "if not 0 <= axes <= 64 or", "a single number is no array"),
         ('len(header) < 4 or header[:2] != b"\\0\\0" or', "len(header) < 4 or", "any file with a type is an IDX file"),
     ],
-    "archive": [
+    "files/archive": [
         ("            os.fsync(file.fileno())\n", "", "what takes the old file's place is not on the disk"),
         (
             "        _flush_folder(path.parent)",
@@ -133,7 +133,7 @@ FILES = {
         ),
         ('if dtype.kind not in "biuf":', 'if dtype.kind == "O":', "texts are taken for numbers"),
     ],
-    "checkpoint": [
+    "files/models": [
         (
             'OF_TRAINING = ("optimizer/", "best/")',
             'OF_TRAINING = ("optimizer/",)',

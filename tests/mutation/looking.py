@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LOOKING = {
-    "check": [
+    "insight/check_layer": [
         ("        _check_layout(trial, gradients)\n", "", "a layer that misreads columns passes"),
         ("        _check_earlier_pass(trial)\n", "", "a layer that keeps something from the pass before passes"),
         ("        _check_float32(trial)\n", "", "a layer that makes float64 of float32 passes"),
@@ -23,7 +23,7 @@ LOOKING = {
         ),
         ("0.5 * np.flip(x) if trial.x else np.flip(x)", "x", "what is kept of the same x goes unseen"),
     ],
-    "trial": [
+    "insight/trial": [
         (
             "rng.normal(size=y.shape) if isinstance(y, Array)",
             "np.ones(y.shape) if isinstance(y, Array)",
@@ -43,7 +43,7 @@ LOOKING = {
         ("dx.shape != self.inputs[0].shape", "dx.size != self.inputs[0].size", "a dx of another shape passes"),
         ("np.shape(got) != np.shape(expected) or ", "", "a y of another shape is spread"),
     ],
-    "differences": [
+    "insight/differences": [
         ("TOLERANCE = 1e-6", "TOLERANCE = 1e-3", "an error of a thousandth passes"),
         (
             "            moves.append((..., scale * self.rng.normal(size=array.shape)))\n",
@@ -58,7 +58,7 @@ LOOKING = {
             "on a kink any gradient is right",
         ),
     ],
-    "diagnosis": [
+    "insight/diagnose": [
         ("(silent & ~idle).mean()", "silent.mean()", "units that are given nothing but 0 are called dead"),
         (
             "learned=loss < (chance[1] if chance else zero or 0.0) / 2",
@@ -73,7 +73,7 @@ LOOKING = {
         ),
         ("after > LARGE * max(before, 1.0)", "after > LARGE", "the layer after the one that enlarges is blamed too"),
     ],
-    "observation": [
+    "insight/observation": [
         (
             "[*self.model.walk(np.random.Generator).values(), generator()]",
             "[*self.model.walk(np.random.Generator).values()]",
@@ -96,7 +96,7 @@ LOOKING = {
             "the mode is the model's",
         ),
     ],
-    "inspection": [
+    "insight/summary": [
         ("0 if handed_on else y.nbytes", "y.nbytes", "an output that is handed on counts twice"),
         ("model = copy.deepcopy(model).eval()", "model = copy.deepcopy(model)", "batch norm refuses the sample"),
         ("counts[holder] += parameter.data.size", "counts[holder] += len(parameter.data)", "matrices count as vectors"),

@@ -22,7 +22,7 @@ NUMBERS = {
             "the last strip is left out where it is uneven",
         ),
     ],
-    "losses": [
+    "losses/elementwise": [
         (
             "            total = float(s.sum())",
             "            total = float(y.size)",
@@ -62,7 +62,7 @@ NUMBERS = {
             "Huber's δ is 1 in its slope",
         ),
     ],
-    "classification": [
+    "losses/classification": [
         (
             "_, at, a, _ = self._from_probabilities(q, s)",
             "_, at, a, total = self._from_probabilities(q, s)",

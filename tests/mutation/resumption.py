@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 RESUMPTION = {
-    "resumption": [
+    "training/checkpoint": [
         ('    run.set_states(notes["generators"])\n', "", "generators start where the walk through the data began"),
         ('        "stopped": run.stopped,\n', '        "stopped": False,\n', "a run that was ended goes on"),
         ('"waited": run.stopping.waited}', '"waited": 0}', "patience starts anew"),
@@ -55,7 +55,7 @@ RESUMPTION = {
         ("        run.history.clear()\n", "", "after a checkpoint that can't be taken up, the history has its columns"),
         ('"walk began": run.walk_began,', '"walk began": run.states(),', "within an epoch the order is lost"),
     ],
-    "rates": [
+    "training/rates": [
         (
             "if found[low] == found[high] or not (ceases or begins):",
             "if True:",

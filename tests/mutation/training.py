@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TRAINING = {
-    "training": [
+    "training/fit": [
         ("            run.model.zero_grad()\n", "", "a gradient from before is in the first step"),
         ("    run.model.train()\n", "", "layers that the callback put into evaluation mode stay there"),
         (
@@ -63,7 +63,7 @@ TRAINING = {
             "a checkpoint within an epoch has no seconds",
         ),
     ],
-    "run": [
+    "training/run": [
         (
             "        self.set_states(now)\n",
             "",
@@ -80,13 +80,13 @@ TRAINING = {
         ("        self.model.zero_grad()\n", "", "gradients are left behind"),
         ("if passed < done:", "if not passed and done:", "data with fewer batches than were done are taken up"),
     ],
-    "stopping": [
+    "training/early_stopping": [
         ("return self.waited >= self.patience", "return self.waited > self.patience", "patience lasts an epoch longer"),
         ("if value < self.lowest:", "if value <= self.lowest:", "of equal epochs the last is restored"),
         ("if value < self.lowest:", "if not value >= self.lowest:", "an epoch of NaN is the best"),
         ("else -results[self.monitor]", "else 1 / results[self.monitor]", "an accuracy of 0 can't be monitored"),
     ],
-    "divergence": [
+    "training/divergence": [
         (
             "        for generator, state in zip(self.generators, self.generators_before):\n"
             "            generator.bit_generator.state = state\n",
@@ -111,7 +111,7 @@ TRAINING = {
             "where a batch diverged is told without its weights",
         ),
     ],
-    "evaluation": [
+    "training/evaluation": [
         (
             "            share = model.total_weight()\n",
             "            share = None\n",
@@ -132,7 +132,7 @@ TRAINING = {
             "a layer that knows the one above it is copied without end",
         ),
     ],
-    "admission": [
+    "training/inputs": [
         (
             "if not own.issuperset(id(parameter) for parameter in optimizer.parameters):",
             "if own.isdisjoint(id(parameter) for parameter in optimizer.parameters):",
@@ -158,11 +158,11 @@ TRAINING = {
             "a mode that is given is not heard",
         ),
     ],
-    "history": [
+    "training/history": [
         ("        except BaseException:", "        except Exception:", "Ctrl-C leaves half of an epoch"),
         ("repr(float(a)) == repr(float(b))", "a == b", "a history with NaN is not the one in the checkpoint"),
     ],
-    "progress": [
+    "training/progress": [
         ("total=total, initial=done,", "total=total, initial=0,", "the bar of a resumed run starts at 0"),
         (
             "        while self.bars:\n",
@@ -176,7 +176,7 @@ TRAINING = {
         ),
         ('len(wanted) + (name == "lr")', "len(wanted)", "the learning rate does not stand last"),
     ],
-    "generators": [
+    "training/generators": [
         (
             "        with suppress(ValueError):\n            yield name, cell.cell_contents",
             "        yield name, cell.cell_contents",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 UPDATES = {
-    "optimizer": [
+    "optimizers/optimizer": [
         (
             "        if self.clip_norm < math.inf and (norm := _norm(g)) > self.clip_norm:\n"
             "            g *= self.clip_norm / norm\n"
@@ -51,7 +51,7 @@ UPDATES = {
             "a model whose dtype changes after its optimizer was made is trained in the old one",
         ),
     ],
-    "optimizers": [
+    "optimizers/first_order": [
         ("step = g + self.momentum * v if", "step = g + v if", "Nesterov looks ahead without μ"),
         ("g /= np.sqrt(v) + self.eps", "g /= np.sqrt(v + self.eps)", "RMSprop's ε stands in the root"),
         ("(np.sqrt(v) + self.eps)", "np.sqrt(v + self.eps)", "Adagrad's ε stands in the root"),
@@ -73,7 +73,7 @@ UPDATES = {
         ),
         ("            g = u\n", "", "RMSprop's momentum is added up and not used"),
     ],
-    "lbfgs": [
+    "optimizers/lbfgs": [
         (
             "rows = [i % len(s) for i in range(max(0, pairs - len(s)), pairs)]",
             "rows = list(range(min(pairs, len(s))))",
@@ -88,7 +88,7 @@ UPDATES = {
             "weight decay is in the objective, not in its gradient",
         ),
     ],
-    "schedules": [
+    "optimizers/schedules": [
         ("min(step / steps, 1.0))", "step / steps)", "the rate rises again after the last step"),
         ("else after(step - steps))", "else after(step))", "what comes after a warmup has lost its beginning"),
         (

@@ -24,17 +24,14 @@ from .surroundings import Surrounding, rows
 
 # The tests whose numbers depend on the kernel of a matrix product, on the processor and on NumPy.
 NUMERICAL = (
+    "insight/test_check_layer.py",
+    "insight/test_differences.py",
     "layers",
-    "test_check.py",
-    "test_classification.py",
+    "losses",
+    "optimizers",
     "test_contract.py",
-    "test_differences.py",
     "test_initializers.py",
-    "test_lbfgs.py",
-    "test_losses.py",
     "test_numerics.py",
-    "test_optimizer.py",
-    "test_optimizers.py",
 )
 SHOWN = 5  # failing tests of a row
 

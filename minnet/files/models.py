@@ -1,0 +1,44 @@
+"""Models on the disk: save and load."""
+
+from __future__ import annotations
+
+import os
+
+from ..arguments import described
+from ..layer import Layer
+from .archive import CheckpointError, file_path, read, write
+
+OF_TRAINING = ("optimizer/", "best/")  # what the names of arrays begin with that are not the model's
+
+
+def save(model: Layer, path: str | os.PathLike[str]) -> None:
+    """Write all parameters and buffers of a model into a file.
+
+    The file is an .npz, with the names and arrays of `model.state_dict()`, and no pickle; its name is the one given,
+    with no ending added. It takes the place of an older one when it is complete and on the disk: a process that is
+    killed, or a disk that is full, leaves the old file whole.
+    Raises TypeError for what is no model or no path; FileNotFoundError for a folder that is not there, OSError for a
+    path that is a folder, or no regular file.
+    """
+    if not isinstance(model, Layer):
+        raise TypeError(f"save: expected model to be a Layer, got {described(model)}")
+    write(file_path("save", path), model.state_dict())
+
+
+def load(model: Layer, path: str | os.PathLike[str]) -> None:
+    """Set all parameters and buffers of a model, in place, to those in a file.
+
+    path: of a file by `save`, or a checkpoint of `fit`, which holds the parameters of the time when it was written.
+    Raises CheckpointError, a ValueError, for a file that was damaged or isn't one of minnet's, and for one of another
+    model, with every missing, unexpected and misshapen name; FileNotFoundError for a missing file; TypeError for what
+    is no model or no path. The model is then as it was.
+    """
+    if not isinstance(model, Layer):
+        raise TypeError(f"load: expected model to be a Layer, got {described(model)}")
+    arrays, notes = read(file_path("load", path))
+    if notes is not None:
+        arrays = {name: array for name, array in arrays.items() if not name.startswith(OF_TRAINING)}
+    try:
+        model.load_state_dict(arrays)
+    except ValueError as error:
+        raise CheckpointError(f"load: {os.fspath(path)} is not of this model: {error}") from None

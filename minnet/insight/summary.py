@@ -1,0 +1,128 @@
+"""Looking at a model before it is trained: what it consists of, and how large that is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import DTypeLike
+
+from ..arguments import described
+from ..layer import Layer, label
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """A row of a summary: a layer, its output for one sample, its own parameters, and the bytes of its output.
+
+    shape is None for a layer that was not run, or gave no array. parameters are without those of layers inside; shared
+    ones are counted where they come first. A layer that hands on the output of one inside has 0 bytes.
+    """
+
+    name: str
+    layer: str
+    shape: tuple[int, ...] | None
+    parameters: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `summary` returns; prints as a table."""
+
+    rows: list[LayerSummary]
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def bytes(self) -> int:
+        """Of the activations of one sample."""
+        return sum(row.bytes for row in self.rows)
+
+    def __str__(self) -> str:
+        lines = [("layer", "output shape", "parameters", "bytes")]
+        for row in self.rows:
+            indent = "  " * sum(
+                row.name.startswith(f"{outer.name}.") or not outer.name for outer in self.rows if outer != row
+            )
+            shape = "not run" if row.shape is None else f"({', '.join(['N', *map(str, row.shape)])})"
+            name = f"{row.name}: " if row.name else ""
+            lines.append((f"{indent}{name}{row.layer}", shape, f"{row.parameters:,}", f"{row.bytes:,}"))
+        lines.append(("total", "", f"{self.parameters:,}", f"{self.bytes:,}"))
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        return "\n".join(
+            f"{layer:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
+            for layer, shape, count, size in lines
+        )
+
+    __repr__ = __str__
+
+
+def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None = None) -> Summary:
+    """A table of a model's layers, nested ones too: output shape, parameters, and bytes of activations for one sample.
+
+    The shapes are those of a copy that is run on one sample of zeros in evaluation mode; the model is not touched.
+
+    input_shape: of one sample, without the batch axis.
+    dtype: of the sample; without one float32, or where the model refuses that, integers.
+    Raises TypeError for other arguments, and what the model raises where it can't take such a sample.
+
+    >>> from minnet import Linear, ReLU, Sequential, SoftmaxCrossEntropy, summary
+    >>> summary(Sequential(Linear(64, 32), ReLU(), Linear(32, 10), SoftmaxCrossEntropy()), (64,))
+    layer                       output shape  parameters  bytes
+    Sequential(...)             (N, 10)                0      0
+      0: Linear(64, 32)         (N, 32)            2,080    128
+      1: ReLU()                 (N, 32)                0    128
+      2: Linear(32, 10)         (N, 10)              330     40
+      3: SoftmaxCrossEntropy()  (N, 10)                0     40
+    total                                          2,410    336
+    """
+    if not isinstance(model, Layer):
+        raise TypeError(f"summary: expected model to be a Layer, got {described(model)}")
+    if not isinstance(input_shape, tuple):
+        advice = "; pass x.shape[1:]" if isinstance(input_shape, Array) else ""
+        raise TypeError(
+            f"summary: expected input_shape to be a tuple, without the batch axis, got {described(input_shape)}{advice}"
+        )
+    if dtype is None:
+        try:
+            return summary(model, input_shape, np.float32)
+        except TypeError:
+            return summary(model, input_shape, np.int64)
+    outputs = _outputs(model, np.zeros((1, *input_shape), dtype))
+    layers = model.walk(Layer)
+    counts = dict.fromkeys(layers, 0)
+    for name, parameter in model.named_parameters().items():
+        holder = max((layer for layer in layers if not layer or name.startswith(f"{layer}.")), key=len)
+        counts[holder] += parameter.data.size
+    rows = []
+    for name, layer in layers.items():
+        y = outputs.get(name)
+        handed_on = any(y is outputs.get(f"{name}.{inner}".strip(".")) for inner in layer.walk(Layer) if inner)
+        shape, size = (y.shape[1:], 0 if handed_on else y.nbytes) if isinstance(y, Array) else (None, 0)
+        rows.append(LayerSummary(name, label(layer), shape, counts[name], size))
+    return Summary(rows)
+
+
+def _outputs(model: Layer, x: Array) -> dict[str, Array]:
+    """What each layer of a copy of the model gives when x goes in, by name."""
+    outputs: dict[str, Array] = {}
+
+    def recorded(name: str, forward: Callable[..., Array]) -> Callable[..., Array]:
+        def record(*inputs: Any, **options: Any) -> Array:
+            outputs[name] = forward(*inputs, **options)
+            return outputs[name]
+
+        return record
+
+    model = copy.deepcopy(model).eval()
+    for name, layer in model.walk(Layer).items():
+        layer.forward = recorded(name, layer.forward)
+    model(x)
+    return outputs

@@ -1,0 +1,182 @@
+"""Losses: the last layer of a model. With a target they give the loss, without one the prediction.
+
+All are means: the sum over the samples, each with its effective weight, divided by the sum of those weights. Here is
+what they have in common, and those that compare a prediction with a target entry by entry.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import ArrayLike
+
+from ..arguments import number, real_array
+from ..layer import Layer, forget, real_input
+from ..numerics import sigmoid, softplus
+
+
+class Loss(Layer):
+    """The base of losses, also of your own: a layer whose forward takes a target too and returns a float.
+
+    `forward(scores, target=None, sample_weight=None)` returns the loss, or without a target the prediction;
+    `backward(dloss=1.0)` returns dscores, where dloss is what the loss is multiplied by afterwards.
+    `takes_scores = True` on a loss that contains a softmax or a sigmoid keeps a second one from standing in front.
+    """
+
+    is_loss = True
+
+
+class _Elementwise(Loss):
+    """What the losses share that compare every entry of a prediction with one of a target."""
+
+    def compare(self, y: Array, t: Array) -> tuple[Array, Array]:
+        """The loss of each entry, and its derivative with respect to y."""
+        raise NotImplementedError(f"{self!r}: has no compare")
+
+    def predict(self, y: Array) -> Array:
+        """The prediction that y stands for."""
+        return y
+
+    def forward(self, y: Array, target: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Any:
+        y = real_input(self, y)
+        if target is None:
+            forget(self)
+            return self.predict(y)
+        t = real_array(f"{self!r}: target", target).astype(y.dtype, copy=False)
+        if t.shape != y.shape:
+            raise ValueError(f"{self!r}: expected a target of shape {y.shape}, like the prediction, got {t.shape}")
+        loss, slope = self.compare(y, t)
+        total = float(y.size)
+        if sample_weight is not None:
+            s = position_weights(self, sample_weight, y.shape)
+            total = float(s.sum())
+            s = s.astype(y.dtype)
+            loss, slope = s * loss, s * slope
+        self.cache = y, t, slope, total
+        return float(loss.sum()) / total if total else 0.0
+
+    def backward(self, dloss: float = 1.0) -> Array:
+        _, _, slope, total = self.cache
+        return slope * (float(dloss) / total if total else 0.0)
+
+    def total_weight(self) -> float:
+        return self.cache[-1]
+
+
+class MeanSquaredError(_Elementwise):
+    """The mean of the squared errors; the prediction is the input itself.
+
+    Forward     loss = Σ s (y − t)² / Σ s
+    Backward    dy = 2 s (y − t) / Σ s · dloss
+
+    Shapes      y, target t (N, ...)   sample_weight s (N,) or more leading axes of t; sums over every entry of t
+
+    Raises ValueError if y and t differ in shape, or if s is negative or fits neither.
+    """
+
+    def compare(self, y: Array, t: Array) -> tuple[Array, Array]:
+        e = y - t
+        return e * e, 2 * e
+
+
+class MeanAbsoluteError(_Elementwise):
+    """The mean of the absolute errors; the prediction is the input itself.
+
+    Forward     loss = Σ s |y − t| / Σ s
+    Backward    dy = s sign(y − t) / Σ s · dloss, 0 where y = t
+
+    Shapes      as in MeanSquaredError
+
+    Raises ValueError if y and t differ in shape, or if s is negative or fits neither.
+    """
+
+    def compare(self, y: Array, t: Array) -> tuple[Array, Array]:
+        e = y - t
+        return abs(e), np.sign(e)
+
+
+class Huber(_Elementwise):
+    """Squared for small errors, linear for large ones, so that outliers pull no harder; the prediction is the input.
+
+    Forward     loss = Σ s ρ(y − t) / Σ s,  ρ(e) = e² / 2 where |e| ≤ δ, else δ (|e| − δ / 2)
+    Backward    dy = s clip(y − t, −δ, δ) / Σ s · dloss
+
+    Shapes      as in MeanSquaredError
+
+    delta: δ, above 0.
+    Raises ValueError if y and t differ in shape, or if s is negative or fits neither.
+    Source: Huber 1964.
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = number("Huber", "delta", delta)
+        if not delta:
+            raise ValueError("Huber: expected delta to be above 0, got 0")
+
+    # With c = clip(e, −δ, δ): c (e − c / 2) is e² / 2 inside, and δ (|e| − δ / 2) outside.
+    def compare(self, y: Array, t: Array) -> tuple[Array, Array]:
+        e = y - t
+        c = np.clip(e, -self.delta, self.delta)
+        return c * (e - c / 2), c
+
+
+class BinaryCrossEntropy(_Elementwise):
+    """The loss of yes-or-no questions, −log of the target's probability where σ(score) is that of yes; in log space.
+
+    Forward     loss = −Σ s (w t log p + (1 − t) log(1 − p)) / Σ s,  p = σ(x)
+    Backward    dx = s ((1 − t) p − w t (1 − p)) / Σ s · dloss,  which without w is s (p − t) / Σ s
+
+    Shapes      scores x, target t (N, ...)   sample_weight s (N,) or more leading axes of t; sums over every entry of t
+
+    pos_weight: w, what a yes counts; a number, or one for each feature of the last axis.
+    Targets are probabilities of yes, from 0 to 1. Without one, forward returns the prediction p. A Sigmoid in front
+    would be one too many.
+    Raises ValueError if x and t differ in shape, for targets outside of 0 … 1, or if s is negative or fits neither.
+    """
+
+    takes_scores = True
+
+    def __init__(self, pos_weight: ArrayLike | None = None) -> None:
+        self.pos_weight = class_weights(
+            "BinaryCrossEntropy: pos_weight", np.atleast_1d(1.0 if pos_weight is None else pos_weight)
+        )
+
+    # log p = −softplus(−x) and log(1 − p) = −softplus(x), which don't overflow where p rounds to 0 or 1.
+    def compare(self, y: Array, t: Array) -> tuple[Array, Array]:
+        if not ((t >= 0) & (t <= 1)).all():
+            raise ValueError(f"{self!r}: expected targets from 0 to 1, got {t.min()} to {t.max()}")
+        w = self.pos_weight.astype(t.dtype)
+        if len(w) not in (1, t.shape[-1]):
+            raise ValueError(f"{self!r}: expected x of shape (..., {len(w)}), like pos_weight, got {t.shape}")
+        yes = w * t
+        p = sigmoid(y)
+        return yes * softplus(-y) + (1 - t) * softplus(y), (1 - t) * p - yes * sigmoid(-y)
+
+    def predict(self, y: Array) -> Array:
+        return sigmoid(y)
+
+    def count_correct(self) -> tuple[int, int]:
+        """How often the likelier answer, yes for scores above 0, was the target's."""
+        y, t, *_ = self.cache
+        return int(np.count_nonzero((y > 0) == (t > 0.5))), y.size
+
+
+def class_weights(owner: str, weight: ArrayLike) -> Array:
+    """A weight for each class, as float64."""
+    w = real_array(owner, weight).astype(np.float64)
+    if w.ndim != 1 or not (np.isfinite(w) & (w >= 0)).all():
+        raise ValueError(f"{owner}: expected a finite number of at least 0 for each class, got {weight!r}")
+    return w
+
+
+def position_weights(loss: Loss, sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """A weight for each position of shape, from one a sample or one a position."""
+    s = real_array(f"{loss!r}: sample_weight", sample_weight).astype(np.float64)
+    if s.shape != shape[: s.ndim] or (s.ndim == 0 and shape):
+        expected = f"{shape[:1]} or {shape}" if shape[1:] else f"{shape}"
+        raise ValueError(f"{loss!r}: expected sample_weight of shape {expected}, got {s.shape}")
+    if not (np.isfinite(s) & (s >= 0)).all():
+        raise ValueError(f"{loss!r}: expected every sample_weight to be finite and at least 0")
+    return np.broadcast_to(s.reshape(s.shape + (1,) * (len(shape) - s.ndim)), shape)

@@ -1,0 +1,245 @@
+"""L-BFGS, for smooth problems that are small enough to evaluate as a whole: it trains them to their optimum.
+
+Unlike the first-order methods it evaluates the model itself, as often as its line search needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+
+from ..arguments import number, whole_number
+from .optimizer import LearningRate, Optimizer, Parameters
+
+Closure = Callable[[], float]
+Evaluate = Callable[..., "_Point"]
+
+C1, C2 = 1e-4, 0.9  # of the strong Wolfe conditions
+EXPANSIONS, SECTIONS = 10, 25  # how often a line search looks further out, and how often it parts an interval
+MARGIN, STRIDE = 0.1, 10.0  # of an interval, kept from its ends; how much further out than the last α the next may be
+
+
+class LBFGS(Optimizer):
+    """Newton's method with a curvature that is learned from the last m changes of the gradient.
+
+    Update      w ← w + α p,  p = −H g,  with pairs s = w₊ − w, y = g₊ − g, and ρ = 1 / yᵀs
+    Direction   q = g;  newest pair to oldest: a = ρ sᵀq, q ← q − a y;  r = γ q, γ = sᵀy / yᵀy of the newest;
+                oldest pair to newest: β = ρ yᵀr, r ← r + (a − β) s;  p = −r
+    Line search α with φ(α) ≤ φ(0) + c₁ α φ'(0) and |φ'(α)| ≤ −c₂ φ'(0), the strong Wolfe conditions; φ(α) = f(w + α p)
+
+    lr: the α tried first; while there is no pair yet, times min(1, 1 / Σ |g|).  max_iter: updates in one step at most.
+    history_size: m; the pairs are kept from one step to the next, and are part of the state.
+    tolerance_grad: a step ends where no entry of g is larger.  tolerance_change: it ends after an update that changes
+    f, or every entry of w, by no more.  weight_decay: λ; f is the loss plus λ/2 ‖w‖² of all parameters that decay.
+    The same as PyTorch's with line_search_fn="strong_wolfe", but for how the line search interpolates and gives up.
+    Source: Nocedal and Wright 2006, algorithms 7.4, 3.5 and 3.6.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: LearningRate = 1.0,
+        max_iter: int = 20,
+        history_size: int = 10,
+        tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, lr if callable(lr) else _positive(lr), weight_decay)
+        self.max_iter = whole_number(self.name, "max_iter", max_iter, least=1)
+        self.tolerance_grad = number(self.name, "tolerance_grad", tolerance_grad)
+        self.tolerance_change = number(self.name, "tolerance_change", tolerance_change)
+        m = whole_number(self.name, "history_size", history_size, least=1)
+        self.moments = {name: np.zeros((m, len(self._w)), self._w.dtype) for name in ("s", "y")}
+        self.moments["pairs"] = np.zeros((), np.int64)  # how many there have been; number i is in row i % m
+
+    def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
+        """Make up to max_iter updates. Returns the objective f that is reached, which is never above the first.
+
+        closure: runs forward and backward and returns the loss; throughout a step the same loss of the same w.
+        Gradients are zero whenever it is called, and at the end. If it raises an exception, w is left as the last
+        update made it. A step also ends where the line search finds nothing lower.
+        Raises TypeError without a closure that returns a float, FloatingPointError where f isn't finite at first.
+        """
+        lr = _positive(self.lr(self.steps)) if callable(self.lr) else self.lr
+        self.gather()
+        at = _Point(0.0, self._w.copy(), self._g, math.inf, math.nan)
+        try:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                evaluate = partial(self._evaluate, _checked(closure))
+                at = _finite(evaluate(at.w))
+                for _ in range(self.max_iter):
+                    if abs(at.g).max() <= self.tolerance_grad:
+                        break
+                    before, at = at, _update(evaluate, at, lr, *self.moments.values())
+                    if min(before.phi - at.phi, abs(at.w - before.w).max()) <= self.tolerance_change:
+                        break
+        finally:
+            self._w[...] = at.w
+            self._g.fill(0)
+        self.steps += 1
+        return at.phi
+
+    def _evaluate(self, closure: Closure, w: Array, alpha: float = 0.0, p: Array | None = None) -> _Point:
+        """f and its gradient at w, which lies α p from where the search began; f is ∞ where not both are finite."""
+        self._w[...] = w
+        self.zero_grad()
+        f = closure()
+        if not isinstance(f, (float, np.floating)):
+            raise TypeError(f"LBFGS: expected the closure to return the loss, a float, got {type(f).__name__}")
+        self.gather()
+        if self.weight_decay:
+            f += self.weight_decay / 2 * sum(float(np.vdot(w_p, w_p)) for p_, w_p, _ in self._views if p_.decay)
+            self.decay(self._w, self._g, 1.0)
+        g = self._g.copy()
+        phi = float(f) if math.isfinite(f) and np.isfinite(g).all() else math.inf
+        return _Point(alpha, w, g, phi, math.nan if p is None else _dot(p, g))
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """A place on the way of a line search: α, w + α p, the gradient g there, φ(α) and φ'(α) = pᵀg."""
+
+    alpha: float
+    w: Array
+    g: Array
+    phi: float
+    slope: float
+
+
+def _update(evaluate: Evaluate, at: _Point, lr: float, s: Array, y: Array, pairs: Array) -> _Point:
+    """Where the line search along p leads, once the pair that this gives is kept; `at` if to nothing lower."""
+    p = _direction(at.g, s, y, int(pairs))
+    start = replace(at, alpha=0.0, slope=_dot(p, at.g))
+    noise = float(np.finfo(p.dtype).eps) * abs(at.phi)  # a change of f that is smaller than its rounding tells nothing
+    alpha = lr if pairs else lr * min(1.0, 1 / float(abs(at.g).sum(dtype=np.float64)))
+    to = start
+    if start.slope < (-noise if pairs else 0):
+        to = _line_search(lambda a: evaluate(at.w + a * p, a, p), start, alpha, noise)
+    if to is not start:
+        _keep(to.w - at.w, to.g - at.g, s, y, pairs)
+        return to
+    if not pairs:
+        return at
+    pairs.fill(0)  # pairs of another objective, or from beyond a kink, can mislead; −g can't
+    return _update(evaluate, at, lr, s, y, pairs)
+
+
+def _keep(new_s: Array, new_y: Array, s: Array, y: Array, pairs: Array) -> None:
+    """Put a pair in the place of the oldest, unless rounding has left nothing of the curvature in it."""
+    if _dot(new_s, new_y) > np.finfo(s.dtype).eps * math.sqrt(_dot(new_s, new_s) * _dot(new_y, new_y)):
+        row = pairs % len(s)
+        s[row], y[row] = new_s, new_y
+        pairs += 1
+
+
+def _direction(g: Array, s: Array, y: Array, pairs: int) -> Array:
+    """p = −H g by the two loops, without H being formed."""
+    rows = [i % len(s) for i in range(max(0, pairs - len(s)), pairs)]
+    rho, a, r = 1 / np.einsum("ij,ij->i", y, s), np.empty_like(s[:, 0]), g.copy()
+    for i in reversed(rows):
+        a[i] = rho[i] * s[i].dot(r)
+        r -= a[i] * y[i]
+    if rows:
+        newest = rows[-1]
+        r *= 1 / (rho[newest] * y[newest].dot(y[newest]))
+    for i in rows:
+        r += (a[i] - rho[i] * y[i].dot(r)) * s[i]
+    return np.negative(r, out=r)
+
+
+def _line_search(phi: Callable[[float], _Point], start: _Point, alpha: float, noise: float) -> _Point:
+    """Algorithm 3.5: looks further out until a step fulfils the conditions, or lies beyond one that does.
+
+    Returns such a point; or one that is only lower than start, or start itself, where none is found.
+    """
+    low, point = start, phi(alpha)
+    for _ in range(EXPANSIONS):
+        if not _is_low_enough(point, start) or point.phi > low.phi:
+            return _zoom(phi, start, low, point, noise)
+        if abs(point.slope) <= -C2 * start.slope:
+            return point
+        if point.slope >= 0:
+            return _zoom(phi, start, point, low, noise)
+        nearest = point.alpha + MARGIN * (point.alpha - low.alpha)
+        low, point = point, phi(_within(nearest, STRIDE * point.alpha, _cubic(low, point)))
+    return low
+
+
+def _zoom(phi: Callable[[float], _Point], start: _Point, low: _Point, high: _Point, noise: float) -> _Point:
+    """Algorithm 3.6: narrows the interval between the lowest point found and one beyond the step that is looked for."""
+    for _ in range(SECTIONS):
+        width = high.alpha - low.alpha
+        if abs(width * low.slope) <= noise:
+            break
+        if high.phi == math.inf:
+            point = phi(low.alpha + MARGIN * width)
+        else:
+            point = phi(_within(low.alpha + MARGIN * width, high.alpha - MARGIN * width, _cubic(low, high)))
+        if not _is_low_enough(point, start) or point.phi >= low.phi:
+            high = point
+            continue
+        if abs(point.slope) <= -C2 * start.slope:
+            return point
+        if point.slope * width >= 0:
+            high = low
+        low = point
+    return low
+
+
+def _is_low_enough(point: _Point, start: _Point) -> bool:
+    return point.phi <= start.phi + C1 * point.alpha * start.slope
+
+
+def _within(one: float, other: float, alpha: float) -> float:
+    """α, moved between the two; their middle if it's not a number."""
+    return min(max(alpha, min(one, other)), max(one, other)) if math.isfinite(alpha) else (one + other) / 2
+
+
+def _cubic(left: _Point, right: _Point) -> float:
+    """Where the cubic with the values and slopes of two points is least, equation 3.59; NaN where it has no minimum."""
+    width = right.alpha - left.alpha
+    if not width:
+        return math.nan
+    d1 = left.slope + right.slope + 3 * (left.phi - right.phi) / width
+    square = d1 * d1 - left.slope * right.slope
+    if not square >= 0:
+        return math.nan
+    d2 = math.copysign(math.sqrt(square), width)
+    denominator = right.slope - left.slope + 2 * d2
+    return right.alpha - width * (right.slope + d2 - d1) / denominator if denominator else math.nan
+
+
+def _dot(a: Array, b: Array) -> float:
+    product = float(a.dot(b))
+    return product if math.isfinite(product) else float(a.astype(np.float64).dot(b))
+
+
+def _checked(closure: Any) -> Closure:
+    if not callable(closure):
+        raise TypeError(
+            "LBFGS: expected step(closure), where closure() runs model and backward and returns the loss, "
+            f"got {closure!r}"
+        )
+    return closure
+
+
+def _finite(at: _Point) -> _Point:
+    if at.phi == math.inf:
+        raise FloatingPointError(
+            "LBFGS: the objective or its gradient is not finite before the first update; "
+            "look for such values in the data and in the parameters"
+        )
+    return at
+
+
+def _positive(lr: Any) -> float:
+    if not (lr := number("LBFGS", "lr", lr)):
+        raise ValueError("LBFGS: expected lr to be above 0, got 0")
+    return lr

@@ -1,0 +1,186 @@
+"""What an optimizer is: something that knows what to do with a gradient.
+
+All parameters of an optimizer lie in one vector, so an update is a few array operations. The author of a new one
+names its moments and writes `update(w, g, lr, *moments)`; the base class owns the rest: the vector itself, the step
+count, clipping, weight decay and the state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import ArrayLike
+
+from ..arguments import misfits, named_arrays, number
+from ..layer import Parameter
+
+Parameters = Iterable[Parameter]
+LearningRate = float | Callable[[int], float]
+ClipNorm = float | None
+
+# How many entries are updated at a time, so that what an update touches stays in the third-level cache. A step of Adam
+# on 12 million takes 18.5 ms this way, 22.3 with 2¹⁵, whose calls are many, and 25.2 in one stretch.
+BLOCK = 2**18
+
+
+class Optimizer:
+    """The base of optimizers.
+
+    parameters: what `model.parameters()` returns. Their data and gradients move into two vectors here, and the
+    parameters keep views; an array that is assigned to a parameter later is copied in at the next step.
+    lr: the learning rate, or a function of the step, which counts from 0.
+    A step clears the gradients of these parameters only. Weights are tied by sharing a Parameter, not its data; and a
+    model and its optimizer are copied or pickled together, in one call, or saved through their state_dict.
+    weight_decay: λ; λ w is added to the gradient of every parameter whose `decay` is true.
+    clip_norm: a gradient whose norm, over all parameters, is larger is scaled down to it; before weight decay.
+    Raises TypeError for what is not a Parameter or a number; ValueError for no parameters, for parameters of
+    several dtypes, and for a number out of range.
+    """
+
+    def __init__(
+        self, parameters: Parameters, lr: LearningRate, weight_decay: float = 0.0, clip_norm: ClipNorm = None
+    ) -> None:
+        self.parameters = _distinct(self.name, parameters)
+        self.lr = lr if callable(lr) else number(self.name, "lr", lr)
+        self.weight_decay = number(self.name, "weight_decay", weight_decay)
+        self.clip_norm = math.inf if clip_norm is None else number(self.name, "clip_norm", clip_norm)
+        self.steps = 0
+        self.moments: dict[str, Array] = {}
+        self._move_in()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
+        """Change w and the moments, in place, by the gradient g, which may be overwritten.
+
+        It is called for one stretch of the vectors after the other; `steps` counts the steps before this one.
+        """
+        raise NotImplementedError(f"{self.name} has no update")
+
+    def step(self) -> None:
+        """Apply the gradients that have been added up since the last step, and set them to zero."""
+        self.gather()
+        w, g = self._w, self._g
+        lr = self.lr_at(self.steps)
+        if self.clip_norm < math.inf and (norm := _norm(g)) > self.clip_norm:
+            g *= self.clip_norm / norm
+        if self.weight_decay:
+            self.decay(w, g, lr)
+        moments = self.moments.values()
+        if len(w) <= BLOCK:
+            self.update(w, g, lr, *moments)
+            g.fill(0)
+        else:
+            for start in range(0, len(w), BLOCK):
+                block = slice(start, start + BLOCK)
+                self.update(w[block], g[block], lr, *(moment[block] for moment in moments))
+                g[block].fill(0)
+        self.steps += 1
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of a step."""
+        return number(self.name, "lr", self.lr(step)) if callable(self.lr) else self.lr
+
+    def gradient_is_finite(self) -> bool:
+        """Whether all entries of the gradient are; mostly told by their squares, which one product adds up."""
+        self.gather()
+        try:
+            square = self._g.dot(self._g)
+        except FloatingPointError:  # where NumPy was told to raise one
+            square = math.inf
+        return math.isfinite(square) or bool(np.isfinite(self._g).all())
+
+    def decay(self, w: Array, g: Array, lr: float) -> None:
+        """Apply weight decay; this base adds it to the gradient."""
+        for p, w_p, g_p in self._views:
+            if p.decay:
+                g_p += self.weight_decay * w_p
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero; a step does so too."""
+        self.gather()
+        self._g.fill(0)
+
+    def add_moments(self, *names: str) -> None:
+        """New vectors of zeros, as long as w: handed to update in this order, and part of the state."""
+        self.moments |= {name: np.zeros_like(self._w) for name in names}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of steps taken, and a copy of each moment."""
+        return {"steps": self.steps} | {name: moment.copy() for name, moment in self.moments.items()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Go on where another optimizer of the same kind stopped.
+
+        Raises ValueError that lists every missing, unexpected and unfit name; nothing has been changed then.
+        """
+        arrays = named_arrays(self.name, state)
+        if problems := misfits({"steps": np.asarray(self.steps)} | self.moments, arrays):
+            raise ValueError(f"{self.name}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
+        if arrays["steps"] < 0:
+            raise ValueError(f"{self.name}: expected steps to be at least 0, got {arrays['steps']}")
+        self.steps = int(arrays["steps"])
+        for name, moment in self.moments.items():
+            moment[...] = arrays[name]
+
+    def _move_in(self) -> None:
+        """Make the two vectors, and the parameters views of them."""
+        self._w = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        self._g = np.concatenate([p.grad.reshape(-1) for p in self.parameters])
+        self._views, end = [], 0
+        for p in self.parameters:
+            start, end = end, end + p.data.size
+            self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
+        self.gather()
+
+    # A view is copied as an array of its own: a copy makes its vectors anew.
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_w", "_g", "_views")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._move_in()
+
+    def gather(self) -> None:
+        """Bring home what was assigned to a parameter from outside.
+
+        Raises ValueError for one whose shape or dtype is not what it was when this was made.
+        """
+        for p, w, g in self._views:
+            if p.data is not w or p.grad is not g:
+                if {p.data.shape, p.grad.shape} != {w.shape} or {p.data.dtype, p.grad.dtype} != {w.dtype}:
+                    raise ValueError(
+                        f"{self.name}: expected a parameter of shape {w.shape} and {w.dtype}, as when it "
+                        f"was made, got {p.data.shape} and {p.data.dtype}; make a new optimizer after changing a model"
+                    )
+                w[...], g[...] = p.data, p.grad
+                p.data, p.grad = w, g
+
+
+def _norm(g: Array) -> float:
+    with np.errstate(over="ignore"):
+        square = float(g.dot(g))
+    return math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(g.astype(np.float64)))
+
+
+def _distinct(owner: str, parameters: Parameters) -> list[Parameter]:
+    """The parameters, each once, once they are known to fit into one vector."""
+    if not isinstance(parameters, Iterable):
+        raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {parameters!r}")
+    found = list(parameters)
+    for p in found:
+        if not isinstance(p, Parameter):
+            raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {p!r} among them")
+    if not found:
+        raise ValueError(f"{owner}: expected at least one parameter, got none")
+    if len(dtypes := {str(p.data.dtype) for p in found}) > 1:
+        raise ValueError(
+            f"{owner}: expected parameters of one dtype, got {' and '.join(sorted(dtypes))}; use model.astype"
+        )
+    return list({id(p): p for p in found}.values())

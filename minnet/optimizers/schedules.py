@@ -1,0 +1,108 @@
+"""Schedules of the learning rate: each function here returns one, a function of the step, for an optimizer's `lr`.
+
+The first step is 0. Beyond its last step a schedule stays at its final value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..arguments import number, whole_number
+
+Schedule = Callable[[int], float]
+
+
+def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
+    """Lower the rate at once, again and again.
+
+    Rate        lr · factor^⌊step / every⌋
+
+    every: how many steps the rate stays the same.
+    Raises TypeError for what is no number, ValueError for one below 0 or an every below 1.
+
+    >>> schedule = step_decay(0.5, every=100)
+    >>> schedule(99), schedule(100)
+    (0.5, 0.05)
+    """
+    lr, factor = number("step_decay", "lr", lr), number("step_decay", "factor", factor)
+    every = whole_number("step_decay", "every", every, least=1)
+    return lambda step: lr * factor ** (step // every)
+
+
+def exponential_decay(lr: float, rate: float) -> Schedule:
+    """Lower the rate by the same factor at every step.
+
+    Rate        lr · rate^step
+
+    Raises TypeError for what is no number, ValueError for one below 0.
+    """
+    lr, rate = number("exponential_decay", "lr", lr), number("exponential_decay", "rate", rate)
+    return lambda step: lr * rate**step
+
+
+def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
+    """Lower the rate along half a wave: slowly at first and at last.
+
+    Rate        final + (lr − final) (1 + cos(π · step / steps)) / 2
+
+    final: the rate at step `steps` and from there on.
+    Raises TypeError for what is no number, ValueError for one below 0 or steps below 1.
+    Source: Loshchilov and Hutter 2017, without restarts.
+    """
+    lr, final = number("cosine_decay", "lr", lr), number("cosine_decay", "final", final)
+    steps = whole_number("cosine_decay", "steps", steps, least=1)
+    return lambda step: _half_wave(lr, final, min(step / steps, 1.0))
+
+
+def linear_warmup(steps: int, then: float | Schedule) -> Schedule:
+    """Raise the rate in even steps to where another schedule begins, which then takes over.
+
+    Rate        then(0) · (step + 1) / steps for the first `steps` steps, afterwards then(step − steps)
+
+    then: a schedule, or a number, the rate that stays.
+    Raises TypeError for steps that are no int or a then that is neither, ValueError for steps below 1 or a then
+    below 0.
+    Source: Goyal et al. 2017.
+
+    >>> schedule = linear_warmup(4, then=cosine_decay(0.8, steps=10))
+    >>> [schedule(step) for step in (0, 1, 3, 4, 14)]
+    [0.2, 0.4, 0.8, 0.8, 0.0]
+    """
+    steps = whole_number("linear_warmup", "steps", steps, least=1)
+    after = then if callable(then) else exponential_decay(number("linear_warmup", "then", then), rate=1.0)
+    return lambda step: float(after(0) * ((step + 1) / steps) if step < steps else after(step - steps))
+
+
+def one_cycle(
+    lr: float, steps: int, warmup: float = 0.3, start_factor: float = 1 / 25, final_factor: float = 1e-4
+) -> Schedule:
+    """Raise the rate along half a wave, then lower it along another, over the whole of a training.
+
+    Rate        lr (s + (1 − s) (1 − cos(π · step / p)) / 2) before step p = warmup · steps − 1, afterwards
+                lr (f + (1 − f) (1 + cos(π (step − p) / (e − p))) / 2) to the last step e = steps − 1
+
+    warmup: the share of the steps on the way up, from 0 to below 1; below 1 / steps, there is none.
+    start_factor, final_factor: s and f, the first and the last rate as shares of lr, the highest.
+    Raises TypeError for what is no number, ValueError for one out of range or steps below 1.
+    The same as PyTorch's OneCycleLR with final_div_factor = start_factor / final_factor, which divides the first rate.
+    Source: Smith and Topin 2018; the half waves, fastai.
+    """
+    lr, warmup = number("one_cycle", "lr", lr), number("one_cycle", "warmup", warmup, below=1.0)
+    steps = whole_number("one_cycle", "steps", steps, least=1)
+    start = lr * number("one_cycle", "start_factor", start_factor)
+    final = lr * number("one_cycle", "final_factor", final_factor)
+    peak, last = warmup * steps - 1, steps - 1
+
+    def schedule(step: int) -> float:
+        if step < peak:
+            return _half_wave(start, lr, step / peak)
+        return _half_wave(lr, final, min((step - peak) / (last - peak), 1.0))
+
+    return schedule
+
+
+def _half_wave(start: float, end: float, way: float) -> float:
+    """From start to end; in this form of the sum both are met exactly."""
+    c = math.cos(math.pi * way)
+    return (start * (1 + c) + end * (1 - c)) / 2

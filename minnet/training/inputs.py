@@ -1,0 +1,152 @@
+"""What fit, evaluate and predict refuse, before anything is changed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+
+from ..arguments import described, plain_array
+from ..data.batches import Batches
+from ..layer import Layer, label
+from ..layers.containers import Sequential
+from ..optimizers.optimizer import Optimizer
+
+Data = Iterable[tuple[Any, ...]]
+Metrics = Mapping[str, Callable[[Array, Array], float]]
+
+PARTS = ("x", "y", "sample_weight")
+CHUNK = 2**20  # entries that are looked at in one go
+DIRECTIONS = {"loss": "min", "val_loss": "min", "accuracy": "max", "val_accuracy": "max"}
+
+
+def check_model(owner: str, model: Any, is_loss: bool = True) -> None:
+    """That it is a layer, and ends in a loss where it must."""
+    if not isinstance(model, Layer):
+        raise TypeError(f"{owner}: expected model to be a Layer, got {described(model)}")
+    if is_loss and isinstance(model, Sequential) and not model.is_loss:
+        raise ValueError(
+            f"{owner}: expected a model that ends in a loss, got {label(model[-1]) if model else None} at the end; "
+            "add SoftmaxCrossEntropy(), for example"
+        )
+
+
+def check_optimizer(model: Layer, optimizer: Any) -> None:
+    """That it is one of this model's parameters, and can be told to step."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"fit: expected optimizer to be an Optimizer, got {described(optimizer)}")
+    if inspect.signature(optimizer.step).parameters:
+        raise TypeError(
+            f"fit: expected an optimizer whose step takes nothing, got {optimizer.name}; call its step yourself"
+        )
+    optimizer.gather()
+    own = {id(parameter) for parameter in model.parameters()}
+    if not own.issuperset(id(parameter) for parameter in optimizer.parameters):
+        raise ValueError(
+            "fit: expected an optimizer of this model's parameters, got one that holds others; "
+            "make it from model.parameters()"
+        )
+
+
+def check_batches(owner: str, name: str, data: Any, again: bool = False) -> None:
+    """That data are batches; and can be walked again, where they must be."""
+    expected = f"{owner}: expected {name} to be Batches(x, y, batch_size) or another iterable of (x, y)"
+    if isinstance(data, (Array, str, Mapping)) or not isinstance(data, Iterable):
+        raise TypeError(f"{expected}, got {type(data).__name__}")
+    if isinstance(data, Sequence):
+        if not data:
+            raise ValueError(f"{expected}, got an empty {type(data).__name__}")
+        if not isinstance(data[0], (list, tuple)):
+            raise TypeError(f"{expected}, got a {type(data).__name__} of {type(data[0]).__name__}")
+    if again and isinstance(data, Iterator):
+        raise TypeError(
+            f"{expected} that can be walked every epoch, got a {type(data).__name__}, which is used up after one; "
+            "make it a list"
+        )
+
+
+def check_batch(owner: str, batch: Any) -> None:
+    """That it is (x, y) or (x, y, sample_weight), as long as each other."""
+    if not isinstance(batch, (list, tuple)) or len(batch) not in (2, 3):
+        got = f"{len(batch)} of them" if isinstance(batch, (list, tuple)) else type(batch).__name__
+        raise ValueError(f"{owner}: expected a batch to be (x, y) or (x, y, sample_weight), got {got}")
+    arrays = [plain_array(owner, name, part) for name, part in zip(PARTS, batch)]
+    shapes = [array.shape for array in arrays]
+    if len({shape[:1] for shape in shapes}) > 1 or not all(shapes):
+        raise ValueError(
+            f"{owner}: expected {', '.join(PARTS[: len(batch)])} to have as many rows, got shapes "
+            f"{' and '.join(map(str, shapes))}"
+        )
+    if not len(arrays[0]):
+        raise ValueError(f"{owner}: expected at least one row, got x of shape {shapes[0]}")
+    if arrays[0].dtype.kind not in "biuf":
+        raise TypeError(f"{owner}: expected x of real numbers, got {arrays[0].dtype}")
+    if arrays[0].dtype.kind == "f" and arrays[0].ndim < 2:
+        raise ValueError(f"{owner}: expected x of shape (N, ...) with a feature axis, got {shapes[0]}")
+
+
+def check_enough(train: Data) -> None:
+    """That there is a whole batch to train on."""
+    if isinstance(train, Batches) and len(train.x) < train.batch_size:
+        raise ValueError(
+            f"fit: expected train to have at least one batch of batch_size={train.batch_size} samples, "
+            f"got {len(train.x)}; choose a smaller batch_size"
+        )
+
+
+def check_values(name: str, data: Data) -> bool:
+    """That all is finite, as far as data can be looked at without being walked; whether it could."""
+    if isinstance(data, Batches):
+        for part, array in {"x": data.x, "y": data.y, **{f"extra[{i}]": a for i, a in enumerate(data.extra)}}.items():
+            check_finite(f"{name}'s {part}", array)
+    elif type(data) in (list, tuple):
+        for _ in checked(name, data):
+            pass
+    return type(data) in (Batches, list, tuple)
+
+
+def checked(name: str, data: Iterable[Any], done: int = 0) -> Iterator[Any]:
+    """The batches of data as they come, each once it is known to be a batch of finite values."""
+    for i, batch in enumerate(data, done + 1):
+        check_batch(f"fit: batch {i} of {name}", batch)
+        for part, array in zip(PARTS, batch):
+            check_finite(f"{part} of batch {i} of {name}", array)
+        yield batch
+
+
+def check_finite(name: str, values: Any) -> None:
+    """ValueError that names the first row and column with NaN or infinity, if there is any."""
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        return
+    rows = max(1, CHUNK * len(array) // max(1, array.size)) if array.ndim else 1
+    for start in range(0, len(array) if array.ndim else 1, rows):
+        part = array[start : start + rows] if array.ndim else array
+        if not np.isfinite(part).all():
+            row, *place = (int(i) for i in np.argwhere(~np.isfinite(np.atleast_1d(part)))[0])
+            column = f", column {place[0] if len(place) == 1 else tuple(place)}" if place else ""
+            value = np.atleast_1d(part)[(row, *place)]
+            raise ValueError(f"fit: expected {name} to be finite, got {value} in row {start + row}{column}")
+
+
+def check_metrics(owner: str, metrics: Any) -> None:
+    """That metrics are functions by name."""
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"{owner}: expected metrics to be a dict of functions by name, got {described(metrics)}")
+    for name, metric in metrics.items():
+        if not isinstance(name, str) or not callable(metric):
+            raise TypeError(f"{owner}: expected metrics to be a dict of functions by name, got {name!r}: {metric!r}")
+        if name in ("loss", "accuracy"):
+            raise ValueError(f"{owner}: expected metrics with names of their own, got {name!r}, which is there anyway")
+
+
+def direction(monitor: str, mode: str | None) -> str:
+    """Whether "min" or "max" of the monitored figure is better."""
+    if mode not in (None, "min", "max"):
+        raise ValueError(f'fit: expected mode to be "min" or "max", got {mode!r}')
+    if mode is None and monitor not in DIRECTIONS:
+        raise ValueError(f'fit: expected mode="min" or mode="max" for monitor={monitor!r}, got none')
+    return mode or DIRECTIONS[monitor]

@@ -1,0 +1,672 @@
+"""evaluate and predict: what they compute, what they leave alone, and that many may work with one model at once."""
+
+import copy
+import gc
+import threading
+import tracemalloc
+from collections import OrderedDict, defaultdict, namedtuple
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+import minnet
+from minnet import (
+    LSTM,
+    Batches,
+    BatchNorm,
+    Concatenate,
+    Conv2d,
+    Dropout,
+    Flatten,
+    LastStep,
+    Layer,
+    Linear,
+    MaxPool2d,
+    MeanSquaredError,
+    MultiHeadAttention,
+    Parameter,
+    ReLU,
+    Residual,
+    Sequential,
+    SoftmaxCrossEntropy,
+    evaluate,
+    predict,
+)
+
+X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
+Y = np.array([0, 1, 2, 1, 0])
+
+Pair = namedtuple("Pair", ["first", "second"])
+
+
+class Doubled(Layer):
+    """y = 2 x while training, x in evaluation; keeps x."""
+
+    def forward(self, x):
+        self.cache = x
+        return 2 * x if self.training else x
+
+    def backward(self, dy):
+        return 2 * dy
+
+
+class Holding(Layer):
+    """Layers in whatever container, run one after the other."""
+
+    def __init__(self, held, run):
+        self.held, self.run = held, run
+        self.note, self.table, self.nothing = "a text", np.arange(3), None
+
+    def forward(self, x):
+        for layer in self.run(self.held):
+            x = layer(x)
+        return x
+
+
+class Waiting(Layer):
+    """y = x; waits in every forward until all threads are in one."""
+
+    def __init__(self, barrier):
+        self.barrier = [barrier]
+
+    def forward(self, x):
+        self.cache = x
+        with suppress(threading.BrokenBarrierError):
+            self.barrier[0].wait()
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+class Failing(Layer):
+    """y = x, until x has a value above 100."""
+
+    def forward(self, x):
+        self.cache = x
+        if x.max() > 100:
+            raise RuntimeError("too much")
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+class Pressing(Layer):
+    """y = x; Ctrl-C is pressed the first time that it is brought back into training mode."""
+
+    pressed = False
+
+    def forward(self, x):
+        self.cache = x
+        return x
+
+    def backward(self, dy):
+        return dy
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if (name, value, self.pressed) == ("training", True, False):
+            self.pressed = True
+            raise KeyboardInterrupt
+
+
+def classifier(*between):
+    return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
+
+
+def in_order(batch_size=2):
+    return Batches(X, Y, batch_size, shuffle=False)
+
+
+def values(model):
+    return {name: array.tobytes() for name, array in model.state_dict().items()}
+
+
+def layers(model):
+    return list(model.walk(Layer).values())
+
+
+def identity():
+    """A whole model whose predictions are its input: three scores."""
+    model = Sequential(Linear(3, 3, rng=0), SoftmaxCrossEntropy())
+    model[0].W.data[...] = np.eye(3)
+    return model
+
+
+@pytest.mark.rows("batch_size", [1, 2, 3, 5, 100])
+def test_evaluate_gives_the_figures_of_the_whole_data_whatever_the_batches(batch_size):
+    model = Sequential(Linear(64, 10, rng=0), SoftmaxCrossEntropy())
+    x, y = (part[:37] for part in minnet.load_digits())
+    result = evaluate(model, Batches(x, y, batch_size))
+    assert result["loss"] == pytest.approx(model(x, y), rel=1e-6)
+    assert result["accuracy"] == minnet.accuracy(y, model(x))
+    assert [type(value) for value in result.values()] == [float, float]
+
+
+@pytest.mark.rows("batch_size", [1, 2, 5])
+def test_evaluate_counts_what_the_loss_ignores_neither_in_the_loss_nor_in_the_accuracy(batch_size):
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-1))
+    y = np.array([0, -1, -1, 1, -1])
+    result = evaluate(model, Batches(X, y, batch_size, shuffle=False))
+    assert result["accuracy"] == minnet.accuracy(y[[0, 3]], model(X)[[0, 3]])
+    assert result["loss"] == pytest.approx(model(X, y), rel=1e-6)
+
+
+def test_evaluate_walks_data_that_can_be_walked_once():
+    model = classifier()
+    assert evaluate(model, iter(in_order())) == evaluate(model, in_order())
+
+
+@pytest.mark.rows("batch_size", [1, 2, 4, 5, 100])
+def test_predict_gives_the_rows_of_the_model_in_order(batch_size):
+    model = classifier()
+    result = predict(model, X, batch_size)
+    assert result == pytest.approx(model(X), rel=1e-6)
+    assert result.shape == (5, 3) and result.sum(axis=1) == pytest.approx(1)
+
+
+def test_predict_takes_what_the_model_takes_and_gives_what_it_gives():
+    model = classifier()
+    assert predict(model, X.tolist(), 2).dtype == np.float32
+    assert predict(model.astype(np.float64), X, 2).dtype == np.float64
+    assert predict(Sequential(), np.array([[4, 5], [6, 7]]), 1).tolist() == [[4, 5], [6, 7]]
+    assert predict(model, X[:0]).shape == (0, 3)
+    assert predict(Sequential(minnet.Flatten()), np.ones((3, 2, 2)), 2).shape == (3, 4)
+
+
+def test_predict_never_hands_out_the_array_it_was_given():
+    result = predict(Sequential(), X)
+    result[...] = 0
+    assert X.any()
+
+
+def test_evaluate_and_predict_do_not_touch_gradients_or_parameters():
+    model = classifier()
+    model(X, Y)
+    model.backward()
+    before, gradients = values(model), [p.grad.copy() for p in model.parameters()]
+    evaluate(model, in_order())
+    predict(model, X)
+    assert values(model) == before
+    assert all(np.array_equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
+
+
+@pytest.mark.rows(
+    ("model", "data", "error"),
+    [
+        ("model", in_order(), TypeError),
+        (classifier(), X, TypeError),
+        (classifier(), (X, Y), TypeError),
+        (classifier(), None, TypeError),
+        (classifier(), [], ValueError),
+        (Sequential(Linear(2, 3)), in_order(), ValueError),
+    ],
+)
+def test_evaluate_refuses_what_does_not_fit(model, data, error):
+    with pytest.raises(error, match=r"evaluate: |loss"):
+        evaluate(model, data)
+
+
+@pytest.mark.rows(
+    ("change", "error"),
+    [
+        ({"model": "model"}, TypeError),
+        ({"x": 1.0}, ValueError),
+        ({"batch_size": 0}, ValueError),
+        ({"batch_size": -2}, ValueError),
+        ({"batch_size": 2.0}, TypeError),
+        ({"batch_size": True}, TypeError),
+    ],
+)
+def test_predict_refuses_what_does_not_fit(change, error):
+    with pytest.raises(error, match="predict: "):
+        predict(**({"model": classifier(), "x": X, "batch_size": 2} | change))
+
+
+def test_a_single_sample_without_a_batch_axis_is_refused_by_predict():
+    with pytest.raises(ValueError, match=r"predict: expected an output for each of the 3 rows of x, got shape \(1,\)"):
+        predict(minnet.Sequential(minnet.Linear(3, 1)), np.ones(3))
+
+
+def images():
+    return Sequential(
+        Conv2d(1, 4, 3, padding=1, rng=0),
+        BatchNorm(4),
+        ReLU(),
+        Dropout(0.5, rng=1),
+        MaxPool2d(2),
+        Flatten(),
+        Linear(36, 3, rng=2),
+        SoftmaxCrossEntropy(),
+    ), (6, 6, 1)
+
+
+def sequences():
+    return Sequential(
+        LSTM(3, 4, rng=0),
+        Dropout(0.5, rng=1),
+        Residual(MultiHeadAttention(4, 2, rng=2), BatchNorm(4)),
+        LastStep(),
+        Concatenate(Linear(4, 2, rng=3), Sequential(Linear(4, 1, rng=4), BatchNorm(1))),
+        SoftmaxCrossEntropy(),
+    ), (5, 3)
+
+
+def in_the_middle_of_training(make):
+    """A model in training mode with running statistics, and a forward whose backward is still to come; x and y."""
+    model, shape = make()
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(24, *shape)).astype(np.float32), rng.integers(0, 3, 24)
+    model(x[:9], y[:9])
+    return model, x, y
+
+
+def at_once(work, count):
+    """What work(i) gives in each of several threads that start together."""
+    barrier, results, errors = threading.Barrier(count, timeout=60), [None] * count, []
+
+    def run(i):
+        try:
+            barrier.wait()
+            results[i] = work(i)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert errors == []
+    return results
+
+
+@pytest.mark.rows("make", [images, sequences])
+def test_threads_that_predict_with_one_model_get_what_one_after_the_other_gets(make):
+    model, x, _ = in_the_middle_of_training(make)
+    alone = copy.deepcopy(model).eval()
+    parts = [x[i : i + 6] for i in range(0, 24, 6)]
+    expected = [predict(alone, part, 2).tobytes() for part in parts]
+    got = at_once(lambda i: [predict(model, parts[i], 2).tobytes() for _ in range(10)], len(parts))
+    assert got == [[result] * 10 for result in expected]
+
+
+@pytest.mark.rows("make", [images, sequences])
+def test_predicting_in_the_middle_of_a_step_changes_nothing_of_it(make):
+    model, x, _ = in_the_middle_of_training(make)
+    model[1].training = False
+    other = copy.deepcopy(model)
+    y = np.arange(9) % 3
+    for each in (model, other):
+        each(x[:9], y)
+    before = [values(model), [layer.training for layer in layers(model)], [set(vars(layer)) for layer in layers(model)]]
+    caches = [id(vars(layer).get("cache")) for layer in layers(model)]
+    states = [drawn.bit_generator.state for drawn in model.walk(np.random.Generator).values()]
+    at_once(lambda i: predict(model, x, 4), 3)
+    assert [
+        values(model),
+        [layer.training for layer in layers(model)],
+        [set(vars(layer)) for layer in layers(model)],
+    ] == before
+    assert [id(vars(layer).get("cache")) for layer in layers(model)] == caches
+    assert [drawn.bit_generator.state for drawn in model.walk(np.random.Generator).values()] == states
+    model.backward()
+    other.backward()
+    assert [p.grad.tobytes() for p in model.parameters()] == [p.grad.tobytes() for p in other.parameters()]
+    assert any(p.grad.any() for p in model.parameters())
+
+
+def in_threads_that_meet():
+    """Whether two threads that are inside of one model at the same time get what each gets alone."""
+    barrier = threading.Barrier(2, timeout=20)
+    model = Sequential(Linear(2, 3, rng=0), Waiting(barrier), Doubled(), SoftmaxCrossEntropy())
+    before = [layer.training for layer in layers(model)], [set(vars(layer)) for layer in layers(model)]
+    alone = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
+    results = at_once(lambda i: predict(model, X[i : i + 2], 1), 2)
+    after = [layer.training for layer in layers(model)], [set(vars(layer)) for layer in layers(model)]
+    return before == after and all(
+        np.array_equal(result, predict(alone, X[i : i + 2], 1)) for i, result in enumerate(results)
+    )
+
+
+def test_threads_that_are_inside_of_one_model_at_the_same_time_do_not_meet():
+    assert in_threads_that_meet()
+
+
+def test_a_predict_on_the_model_itself_would_be_seen(monkeypatch):
+    """The check above fails when layers are shared instead of doubled."""
+    monkeypatch.setattr("minnet.training.evaluation._double", lambda model, made: model)
+    assert not in_threads_that_meet()
+    model, x, _ = in_the_middle_of_training(images)
+    assert not np.array_equal(predict(model, x), predict(copy.deepcopy(model).eval(), x))
+
+
+CONTAINERS = {
+    "a list": (lambda a, b: [a, b], lambda held: held),
+    "a tuple": (lambda a, b: (a, b), lambda held: held),
+    "a dict": (lambda a, b: {"a": a, "b": b}, lambda held: held.values()),
+    "an ordered dict": (lambda a, b: OrderedDict(a=a, b=b), lambda held: held.values()),
+    "a default dict": (lambda a, b: defaultdict(list, a=a, b=b), lambda held: held.values()),
+    "a named tuple": (Pair, lambda held: (held.first, held.second)),
+    "containers in containers": (
+        lambda a, b: {"steps": [(a, None), Pair(b, "text")]},
+        lambda held: (held["steps"][0][0], held["steps"][1].first),
+    ),
+    "the same list twice": (lambda a, b: [[both := [a, b]], both], lambda held: held[0][0]),
+}
+
+
+@pytest.mark.rows("name", CONTAINERS)
+def test_layers_are_doubled_wherever_a_model_finds_them(name):
+    hold, run = CONTAINERS[name]
+    first, second = Doubled(), Sequential(Doubled(), Linear(2, 2, rng=0))
+    model = Holding(hold(first, second), run)
+    expected = X @ second[1].W.data
+    assert predict(model, X, 2) == pytest.approx(expected)
+    assert all(layer.training and "cache" not in vars(layer) for layer in layers(model))
+    assert type(model.held) is type(hold(first, second))
+    model(X)
+    assert first.cache is X
+
+
+def test_a_model_whose_layers_would_not_be_found_is_refused_by_predict_as_by_fit():
+    class Holder:
+        def __init__(self):
+            self.layer = Dropout(0.5, rng=0)
+
+    model = Holding(Holder(), lambda held: [held.layer])
+    with pytest.raises(TypeError, match="held is a Holder"):
+        evaluate(model, [(X, Y)])
+    with pytest.raises(TypeError, match="held is a Holder"):
+        predict(model, X)
+
+
+def test_layers_that_know_each_other_are_doubled_together():
+    inner, outer = Doubled(), Holding([], lambda held: held)
+    outer.held.append(inner)
+    inner.parent = outer
+    assert np.array_equal(predict(outer, X), X)
+    assert inner.parent is outer and inner.training
+
+
+def test_a_layer_that_two_others_hold_is_one_layer_still():
+    class Counts(Layer):
+        def __init__(self):
+            self.seen = [0]
+
+        def forward(self, x):
+            self.seen[0] += 1
+            return x + self.seen[0]
+
+    shared = Counts()
+    model = Holding([Holding([shared], iter), Holding([shared], iter)], iter)
+    assert np.array_equal(predict(model, X), X + 3)
+
+
+def test_shared_parameters_are_those_of_the_model():
+    model = Sequential(Linear(2, 2, rng=0), ReLU(), Linear(2, 2, rng=1))
+    model[2].W = model[0].W
+    before = predict(model, X)
+    model[0].W.data *= 2
+    hidden = np.maximum(X @ model[0].W.data, 0)
+    assert predict(model, X) == pytest.approx(hidden @ model[0].W.data)
+    assert not np.array_equal(before, predict(model, X))
+
+
+def test_parameters_are_neither_copied_nor_replaced():
+    model = classifier()
+    held = [p.data for p in model.parameters()]
+    seen = []
+    model.layers[0].forward = lambda x: seen.append(model.layers[0].W.data) or x @ model.layers[0].W.data
+    predict(model, X)
+    assert seen[0] is held[0] and all(p.data is data for p, data in zip(model.parameters(), held))
+
+
+def test_a_method_that_a_layer_keeps_runs_on_the_layer_that_predicts():
+    class Chooses(Layer):
+        def __init__(self):
+            self.run = self.double
+
+        def double(self, x):
+            self.cache = x
+            return 2 * x if self.training else x
+
+        def forward(self, x):
+            return self.run(x)
+
+    model = Chooses()
+    assert np.array_equal(predict(model, X), X)
+    assert "cache" not in vars(model)
+
+
+def growth(n, batch_size):
+    """By how much memory grows at most while predicting n samples, beyond the result."""
+    model = Sequential(Linear(64, 256, rng=0), ReLU(), Linear(256, 2, rng=1))
+    x = np.zeros((n, 64), np.float32)
+    predict(model, x[:8])
+    tracemalloc.start()
+    try:
+        result = predict(model, x, batch_size)
+        return tracemalloc.get_traced_memory()[1] - result.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_predict_takes_memory_for_a_batch_and_not_for_all():
+    few, many, large = growth(512, 128), growth(16384, 128), growth(16384, 2048)
+    # A batch's activations alone are 128 kB, those of all would be 16 MB.
+    assert many < 1.3 * few + 20_000
+    assert large > 8 * many
+
+
+def test_neither_predict_nor_evaluate_keeps_memory():
+    model, data = classifier(Doubled()), in_order()
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            predict(model, X, 2), evaluate(model, data)
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(500):
+            predict(model, X, 2), evaluate(model, data)
+        gc.collect()
+        # Python itself keeps some kB now and then; an array takes more than a hundred bytes.
+        assert tracemalloc.get_traced_memory()[0] - before < 500 * 50
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_error_in_predict_has_the_models_own_names():
+    model = Sequential(Linear(2, 3, rng=0), Residual(Linear(3, 4, rng=0)), SoftmaxCrossEntropy())
+    with pytest.raises(ValueError, match=r"layer 1, Residual\(Linear\(3, 4, rng=0\)\).*keep the shape \(5, 3\)"):
+        predict(model, X)
+    with pytest.raises(ValueError, match=r"layer 0, Linear\(2, 3, rng=0\), given shape \(2, 7\) by the input"):
+        predict(model, np.ones((2, 7)))
+
+
+@pytest.mark.rows("call", ["predict", "evaluate"])
+def test_an_error_in_the_middle_leaves_modes_parameters_and_no_cache(call):
+    model = classifier(Failing(), Doubled())
+    model[2].eval()
+    before = values(model), [layer.training for layer in layers(model)]
+    x = X.copy()
+    x[4] = 1e4
+    arguments = {"predict": (x, 2), "evaluate": (Batches(x, Y, 2, shuffle=False), {"m": minnet.accuracy})}
+    with pytest.raises(RuntimeError, match="too much"):
+        getattr(minnet, call)(model, *arguments[call])
+    assert (values(model), [layer.training for layer in layers(model)]) == before
+    assert not any("cache" in vars(layer) for layer in layers(model))
+
+
+def test_an_error_in_a_metric_or_in_the_data_leaves_modes_and_no_cache():
+    def broken(y_true, y_pred):
+        raise KeyError("a metric")
+
+    def ends():
+        yield X, Y
+        raise OSError("the disk")
+
+    model = classifier(Doubled())
+    model[0].eval()
+    modes = [layer.training for layer in layers(model)]
+    for error, data, metrics in ((KeyError, in_order(), {"m": broken}), (OSError, ends(), {})):
+        with pytest.raises(error):
+            evaluate(model, data, metrics)
+        assert [layer.training for layer in layers(model)] == modes
+        assert not any("cache" in vars(layer) for layer in layers(model))
+
+
+def test_ctrl_c_while_modes_are_given_back_leaves_none_in_evaluation_mode():
+    model = classifier(Pressing(), Doubled())
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, in_order())
+    assert all(layer.training and "cache" not in vars(layer) for layer in layers(model))
+
+
+def test_evaluate_works_in_evaluation_mode_and_changes_no_state():
+    model = classifier(BatchNorm(3), Dropout(0.5, rng=1), Doubled())
+    before = values(model)
+    drawn = model[2].rng.bit_generator.state
+    results = evaluate(model, in_order())
+    assert values(model) == before and model[2].rng.bit_generator.state == drawn
+    # Fresh running statistics are a mean of 0 and a variance of 1.
+    scores = (X @ model[0].W.data) / np.sqrt(1 + 1e-5)
+    logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    assert results["loss"] == pytest.approx(-logs[np.arange(5), Y].mean(), rel=1e-5)
+
+
+def test_metrics_see_all_targets_and_all_predictions_at_once_and_in_order():
+    scores = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 1], [5, 0, 0], [0, 0, 2]], np.float32)
+    y = np.array([0, 1, 1, 0, 2])
+    calls = []
+
+    def share_of_class_0(y_true, y_pred):
+        calls.append((y_true, y_pred))
+        return np.mean(y_pred.argmax(axis=1)[y_true == 0] == 0)
+
+    metrics = {"right": minnet.accuracy, "of 0": share_of_class_0, "top2": lambda t, p: np.float32(0.25)}
+    results = evaluate(identity(), Batches(scores, y, 2, shuffle=False), metrics)
+    # Predicted are 0, 1, 2, 0, 2: four of five are right, both of class 0.
+    assert results["accuracy"] == results["right"] == 0.8
+    assert (results["of 0"], results["top2"]) == (1.0, 0.25)
+    assert list(results) == ["loss", "accuracy", "right", "of 0", "top2"]
+    assert [type(value) for value in results.values()] == [float] * 5
+    ((y_true, y_pred),) = calls
+    assert np.array_equal(y_true, y)
+    assert y_pred.shape == (5, 3) and y_pred.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.rows("value", [np.float64(0.5), np.float32(0.5), np.array(0.5), np.int64(1), 1, True, 0.5])
+def test_a_metric_may_give_any_kind_of_number(value):
+    result = evaluate(classifier(), in_order(), {"m": lambda y_true, y_pred: value})["m"]
+    assert type(result) is float and result == float(value)
+
+
+def test_sequences_of_different_lengths_have_a_loss_and_metrics_are_told_so():
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
+    data = [(np.ones((2, t, 2), np.float32), np.zeros((2, t), int)) for t in (4, 5)]
+    assert evaluate(model, data)["loss"] == pytest.approx(model(*data[0]), rel=1e-6)
+    with pytest.raises(ValueError, match=r"evaluate: .*\(2, 4\).*\(2, 5\)"):
+        evaluate(model, data, {"m": minnet.accuracy})
+
+
+def test_the_loss_of_all_is_the_mean_by_weight_and_not_by_batch():
+    model = Sequential(MeanSquaredError())
+    x, y = np.array([[1.0], [2.0], [5.0]]), np.zeros((3, 1))
+    # Errors squared: 1, 4, 25.
+    assert evaluate(model, Batches(x, y, 2, shuffle=False))["loss"] == pytest.approx(10.0)
+    weights = np.array([2.0, 0.0, 1.0])
+    for size in (1, 2, 3):
+        data = Batches(x, y, size, shuffle=False, extra=(weights,))
+        assert evaluate(model, data)["loss"] == pytest.approx((2 * 1 + 25) / 3)
+
+
+def test_classes_weigh_as_they_do_in_the_loss():
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(weight=[1.0, 2.0, 0.5]))
+    whole = evaluate(model, in_order(5))["loss"]
+    assert whole == pytest.approx(model(X, Y), rel=1e-6)
+    for size in (1, 2, 3):
+        assert evaluate(model, in_order(size))["loss"] == pytest.approx(whole, rel=1e-6)
+
+
+def test_samples_count_where_a_model_of_ones_own_tells_no_weights():
+    class Given(Layer):
+        def __init__(self):
+            self.a = Parameter([0.0])
+
+        def forward(self, x, y=None):
+            return np.float32(x.mean())
+
+    # Means of 1 and 4, of two samples and of one.
+    assert evaluate(Given(), [(np.ones((2, 1)), Y[:2]), (4 * np.ones((1, 1)), Y[:1])])["loss"] == pytest.approx(2.0)
+
+
+def test_data_that_count_for_nothing_have_a_loss_of_zero():
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-1))
+    assert evaluate(model, [(X, np.full(5, -1))]) == {"loss": 0.0}
+
+
+def test_predict_never_looks_at_more_rows_than_a_batch():
+    seen = []
+
+    class Sees(Layer):
+        def forward(self, x):
+            seen.append((len(x), self.training))
+            return x
+
+    predict(Sequential(Sees()), np.zeros((7, 2)), 3)
+    assert seen == [(3, False), (3, False), (1, False)]
+
+
+def test_predict_is_256_rows_at_a_time_unless_told_otherwise():
+    seen = []
+
+    class Sees(Layer):
+        def forward(self, x):
+            seen.append(len(x))
+            return x
+
+    predict(Sequential(Sees()), np.zeros((300, 2)))
+    assert seen == [256, 44]
+
+
+@pytest.mark.rows("shape", [(1, 2), (4, 2), (3, 1), (3,)])
+def test_a_later_batch_of_another_shape_is_refused_and_not_spread(shape):
+    class Short(Layer):
+        def forward(self, x):
+            return x if len(x) == 4 else np.zeros(shape)
+
+    with pytest.raises(ValueError, match="predict: expected an output for each of the 3 rows of x, got shape"):
+        predict(Short(), np.ones((7, 2)), 4)
+
+
+def test_a_metric_that_fails_is_named():
+    with pytest.raises(ZeroDivisionError) as caught:
+        evaluate(classifier(), [(X, Y)], {"share": lambda y_true, y_pred: 1 / 0})
+    assert caught.value.__notes__ == ["evaluate: this was in the metric share"]
+
+
+def test_what_is_no_array_can_be_predicted_by_a_layer_of_ones_own():
+    class Lists(Layer):
+        def forward(self, x):
+            return (2 * x).tolist()
+
+    assert np.array_equal(predict(Lists(), X, 2), 2 * X)
+
+
+def test_an_interrupted_predict_in_one_thread_does_not_disturb_another():
+    model = classifier(Failing(), Doubled())
+    expected = predict(model, X, 2)
+    bad = np.full((5, 2), 1e4, np.float32)
+
+    def work(i):
+        if i == 0:
+            for _ in range(20):
+                with pytest.raises(RuntimeError, match="too much"):
+                    predict(model, bad)
+            return True
+        return all(np.array_equal(predict(model, X, 2), expected) for _ in range(20))
+
+    assert at_once(work, 3) == [True] * 3

@@ -1,0 +1,128 @@
+"""The generators of a run: found wherever an author would keep one, and others refused by name."""
+
+import random
+from functools import partial
+
+import numpy as np
+import pytest
+
+from minnet import Batches, Layer, Sequential
+from minnet.training.generators import enclosed, generators
+
+OWN = np.random.default_rng(8)
+
+
+class Noise:
+    """A transform with a generator of its own."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def __call__(self, x, rng):
+        return x + self.rng.normal(size=x.shape)
+
+
+class Noisy(Layer):
+    """A layer that draws with a function."""
+
+    def __init__(self, draw):
+        self.draw = draw
+
+    def forward(self, x):
+        return x + self.draw(x.shape)
+
+
+def from_the_script(x, rng):
+    return x + OWN.normal(size=x.shape)
+
+
+def in_a_comprehension(x, rng):
+    return np.stack([row + OWN.normal(size=row.shape) for row in x])
+
+
+def enclosing(drawn):
+    return lambda x, rng: x + drawn.normal(size=x.shape)
+
+
+def with_a_default(drawn):
+    def transform(x, rng, own=drawn):
+        return x + own.normal(size=x.shape)
+
+    return transform
+
+
+def with_a_keyword(drawn):
+    def transform(x, rng, *, own=drawn):
+        return x + own.normal(size=x.shape)
+
+    return transform
+
+
+def with_an_attribute(drawn):
+    def transform(x, rng):
+        return x + transform.own.normal(size=x.shape)
+
+    transform.own = drawn
+    return transform
+
+
+FOUND = {
+    "in an object": Noise,
+    "in the object of a method": lambda drawn: Noise(drawn).__call__,
+    "in a partial": lambda drawn: partial(lambda x, rng, own: x + own.normal(size=x.shape), own=drawn),
+    "in what a function encloses": enclosing,
+    "in a function of a function": lambda drawn: enclosing(enclosing(drawn)),
+    "in a default": with_a_default,
+    "in a default by keyword": with_a_keyword,
+    "in a function's attribute": with_an_attribute,
+    "by its name in the script": lambda drawn: from_the_script,
+    "by its name in a comprehension": lambda drawn: in_a_comprehension,
+    "in a function of a layer": lambda drawn: Sequential(Noisy(lambda shape: drawn.normal(size=shape))),
+    "in a list in a dict in a tuple": lambda drawn: ({"deep": [drawn]},),
+}
+
+
+@pytest.mark.rows("make", FOUND.values(), ids=FOUND)
+def test_a_generator_is_found_wherever_it_is_held(make):
+    drawn = OWN if make(None) in (from_the_script, in_a_comprehension) else np.random.default_rng(4)
+    train = Batches(np.zeros((2, 1)), np.zeros(2), 1, rng=5)
+    train.held = make(drawn)
+    assert [found for _, found in generators(train, "train") if found is not train.rng] == [drawn]
+
+
+def test_a_generator_is_named_by_where_it_was_found():
+    drawn = np.random.default_rng(0)
+    model = Sequential(Noisy(drawn), Noisy({"a": [None, drawn]}))
+    assert dict(generators(model, "model")) == {"model.0.draw": drawn}
+    assert [name for name, _ in generators([Noise(3), {"key": Noise(drawn)}], "train")] == ["train.1.key.rng"]
+
+
+class Seeded(random.Random):
+    """A generator of one's own, which is one of the standard library."""
+
+
+@pytest.mark.rows(
+    "drawn", [random.Random(0), np.random.RandomState(0), Seeded(0)], ids=["random", "numpy", "of one's own"]
+)
+@pytest.mark.rows("make", [Noise, enclosing, lambda drawn: Sequential(Noisy(drawn))])
+def test_a_generator_of_another_kind_is_refused_by_name(make, drawn):
+    with pytest.raises(TypeError, match=r"fit: expected train\.0.* to be a numpy\.random\.Generator, .* got a [RS]"):
+        list(generators([make(drawn)], "train"))
+
+
+def test_a_long_chain_of_objects_is_followed_to_its_end():
+    link = drawn = np.random.default_rng(0)
+    for _ in range(5000):
+        link = Noise(link)
+    assert [found for _, found in generators(link, "train")] == [drawn]
+
+
+def test_a_function_that_encloses_what_has_no_value_yet_is_looked_through():
+    def transform(x, rng):
+        return x + later * factor
+
+    factor = 3
+    assert dict(enclosed(transform)) == {"factor": 3}
+    later = 2
+    assert dict(enclosed(transform)) == {"factor": 3, "later": 2}
+    assert transform(1, None) == 7

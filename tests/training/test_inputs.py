@@ -1,0 +1,205 @@
+"""What fit, evaluate and predict let in: the checks one by one, and what they cost."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minnet
+from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
+from minnet.training.inputs import CHUNK, check_batches, check_finite, check_metrics, check_values, checked, direction
+
+X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
+Y = np.array([0, 1, 2, 1, 0])
+
+
+class Walked(list):
+    """A list that counts its walks, so one that fit may not look at."""
+
+    walks = 0
+
+    def __iter__(self):
+        self.walks += 1
+        return super().__iter__()
+
+
+class Once:
+    """Batches that can be walked once, from behind a method."""
+
+    def __init__(self, batches):
+        self.left = list(batches)
+
+    def __iter__(self):
+        while self.left:
+            yield self.left.pop(0)
+
+
+def classifier():
+    return Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
+
+
+def fit(train, **others):
+    model = classifier()
+    return minnet.fit(model, SGD(model.parameters(), lr=0.1), train, 3, **others)
+
+
+@pytest.mark.parametrize(
+    "place", [(0, 0), (1, 1), (CHUNK // 2 - 1, 1), (CHUNK // 2, 0), (CHUNK // 2 + 1, 0), (CHUNK + 2, 1)]
+)
+def test_what_is_not_finite_is_found_in_every_part_that_is_looked_at(place):
+    array = np.zeros((CHUNK + 3, 2), np.float32)
+    array[place] = np.inf
+    with pytest.raises(ValueError, match=rf"expected it to be finite, got inf in row {place[0]}, column {place[1]}$"):
+        check_finite("it", array)
+
+
+def test_the_first_value_that_is_not_finite_is_named():
+    array = np.zeros((4, 3))
+    array[1, 2], array[2, 0] = np.nan, np.inf
+    with pytest.raises(ValueError, match=r"got nan in row 1, column 2$"):
+        check_finite("it", array)
+
+
+def test_one_axis_has_rows_only_and_more_than_two_name_the_whole_place():
+    with pytest.raises(ValueError, match=r"got nan in row 2$"):
+        check_finite("it", np.array([0.0, 1.0, np.nan]))
+    with pytest.raises(ValueError, match=r"got -inf in row 1, column \(0, 1\)$"):
+        check_finite("it", np.array([[[0.0, 0.0]], [[0.0, -np.inf]]]))
+    with pytest.raises(ValueError, match="got nan in row 0"):
+        check_finite("it", np.nan)
+
+
+def test_rows_larger_than_a_chunk_are_looked_at_one_by_one():
+    array = np.zeros((3, CHUNK + 1), np.float32)
+    array[2, CHUNK] = np.nan
+    with pytest.raises(ValueError, match=f"got nan in row 2, column {CHUNK}$"):
+        check_finite("it", array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([[1, 2]]),
+        np.array([[True]]),
+        np.zeros((0, 3)),
+        np.zeros((3, 0)),
+        np.zeros(()),
+        np.full((2, 2), np.finfo(np.float32).max, np.float32),
+        np.array(["nan"]),
+    ],
+)
+def test_what_is_finite_or_no_float_passes(array):
+    check_finite("it", array)
+
+
+def test_looking_at_large_data_takes_little_memory():
+    array = np.zeros((8 * CHUNK, 2), np.float32)
+    tracemalloc.start()
+    try:
+        check_finite("it", array)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * CHUNK < array.nbytes / 8
+
+
+def test_lists_are_looked_at_before_the_training_and_not_again():
+    assert (
+        check_values("train", [(X, Y)]) and check_values("train", ((X, Y),)) and check_values("train", Batches(X, Y, 2))
+    )
+    train, validation = Walked([(X, Y)]), Walked([(X, Y)])
+    assert not check_values("train", train) and train.walks == 0
+    fit(train, validation=validation)
+    assert (train.walks, validation.walks) == (3, 3)
+
+
+def test_what_is_walked_lazily_is_looked_at_in_the_first_epoch_only(monkeypatch):
+    looked = []
+    monkeypatch.setattr("minnet.training.inputs.check_finite", lambda name, array: looked.append(name))
+    fit(Walked([(X, Y), (X, Y)]), validation=Walked([(X, Y)]))
+    assert looked == [f"{part} of batch {i} of train" for i in (1, 2) for part in "xy"] + [
+        f"{part} of batch 1 of validation" for part in "xy"
+    ]
+
+
+def test_data_that_can_be_walked_once_end_the_training_with_a_sentence():
+    with pytest.raises(ValueError, match="fit: expected train to have at least one batch, got none"):
+        fit(Once([(X, Y)]))
+
+
+def test_a_batch_that_is_checked_is_handed_on_as_it_is():
+    batches = [(X, Y), [X, Y, np.ones(5)]]
+    for came, was in zip(checked("train", batches), batches, strict=True):
+        assert came is was
+
+
+def test_batches_are_counted_on_from_those_that_are_done():
+    with pytest.raises(ValueError, match="batch 4 of train"):
+        list(checked("train", [(X, Y), (X, Y[:1])], done=2))
+
+
+def test_lists_of_numbers_are_batches_too():
+    assert fit([(X.tolist(), Y.tolist())])["loss"] == pytest.approx(fit([(X, Y)])["loss"], rel=1e-6)
+
+
+def test_integer_and_boolean_data_are_let_in():
+    assert len(fit([(X.astype(int), Y.astype(np.uint8))])["loss"]) == 3
+    assert len(fit(Batches(X > 0, Y, 2))["loss"]) == 3
+
+
+def test_a_single_batch_of_all_samples_is_enough():
+    assert len(fit(Batches(X, Y, 5))["loss"]) == 3
+    with pytest.raises(ValueError, match=r"batch_size=6 samples, got 5; choose a smaller batch_size"):
+        fit(Batches(X, Y, 6))
+
+
+def test_validation_may_be_smaller_than_a_batch():
+    assert len(fit(Batches(X, Y, 5), validation=Batches(X[:2], Y[:2], 64))["val_loss"]) == 3
+
+
+def test_an_optimizer_of_a_part_of_the_model_is_let_in():
+    model = Sequential(Linear(2, 4, rng=0), Linear(4, 3, rng=1), SoftmaxCrossEntropy())
+    minnet.fit(model, SGD(model[1].parameters(), lr=0.1), [(X, Y)], 1)
+
+
+def test_a_layer_of_ones_own_needs_no_loss_at_its_end():
+    class Line(Layer):
+        def __init__(self):
+            self.inner = Sequential(Linear(2, 1, rng=0), MeanSquaredError())
+
+        def forward(self, x, y=None):
+            return self.inner(x, y)
+
+        def backward(self):
+            self.inner.backward()
+
+    model = Line()
+    history = minnet.fit(model, SGD(model.parameters(), lr=0.01), [(X, X[:, :1])], 5)
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_evaluate_takes_what_fit_would_use_up():
+    check_batches("evaluate", "data", iter([(X, Y)]))
+    with pytest.raises(TypeError, match="list_iterator, which is used up after one; make it a list"):
+        check_batches("fit", "train", iter([(X, Y)]), again=True)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "better"),
+    [
+        ("loss", None, "min"),
+        ("val_loss", None, "min"),
+        ("accuracy", None, "max"),
+        ("val_accuracy", None, "max"),
+        ("val_f1", "max", "max"),
+        ("val_error", "min", "min"),
+        ("val_loss", "max", "max"),
+    ],
+)
+def test_losses_shall_be_low_and_accuracies_high_unless_told_otherwise(monitor, mode, better):
+    assert direction(monitor, mode) == better
+
+
+def test_metrics_are_any_mapping_of_names_to_what_can_be_called():
+    check_metrics("fit", {})
+    check_metrics("fit", {"a": minnet.accuracy, "b": float, "val_loss": max})
