@@ -1,8 +1,11 @@
 """A layer-based mini neural-net framework in NumPy, without autograd: the derivation is the code, and it is checked."""
 
-from .data.batches import Batches, Standardize, load_digits, one_hot, train_test_split
+from .data.batches import Batches
+from .data.digits import load_digits
 from .data.idx import load_idx
-from .files.archive import CheckpointError
+from .data.preprocessing import Standardize, one_hot
+from .data.split import train_test_split
+from .errors import CheckpointError, LayerCheckError
 from .files.models import load, save
 from .initializers import (
     constant,
@@ -19,7 +22,6 @@ from .initializers import (
 from .insight.check_layer import check_layer
 from .insight.diagnose import diagnose
 from .insight.summary import summary
-from .insight.trial import LayerCheckError
 from .layer import Buffer, Layer, Parameter
 from .layers.activations import (
     ELU,
@@ -44,7 +46,8 @@ from .layers.pooling import AvgPool2d, GlobalAveragePool, MaxPool2d
 from .layers.recurrent import GRU, LSTM, RNN
 from .layers.shape import Flatten, LastStep, Reshape
 from .losses.classification import MulticlassHinge, SoftmaxCrossEntropy
-from .losses.elementwise import BinaryCrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError
+from .losses.elementwise import BinaryCrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
+from .losses.loss import Loss
 from .metrics import accuracy, classification_report, confusion_matrix, r2_score, top_k_accuracy
 from .optimizers.first_order import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optimizers.lbfgs import LBFGS

@@ -60,6 +60,16 @@ def plain_array(owner: str, name: str, data: Any) -> Array:
         raise ValueError(f"{owner}: expected {name} to have rows of one length: {error}") from None
 
 
+def paired_arrays(owner: str, x: Any, y: Any) -> tuple[Array, Array]:
+    """x and y as arrays with one row for each sample."""
+    x, y = plain_array(owner, "x", x), plain_array(owner, "y", y)
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise ValueError(f"{owner}: expected x and y with one row for each sample, got shapes {x.shape} and {y.shape}")
+    if not len(x):
+        raise ValueError(f"{owner}: expected at least one sample, got none")
+    return x, y
+
+
 def real_array(owner: str, data: Any) -> Array:
     """data as an array of booleans, integers or floats. Raises TypeError for anything else."""
     array = np.asarray(data)

@@ -16,6 +16,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
 from .arguments import misfits, named_arrays, real_array
+from .errors import BackwardBeforeForward
 
 
 class Parameter:
@@ -52,10 +53,6 @@ class Buffer:
 
     def __repr__(self) -> str:
         return f"Buffer(shape={self.data.shape}, dtype={self.data.dtype})"
-
-
-class BackwardBeforeForward(RuntimeError, AttributeError):
-    """A cache was read that no forward has written; an AttributeError too, so that hasattr works."""
 
 
 class _NoCache:

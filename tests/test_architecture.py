@@ -14,7 +14,7 @@ import minnet
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minnet"
 
-# From top to bottom: a room imports the rooms that its row names, which stand below it; "" is the ground floor.
+# From top to bottom: the rooms, "" for the ground floor, and the rooms below from which each imports.
 ROOMS = {
     "training": {"insight", "files", "data", "optimizers", "layers", ""},
     "insight": {""},
@@ -26,87 +26,69 @@ ROOMS = {
     "": set(),
 }
 
-# Likewise for the files: within its room and from others. No layer file imports another. A new file needs a row.
-FOR_LAYERS = {"arguments", "layer", "initializers", "numerics", "random"}
-ARROWS = {
-    "training/fit": {
-        "training/inputs",
-        "files/archive",
-        "arguments",
-        "training/divergence",
-        "training/evaluation",
-        "training/history",
-        "layer",
-        "optimizers/optimizer",
-        "training/progress",
-        "training/checkpoint",
-        "training/run",
-        "training/early_stopping",
+# Likewise for the files of each room: what each imports of its own room. A new file needs a row.
+FILES = {
+    "training": {
+        "fit": {
+            "checkpoint",
+            "divergence",
+            "early_stopping",
+            "evaluation",
+            "history",
+            "inputs",
+            "progress",
+            "run",
+        },
+        "checkpoint": {"evaluation", "history", "inputs", "rates", "run"},
+        "rates": set(),
+        "run": {"early_stopping", "evaluation", "generators", "history", "inputs"},
+        "evaluation": {"inputs"},
+        "generators": set(),
+        "inputs": set(),
+        "early_stopping": set(),
+        "divergence": set(),
+        "progress": set(),
+        "history": set(),
     },
-    "training/checkpoint": {
-        "training/inputs",
-        "files/archive",
-        "arguments",
-        "data/batches",
-        "training/evaluation",
-        "training/generators",
-        "training/history",
-        "layer",
-        "optimizers/optimizer",
-        "training/rates",
-        "training/run",
+    "insight": {
+        "check_layer": {"differences", "trial"},
+        "trial": set(),
+        "differences": set(),
+        "diagnose": {"observation"},
+        "observation": set(),
+        "summary": set(),
     },
-    "training/rates": set(),
-    "training/run": {
-        "training/inputs",
-        "training/evaluation",
-        "training/generators",
-        "training/history",
-        "layer",
-        "optimizers/optimizer",
-        "random",
-        "training/early_stopping",
+    "files": {"models": {"archive"}, "archive": set()},
+    "data": {"batches": set(), "split": set(), "preprocessing": set(), "digits": set(), "idx": set()},
+    "optimizers": {
+        "lbfgs": {"optimizer"},
+        "first_order": {"optimizer"},
+        "optimizer": set(),
+        "schedules": set(),
     },
-    "training/generators": {"layer"},
-    "training/evaluation": {"training/inputs", "arguments", "layer"},
-    "training/inputs": {"arguments", "data/batches", "layer", "layers/containers", "optimizers/optimizer"},
-    "training/early_stopping": {"layer"},
-    "training/progress": {"tqdm"},
-    "training/history": set(),
-    "insight/diagnose": {"arguments", "layer", "insight/observation"},
-    "training/divergence": {"layer", "insight/observation", "optimizers/optimizer"},
-    "insight/observation": {"layer", "random"},
-    "insight/summary": {"arguments", "layer"},
-    "insight/check_layer": {"layer", "insight/differences", "insight/trial"},
-    "insight/trial": {"layer"},
-    "files/models": {"files/archive", "arguments", "layer"},
-    "insight/differences": set(),
-    "losses/classification": {"arguments", "layer", "losses/elementwise", "numerics"},
-    "losses/elementwise": {"arguments", "layer", "numerics"},
-    "optimizers/first_order": {"arguments", "optimizers/optimizer"},
-    "optimizers/lbfgs": {"arguments", "optimizers/optimizer"},
-    "optimizers/optimizer": {"arguments", "layer"},
-    "files/archive": {"arguments"},
-    "optimizers/schedules": {"arguments"},
-    "metrics": set(),
-    "data/batches": {"arguments", "random"},
-    "data/idx": set(),
-    "layers/containers": FOR_LAYERS,
-    "layers/linear": FOR_LAYERS,
-    "layers/activations": FOR_LAYERS,
-    "layers/shape": FOR_LAYERS,
-    "layers/dropout": FOR_LAYERS,
-    "layers/normalization": FOR_LAYERS,
-    "layers/convolution": FOR_LAYERS | {"layers/windows"},
-    "layers/pooling": FOR_LAYERS | {"layers/windows"},
-    "layers/windows": FOR_LAYERS,
-    "layers/recurrent": FOR_LAYERS,
-    "layers/attention": FOR_LAYERS,
-    "layer": {"arguments"},
-    "initializers": {"random"},
-    "numerics": set(),
-    "random": {"arguments"},
-    "arguments": set(),
+    "losses": {"classification": {"loss"}, "elementwise": {"loss"}, "loss": set()},
+    "layers": {
+        "containers": set(),
+        "linear": set(),
+        "activations": set(),
+        "shape": set(),
+        "dropout": set(),
+        "normalization": set(),
+        "convolution": {"windows"},
+        "pooling": {"windows"},
+        "windows": set(),
+        "recurrent": set(),
+        "attention": set(),
+    },
+    "": {
+        "layer": {"arguments", "errors"},
+        "initializers": {"random"},
+        "random": {"arguments"},
+        "arguments": set(),
+        "metrics": set(),
+        "numerics": set(),
+        "errors": set(),
+    },
 }
 FACADES = {"__init__", *(f"{room}/__init__" for room in ROOMS if room)}  # names or a docstring, and no logic
 
@@ -170,43 +152,46 @@ def docstring_lines(node):
     return span(node.body[0]) if ast.get_docstring(node) is not None else 0
 
 
+def inside(room, file):
+    return f"{room}/{file}" if room else file
+
+
 def test_every_file_has_a_row_and_every_row_a_file():
-    assert set(ARROWS) | FACADES == set(TREES)
+    assert {inside(room, file) for room, files in FILES.items() for file in files} | FACADES == set(TREES)
+    assert FILES.keys() == ROOMS.keys()
 
 
-def test_a_file_imports_only_what_its_row_allows():
-    for file in ARROWS.keys() & TREES.keys():
-        own = {module for package, module in imports(file) if package == "."}
-        outside = {package for package, _ in imports(file) if package != "."} - sys.stdlib_module_names
-        assert own <= ARROWS[file], file
-        assert outside <= (ARROWS[file] & {"tqdm"}) | {"numpy"}, file
+def test_a_file_imports_of_its_room_what_its_row_names_and_that_stands_below_it():
+    for room, files in FILES.items():
+        order = list(files)
+        for file, below in files.items():
+            own = {module for package, module in imports(inside(room, file)) if package == "."}
+            assert {module for module in own if room_of(module) == room} == {inside(room, name) for name in below}, file
+            assert all(order.index(name) > order.index(file) for name in below), file
 
 
-def test_the_arrows_point_down():
-    order = list(ARROWS)
-    for file, allowed in ARROWS.items():
-        for other in allowed - {"tqdm"}:
-            assert order.index(other) > order.index(file), f"{file} -> {other}"
-
-
-def test_a_room_imports_what_its_row_allows_and_its_docstring_says():
+def test_a_room_imports_from_those_that_its_row_names_and_that_stand_below_it():
     order = list(ROOMS)
-    for room, allowed in ROOMS.items():
-        files = [file for file in TREES if room_of(file) == room and file != "__init__"]
-        found = {room_of(module) for file in files for package, module in imports(file) if package == "."}
-        assert found - {room} == allowed, room
-        assert all(order.index(other) > order.index(room) for other in allowed), room
-        if room:
-            _, may_import, _ = re.split(r"(?<=[.?])\s+", ast.get_docstring(TREES[f"{room}/__init__"]).strip())
-            said = set(re.findall(r"[a-z]+", may_import)) & ROOMS.keys()
-            assert said == allowed - {""} and "the ground floor" in may_import, room
+    for room, below in ROOMS.items():
+        found = {
+            room_of(module) for file in FILES[room] for package, module in imports(inside(room, file)) if package == "."
+        }
+        assert found - {room} == below, room
+        assert all(order.index(other) > order.index(room) for other in below), room
 
 
-def test_no_layer_file_imports_another():
+@pytest.mark.parametrize("room", [room for room in ROOMS if room])
+def test_the_first_docstring_of_a_room_says_what_it_may_import_and_where_to_start(room):
+    _, may_import, start = re.split(r"(?<=\.)\s+", ast.get_docstring(TREES[f"{room}/__init__"]))
+    assert set(re.findall(r"[a-z]+", may_import)) & ROOMS.keys() == ROOMS[room] - {""}
+    assert may_import.endswith("the ground floor.")
+    assert re.match(r"Start with (\w+)\.py", start)[1] in FILES[room]
+
+
+def test_nothing_from_outside_is_imported_but_numpy_and_in_one_file_tqdm():
     for file in TREES:
-        if file.startswith("layers/"):
-            others = {module for package, module in imports(file) if package == "." and module.startswith("layers")}
-            assert others <= {"layers/windows"}
+        outside = {package for package, _ in imports(file) if package != "."} - sys.stdlib_module_names
+        assert outside <= {"numpy", *(["tqdm"] if file == "training/progress" else [])}, file
 
 
 def test_the_standard_librarys_random_is_not_imported():
@@ -367,7 +352,7 @@ def test_there_is_no_assert():
 
 
 def test_tests_mirror_the_package():
-    expected = {f"{'/'.join([*folder, f'test_{name}'])}.py" for *folder, name in (file.split("/") for file in ARROWS)}
+    expected = {inside(room, f"test_{name}.py") for room, files in FILES.items() for name in files}
     tests = ROOT / "tests"
     there = {path.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")}
     assert expected - there == set(), "a file without tests"

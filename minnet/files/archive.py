@@ -22,6 +22,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import real_array
+from ..errors import CheckpointError
 
 try:
     import fcntl
@@ -32,10 +33,6 @@ NOTES = "notes.json"
 ENCRYPTED = 1  # a flag of a zip member
 LONGEST = 50  # characters of a file's name in that of its temporary file, so that it is not longer than names may be
 END_OF_DIRECTORY = 22  # bytes, with which an archive ends
-
-
-class CheckpointError(ValueError):
-    """A file that is not a whole minnet file, or not one of the model or run that it was to be loaded into."""
 
 
 def file_path(owner: str, path: str | os.PathLike[str]) -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from ..arguments import described
+from ..errors import CheckpointError
 from ..layer import Layer
-from .archive import CheckpointError, file_path, read, write
+from .archive import file_path, read, write
 
 OF_TRAINING = ("optimizer/", "best/")  # what the names of arrays begin with that are not the model's
 

@@ -11,11 +11,8 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
+from ..errors import LayerCheckError
 from ..layer import Layer, label
-
-
-class LayerCheckError(AssertionError):
-    """A layer breaks its contract; the message says where."""
 
 
 class Trial:

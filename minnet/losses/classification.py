@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..arguments import number, real_array, whole_number
 from ..layer import forget, real_input
 from ..numerics import as_rows, equal_shares, ones, row_starts, row_sum, softmax
-from .elementwise import Loss, class_weights, position_weights
+from .loss import Loss, class_weights, position_weights
 
 ALL = slice(None)
 

@@ -15,7 +15,8 @@ from numpy import ndarray as Array
 
 from ..arguments import real_array
 from ..data.batches import Batches
-from ..files.archive import CheckpointError, read, write
+from ..errors import CheckpointError
+from ..files.archive import read, write
 from ..layer import Buffer, Parameter
 from ..optimizers.optimizer import Optimizer
 from .evaluation import Tally, surely

@@ -13,7 +13,6 @@ from minnet import (
     BinaryCrossEntropy,
     Huber,
     Layer,
-    LayerCheckError,
     Linear,
     Loss,
     MeanAbsoluteError,
@@ -968,85 +967,3 @@ def test_a_larger_weight_of_yes_makes_the_model_say_it_more_often():
     model = Sequential(Linear(1, 1, rng=0), BinaryCrossEntropy(pos_weight=3))
     fit(model, SGD(model.parameters(), lr=1.0), [(x, answers)], epochs=200, progress=False)
     assert predict(model, x[:1])[0, 0] == pytest.approx(0.5, abs=1e-4)
-
-
-# A loss of one's own
-
-
-class LogCosh(Loss):
-    def forward(self, y, target=None):
-        if target is None:
-            self.clear_cache()
-            return y
-        self.cache = e = y - target
-        return float(np.mean(np.logaddexp(e, -e) - math.log(2)))
-
-    def backward(self, dloss=1.0):
-        e = self.cache
-        return np.tanh(e) * (float(dloss) / e.size)
-
-
-def test_a_loss_of_ones_own_is_checked_and_trained_like_the_built_in_ones():
-    check_layer(LogCosh(), SCORES, SHARES)
-    model = Sequential(Linear(3, 1, rng=0), LogCosh())
-    x, y = plane()
-    check_layer(model, x, y)
-    optimizer = Adam(model.parameters(), lambda step: 0.1 * 0.99**step)
-    history = fit(
-        model, optimizer, Batches(x, y, batch_size=16, rng=0), epochs=100, validation=[(x, y)], progress=False
-    )
-    assert set(history) == {"loss", "val_loss", "seconds"}
-    assert history["val_loss"][-1] < 1e-4
-    np.testing.assert_allclose(predict(model, x), y, atol=0.05)
-
-
-def test_a_loss_of_ones_own_is_averaged_over_samples_and_may_count_what_is_right():
-    class Near(LogCosh):
-        def count_correct(self):
-            return int(np.count_nonzero(abs(self.cache) < 1)), self.cache.size
-
-    batches = [(SCORES[:1], SHARES[:1]), (SCORES[1:], SHARES[1:])]
-    result = evaluate(Sequential(Near()), batches)
-    assert result["loss"] == pytest.approx(LogCosh()(SCORES, SHARES), rel=1e-12)
-    assert result["accuracy"] == 3 / 12
-    model = Sequential(Linear(4, 4, rng=0), Near())
-    history = fit(model, SGD(model.parameters(), lr=0.1), batches, epochs=1, progress=False)
-    assert set(history) == {"loss", "accuracy", "seconds"}
-
-
-def test_a_loss_of_ones_own_with_a_wrong_gradient_is_found_out():
-    class Sum(LogCosh):
-        def backward(self, dloss=1.0):
-            return np.tanh(self.cache) * dloss
-
-    class Unscaled(LogCosh):
-        def backward(self, dloss=1.0):
-            return super().backward()
-
-    class ReportsAnother(LogCosh):
-        def forward(self, y, target=None):
-            super().forward(y, target)
-            return float(np.sum(np.square(self.backward())))
-
-    for wrong in (Sum, Unscaled, ReportsAnother):
-        with pytest.raises(LayerCheckError, match="wrong gradient of y"):
-            check_layer(wrong(), SCORES, SHARES)
-
-
-def test_a_loss_of_ones_own_with_a_sigmoid_inside_says_so():
-    class TakesScores(LogCosh):
-        takes_scores = True
-
-    with pytest.raises(ValueError, match=r"Softmax\(\) in front of TakesScores\(\)"):
-        Sequential(Linear(4, 2), Softmax(), TakesScores())
-    Sequential(Linear(4, 2), Softmax(), LogCosh())
-
-
-def test_the_base_says_what_a_loss_of_ones_own_lacks():
-    class Empty(Loss):
-        pass
-
-    with pytest.raises(NotImplementedError, match=r"Empty\(\): has no forward"):
-        Empty()(SCORES, SHARES)
-    with pytest.raises(NotImplementedError, match=r"Empty\(\): has no backward"):
-        Empty().backward()

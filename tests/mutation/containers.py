@@ -63,6 +63,9 @@ CONTAINERS = {
         ),
         ("elif isinstance(value, (list, tuple)):", "elif isinstance(value, list):", "layers in a tuple are refused"),
     ],
+    "errors": [
+        ("(RuntimeError, AttributeError)", "(RuntimeError)", "hasattr of a cache that is not there raises"),
+    ],
     "arguments": [
         ("if not 0 <= value < below:", "if value < 0 or value >= below:", "NaN is taken for a number in range"),
         (

@@ -24,27 +24,34 @@ FILES = {
             "self.transform(x, self.rng)",
             "a transform that writes changes the data, where they are not shuffled",
         ),
+        (
+            "if result.shape[:1] != x.shape[:1]:",
+            "if len(result) < len(x):",
+            "a transform that gives more rows is accepted",
+        ),
+    ],
+    "data/digits": [
+        ("/ 16, labels", "/ 15, labels", "the darkest pixels are above 1"),
+    ],
+    "data/preprocessing": [
         ("C = int(labels.max()) + 1 if", "C = labels.max() + 1 if", "the largest label in bytes overflows"),
         (
             "rows = rows - first  #",
             "first, rows = 0 * first, rows.astype(np.float64)  #",
             "a constant feature leaves a remainder, which is then enlarged",
         ),
-        ("else math.ceil(test_size * n)", "else int(test_size * n)", "the size of the test part is rounded down"),
         (
             'y.astype(x.dtype if x.dtype.kind == "f" else np.float32, copy=False)',
             'y.astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=False)',
             "standardized bytes become float64",
         ),
+    ],
+    "data/split": [
+        ("else math.ceil(test_size * n)", "else int(test_size * n)", "the size of the test part is rounded down"),
         (
             "in_test = _stratified(y[order], size)",
             "in_test = _stratified(y, size)",
             "the classes of other rows are held in their shares",
-        ),
-        (
-            "if result.shape[:1] != x.shape[:1]:",
-            "if len(result) < len(x):",
-            "a transform that gives more rows is accepted",
         ),
     ],
     "data/idx": [

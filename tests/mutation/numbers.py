@@ -22,6 +22,13 @@ NUMBERS = {
             "the last strip is left out where it is uneven",
         ),
     ],
+    "losses/loss": [
+        (
+            "np.broadcast_to(s.reshape(s.shape + (1,) * (len(shape) - s.ndim)), shape)",
+            "np.broadcast_to(s, shape)",
+            "weights of samples are spread along the features",
+        ),
+    ],
     "losses/elementwise": [
         (
             "            total = float(s.sum())",
@@ -38,11 +45,6 @@ NUMBERS = {
             "np.count_nonzero((y > 0) == (t > 0.5))",
             "np.count_nonzero((y > 0.5) == (t > 0.5))",
             "a score above 0 must be above one half to be a yes",
-        ),
-        (
-            "np.broadcast_to(s.reshape(s.shape + (1,) * (len(shape) - s.ndim)), shape)",
-            "np.broadcast_to(s, shape)",
-            "weights of samples are spread along the features",
         ),
         (
             "return float(loss.sum()) / total if total else 0.0",

@@ -1,0 +1,85 @@
+"""Raw values made into what a model learns from: standardized features, and labels as one-hot rows."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import ArrayLike
+
+from ..arguments import plain_array, real_array, whole_number
+
+
+def one_hot(y: ArrayLike, classes: int | None = None) -> Array:
+    """Labels as rows that are 1 at the label and 0 elsewhere, float32.
+
+    Shapes      y (...) integer labels   result (..., C)
+
+    classes: C, one more than the largest label by default.
+    Raises TypeError for labels that are not integers; ValueError for labels outside of 0 … C − 1, or for no labels
+    and no classes.
+
+    >>> one_hot([2, 0], classes=3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    labels = plain_array("one_hot", "y", y)
+    if labels.size and labels.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: expected y to hold integer labels, got {labels.dtype}")
+    if classes is None and not labels.size:
+        raise ValueError("one_hot: expected classes to be given for no labels, got neither")
+    if labels.size and labels.min() < 0:
+        raise ValueError(f"one_hot: expected labels of at least 0, got {labels.min()}")
+    C = int(labels.max()) + 1 if classes is None else whole_number("one_hot", "classes", classes, least=1)
+    if labels.size and labels.max() >= C:
+        raise ValueError(f"one_hot: expected labels from 0 to {C - 1}, got {labels.min()} to {labels.max()}")
+    result = np.zeros((labels.size, C), np.float32)
+    result[np.arange(labels.size), labels.reshape(-1).astype(np.intp)] = 1
+    return result.reshape(*labels.shape, C)
+
+
+class Standardize:
+    """Features with mean 0 and standard deviation 1, as measured on the training part.
+
+    Transform   (x − mean) / std, the feature-wise mean and standard deviation of what was fitted
+
+    Shapes      x (..., D), of two axes at least to fit   mean, std (D,), float64
+
+    A feature that was constant becomes 0: its std counts as 1. Floating x keeps its dtype, other x becomes float32.
+    Raises TypeError for x that is not real; ValueError for one to fit that has no rows or is not finite, or another D
+    afterwards; RuntimeError for a transform before fit.
+    """
+
+    def __init__(self) -> None:
+        self.mean: Array | None = None
+        self.std: Array | None = None
+
+    def fit(self, x: ArrayLike) -> Self:
+        """Measure x."""
+        x = real_array("Standardize", plain_array("Standardize", "x", x))
+        if x.ndim < 2 or not x.size:
+            raise ValueError(f"Standardize: expected x of shape (N, ..., D) with rows to fit, got {x.shape}")
+        if not np.isfinite(x).all():
+            raise ValueError("Standardize: expected x to be finite, got infinities or NaN")
+        rows = x.reshape(-1, x.shape[-1])
+        first = rows[0].astype(np.float64)
+        rows = rows - first  # so that of constants nothing is left, however their mean is rounded
+        self.mean, self.std = first + rows.mean(axis=0), rows.std(axis=0)
+        self.std[self.std == 0] = 1
+        return self
+
+    def transform(self, x: ArrayLike) -> Array:
+        """x by the measures of what was fitted, as a new array."""
+        if self.mean is None or self.std is None:
+            raise RuntimeError("Standardize: transform before fit; call fit with the training part first")
+        x = real_array("Standardize", x)
+        if x.shape[-1:] != self.mean.shape:
+            raise ValueError(f"Standardize: expected x of shape (..., {len(self.mean)}), got {x.shape}")
+        y = x - self.mean
+        y /= self.std
+        return y.astype(x.dtype if x.dtype.kind == "f" else np.float32, copy=False)
+
+    def fit_transform(self, x: ArrayLike) -> Array:
+        """Measure x, and return it transformed."""
+        return self.fit(x).transform(x)

@@ -1,0 +1,55 @@
+"""Samples parted at random, for training and for testing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import ArrayLike
+
+from ..arguments import number, paired_arrays
+from ..random import Rng, generator
+
+
+def train_test_split(
+    x: ArrayLike, y: ArrayLike, test_size: float | int = 0.2, stratify: bool = True, *, rng: Rng = None
+) -> tuple[Array, Array, Array, Array]:
+    """Part the samples at random: x_train, x_test, y_train, y_test.
+
+    test_size: the share of the test part, rounded up, or as an int its number of samples.
+    stratify: whether every class, that is every value of a one-dimensional y, has the same share of both parts, to
+    within one sample.
+    rng: what draws the parts.
+    Raises ValueError for x and y of different lengths, for a part that would be empty, and for stratifying by what
+    are not labels.
+    """
+    x, y = paired_arrays("train_test_split", x, y)
+    n = len(x)
+    number("train_test_split", "test_size", test_size)
+    size = test_size if isinstance(test_size, (int, np.integer)) else math.ceil(test_size * n)
+    if isinstance(test_size, bool) or not 0 < size < n:
+        raise ValueError(f"train_test_split: expected test_size to leave samples in both parts of {n}, got {test_size}")
+    if stratify and (y.ndim != 1 or y.dtype.kind == "f"):
+        raise ValueError(
+            f"train_test_split: expected one label a sample to stratify by, got y of shape {y.shape} and {y.dtype}; "
+            "pass stratify=False"
+        )
+    order = generator(rng).permutation(n)
+    in_test = _stratified(y[order], size) if stratify else np.arange(n) < size
+    train, test = order[~in_test], order[in_test]
+    return x[train], x[test], y[train], y[test]
+
+
+def _stratified(y: Array, size: int) -> Array:
+    """Which rows make a part of this size in which each class has its share, to within one row: the first of each.
+
+    Every class gets its share rounded down, and those that lost most by it one row more.
+    """
+    _, label, count = np.unique(y, return_inverse=True, return_counts=True)
+    share = count * size / len(y)
+    quota = np.floor(share)
+    quota[np.argsort(quota - share, kind="stable")[: size - int(quota.sum())]] += 1
+    rank = np.empty(len(y))
+    rank[np.argsort(label, kind="stable")] = np.arange(len(y)) - np.repeat(np.cumsum(count) - count, count)
+    return rank < quota[label]

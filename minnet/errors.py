@@ -1,0 +1,15 @@
+"""The errors of minnet that are kinds of their own. All others are those of Python: ValueError, TypeError and so on."""
+
+from __future__ import annotations
+
+
+class CheckpointError(ValueError):
+    """A file that is not a whole minnet file, or not one of the model or run that it was to be loaded into."""
+
+
+class LayerCheckError(AssertionError):
+    """A layer breaks its contract; the message says where."""
+
+
+class BackwardBeforeForward(RuntimeError, AttributeError):
+    """A cache was read that no forward has written; an AttributeError too, so that hasattr works."""

@@ -1,0 +1,43 @@
+"""What a loss is: the last layer of a model. With a target it gives the loss, without one the prediction.
+
+All are means: the sum over the samples, each with its effective weight, divided by the sum of those weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import ArrayLike
+
+from ..arguments import real_array
+from ..layer import Layer
+
+
+class Loss(Layer):
+    """The base of losses, also of your own: a layer whose forward takes a target too and returns a float.
+
+    `forward(scores, target=None, sample_weight=None)` returns the loss, or without a target the prediction;
+    `backward(dloss=1.0)` returns dscores, where dloss is what the loss is multiplied by afterwards.
+    `takes_scores = True` on a loss that contains a softmax or a sigmoid keeps a second one from standing in front.
+    """
+
+    is_loss = True
+
+
+def class_weights(owner: str, weight: ArrayLike) -> Array:
+    """A weight for each class, as float64."""
+    w = real_array(owner, weight).astype(np.float64)
+    if w.ndim != 1 or not (np.isfinite(w) & (w >= 0)).all():
+        raise ValueError(f"{owner}: expected a finite number of at least 0 for each class, got {weight!r}")
+    return w
+
+
+def position_weights(loss: Loss, sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """A weight for each position of shape, from one a sample or one a position."""
+    s = real_array(f"{loss!r}: sample_weight", sample_weight).astype(np.float64)
+    if s.shape != shape[: s.ndim] or (s.ndim == 0 and shape):
+        expected = f"{shape[:1]} or {shape}" if shape[1:] else f"{shape}"
+        raise ValueError(f"{loss!r}: expected sample_weight of shape {expected}, got {s.shape}")
+    if not (np.isfinite(s) & (s >= 0)).all():
+        raise ValueError(f"{loss!r}: expected every sample_weight to be finite and at least 0")
+    return np.broadcast_to(s.reshape(s.shape + (1,) * (len(shape) - s.ndim)), shape)
