@@ -54,9 +54,10 @@ from .optimizers.lbfgs import LBFGS
 from .optimizers.optimizer import Optimizer
 from .optimizers.schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
 from .random import generator, seed
-from .training.evaluation import evaluate, predict
+from .training.evaluate import evaluate
 from .training.fit import fit
 from .training.history import History
+from .training.predict import predict
 
 __all__ = [
     "ELU",

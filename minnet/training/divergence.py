@@ -18,7 +18,7 @@ ADVICE = "lower the learning rate, or set clip_norm"
 class Guard:
     """Keeps a training from going on with values that are not finite.
 
-    It knows what a forward pass may change in a model, its buffers and generators, as it was before a batch.
+    It keeps what a forward pass may change in a model, buffers and the states of generators, from before each batch.
     """
 
     def __init__(self, model: Layer, optimizer: Optimizer) -> None:
@@ -30,26 +30,26 @@ class Guard:
         self.generators_before: list[Any] = []
 
     def before_batch(self) -> None:
-        """Remember the present; where there is nothing that changes, at once: it is for every batch."""
+        """Save buffers and the states of generators. It runs for every batch: at once where there are none."""
         if not self.buffers and not self.generators:
             return
         self.buffers_before = [buffer.data.copy() for buffer in self.buffers]
         self.generators_before = [generator.bit_generator.state for generator in self.generators]
 
-    def bring_back(self) -> None:
-        """Return to what was remembered."""
+    def restore(self) -> None:
+        """Restore what was saved."""
         for buffer, data in zip(self.buffers, self.buffers_before):
             buffer.data = data
         for generator, state in zip(self.generators, self.generators_before):
             generator.bit_generator.state = state
 
     def diverged(self, place: str, loss: float, last: float | None, batch: tuple[Any, ...]) -> FloatingPointError:
-        """The error for a batch whose loss, or else its gradient, is not finite; the model is as before it again.
+        """Restore the model to before a batch whose loss or gradient is not finite, and return the error to raise.
 
-        The layer where that began is told by a copy of the model, which goes through the batch once more.
+        To find the layer where that began, a copy of the model runs the batch again.
         last: the last finite loss.
         """
-        self.bring_back()
+        self.restore()
         what = "the gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
         try:
             trial = Observation(self.model, *batch)
@@ -73,7 +73,7 @@ class Guard:
 
 
 def without_warnings() -> np.errstate:
-    """A context in which NumPy doesn't warn of what is found anyway; where it was told to raise, it still does."""
+    """A context in which NumPy doesn't warn of what fit checks by itself; where it was told to raise, it still does."""
     return np.errstate(**{kind: "ignore" for kind, action in np.geterr().items() if action == "warn"})  # type: ignore
 
 

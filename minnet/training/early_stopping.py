@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from numpy import ndarray as Array
 
+from ..arguments import whole_number
 from ..layer import Layer
+
+BETTER = {"loss": "min", "val_loss": "min", "accuracy": "max", "val_accuracy": "max"}
 
 
 class EarlyStopping:
     """Keeps the parameters and buffers of the best epoch, and counts the epochs since then.
 
-    patience: how many epochs in a row may bring nothing better.  monitor: the figure of the history that tells.
-    mode: whether "min" or "max" is better; NaN never is.
+    patience: how many epochs in a row without an improvement end the training.
+    monitor: the column of the history that is watched.  mode: whether "min" or "max" of it is better; NaN never is.
     """
 
     def __init__(self, patience: int, monitor: str, mode: str) -> None:
         self.patience, self.monitor, self.mode = patience, monitor, mode
-        self.lowest = math.inf  # of the figure, or of its negative where more is better
+        self.lowest = math.inf  # the best value so far, negated where more is better
         self.state: dict[str, Array] = {}
         self.waited = 0
 
-    def see(self, results: dict[str, float], model: Layer) -> None:
-        """Take note of the figures of an epoch. Raises ValueError if the one that tells is not among them."""
+    def update(self, results: dict[str, float], model: Layer) -> None:
+        """Take the results of an epoch into account. Raises ValueError if the monitored one is not among them."""
         if self.monitor not in results:
             raise ValueError(f"fit: expected monitor to be one of {', '.join(results)}, got {self.monitor!r}")
         value = results[self.monitor] if self.mode == "min" else -results[self.monitor]
@@ -37,6 +41,32 @@ class EarlyStopping:
         return self.waited >= self.patience
 
     def restore(self, model: Layer) -> None:
-        """Bring the best epoch back, if there was one."""
+        """Set the model to its best epoch, if there was one."""
         if self.state:
             model.load_state_dict(self.state)
+
+
+def early_stopping(
+    patience: int | None, monitor: str, mode: str | None, metrics: Iterable[str], validation: bool
+) -> EarlyStopping | None:
+    """Early stopping as fit's arguments ask for it; None without patience.
+
+    metrics: the names of those that are measured.  validation: whether there are validation data.
+    Raises TypeError and ValueError for arguments that don't fit.
+    """
+    if patience is None:
+        if (monitor, mode) != ("val_loss", None):
+            raise ValueError(f"fit: expected patience with monitor={monitor!r} and mode={mode!r}, got none")
+        return None
+    patience = whole_number("fit", "patience", patience, least=1)
+    measured = ["loss", "accuracy"]
+    if validation:
+        measured += [f"val_{name}" for name in (*measured, *metrics)]
+    if monitor not in measured:
+        advice = "" if validation else "; give validation data"
+        raise ValueError(f"fit: expected monitor to be one of {', '.join(measured)}, got {monitor!r}{advice}")
+    if mode not in (None, "min", "max"):
+        raise ValueError(f'fit: expected mode to be "min" or "max", got {mode!r}')
+    if mode is None and monitor not in BETTER:
+        raise ValueError(f'fit: expected mode="min" or mode="max" for monitor={monitor!r}, got none')
+    return EarlyStopping(patience, monitor, mode or BETTER[monitor])

@@ -1,4 +1,4 @@
-"""What fit, evaluate and predict refuse, before anything is changed."""
+"""What fit, evaluate and predict are given, checked before anything is changed."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ Data = Iterable[tuple[Any, ...]]
 Metrics = Mapping[str, Callable[[Array, Array], float]]
 
 PARTS = ("x", "y", "sample_weight")
-CHUNK = 2**20  # entries that are looked at in one go
-DIRECTIONS = {"loss": "min", "val_loss": "min", "accuracy": "max", "val_accuracy": "max"}
+CHUNK = 2**20  # entries that are checked at a time
 
 
-def check_model(owner: str, model: Any, is_loss: bool = True) -> None:
-    """That it is a layer, and ends in a loss where it must."""
+def check_model(owner: str, model: Any, needs_loss: bool = True) -> None:
+    """Raise unless model is a Layer and, if needs_loss, no Sequential without a loss at its end."""
     if not isinstance(model, Layer):
         raise TypeError(f"{owner}: expected model to be a Layer, got {described(model)}")
-    if is_loss and isinstance(model, Sequential) and not model.is_loss:
+    if needs_loss and isinstance(model, Sequential) and not model.is_loss:
         raise ValueError(
             f"{owner}: expected a model that ends in a loss, got {label(model[-1]) if model else None} at the end; "
             "add SoftmaxCrossEntropy(), for example"
@@ -35,7 +34,7 @@ def check_model(owner: str, model: Any, is_loss: bool = True) -> None:
 
 
 def check_optimizer(model: Layer, optimizer: Any) -> None:
-    """That it is one of this model's parameters, and can be told to step."""
+    """Raise unless it is an Optimizer of this model's parameters whose step takes nothing."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"fit: expected optimizer to be an Optimizer, got {described(optimizer)}")
     if inspect.signature(optimizer.step).parameters:
@@ -52,7 +51,7 @@ def check_optimizer(model: Layer, optimizer: Any) -> None:
 
 
 def check_batches(owner: str, name: str, data: Any, again: bool = False) -> None:
-    """That data are batches; and can be walked again, where they must be."""
+    """Raise unless data can be batches; and, if again, can be iterated over again."""
     expected = f"{owner}: expected {name} to be Batches(x, y, batch_size) or another iterable of (x, y)"
     if isinstance(data, (Array, str, Mapping)) or not isinstance(data, Iterable):
         raise TypeError(f"{expected}, got {type(data).__name__}")
@@ -69,7 +68,7 @@ def check_batches(owner: str, name: str, data: Any, again: bool = False) -> None
 
 
 def check_batch(owner: str, batch: Any) -> None:
-    """That it is (x, y) or (x, y, sample_weight), as long as each other."""
+    """Raise unless it is (x, y) or (x, y, sample_weight) with as many rows each, and real x."""
     if not isinstance(batch, (list, tuple)) or len(batch) not in (2, 3):
         got = f"{len(batch)} of them" if isinstance(batch, (list, tuple)) else type(batch).__name__
         raise ValueError(f"{owner}: expected a batch to be (x, y) or (x, y, sample_weight), got {got}")
@@ -88,8 +87,8 @@ def check_batch(owner: str, batch: Any) -> None:
         raise ValueError(f"{owner}: expected x of shape (N, ...) with a feature axis, got {shapes[0]}")
 
 
-def check_enough(train: Data) -> None:
-    """That there is a whole batch to train on."""
+def check_batch_size(train: Data) -> None:
+    """Raise if train has fewer samples than its batch_size."""
     if isinstance(train, Batches) and len(train.x) < train.batch_size:
         raise ValueError(
             f"fit: expected train to have at least one batch of batch_size={train.batch_size} samples, "
@@ -98,7 +97,7 @@ def check_enough(train: Data) -> None:
 
 
 def check_values(name: str, data: Data) -> bool:
-    """That all is finite, as far as data can be looked at without being walked; whether it could."""
+    """Raise if a value is not finite. Returns whether data could be checked without a walk: Batches, list or tuple."""
     if isinstance(data, Batches):
         for part, array in {"x": data.x, "y": data.y, **{f"extra[{i}]": a for i, a in enumerate(data.extra)}}.items():
             check_finite(f"{name}'s {part}", array)
@@ -109,7 +108,7 @@ def check_values(name: str, data: Data) -> bool:
 
 
 def checked(name: str, data: Iterable[Any], done: int = 0) -> Iterator[Any]:
-    """The batches of data as they come, each once it is known to be a batch of finite values."""
+    """Yield the batches of data, each after checking its form and values. done: how many batches there were before."""
     for i, batch in enumerate(data, done + 1):
         check_batch(f"fit: batch {i} of {name}", batch)
         for part, array in zip(PARTS, batch):
@@ -118,7 +117,7 @@ def checked(name: str, data: Iterable[Any], done: int = 0) -> Iterator[Any]:
 
 
 def check_finite(name: str, values: Any) -> None:
-    """ValueError that names the first row and column with NaN or infinity, if there is any."""
+    """Raise ValueError that names the first row and column with NaN or infinity, if there is any."""
     array = np.asarray(values)
     if array.dtype.kind != "f":
         return
@@ -133,20 +132,13 @@ def check_finite(name: str, values: Any) -> None:
 
 
 def check_metrics(owner: str, metrics: Any) -> None:
-    """That metrics are functions by name."""
+    """Raise unless metrics are functions by name."""
     if not isinstance(metrics, Mapping):
         raise TypeError(f"{owner}: expected metrics to be a dict of functions by name, got {described(metrics)}")
     for name, metric in metrics.items():
         if not isinstance(name, str) or not callable(metric):
             raise TypeError(f"{owner}: expected metrics to be a dict of functions by name, got {name!r}: {metric!r}")
         if name in ("loss", "accuracy"):
-            raise ValueError(f"{owner}: expected metrics with names of their own, got {name!r}, which is there anyway")
-
-
-def direction(monitor: str, mode: str | None) -> str:
-    """Whether "min" or "max" of the monitored figure is better."""
-    if mode not in (None, "min", "max"):
-        raise ValueError(f'fit: expected mode to be "min" or "max", got {mode!r}')
-    if mode is None and monitor not in DIRECTIONS:
-        raise ValueError(f'fit: expected mode="min" or mode="max" for monitor={monitor!r}, got none')
-    return mode or DIRECTIONS[monitor]
+            raise ValueError(
+                f"{owner}: expected metrics with names of their own, got {name!r}, which is measured anyway"
+            )

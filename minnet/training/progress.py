@@ -33,7 +33,7 @@ class Progress:
         self.monitored = monitored
         self.shown = wanted and (in_notebook() or getattr(sys.stderr, "isatty", bool)())
         if self.shown:
-            self._open("epoch", epochs, done, postfix=written(last or {}, monitored))
+            self._open("epoch", epochs, done, postfix=formatted(last or {}, monitored))
 
     def __enter__(self) -> Self:
         return self
@@ -43,20 +43,20 @@ class Progress:
             self.bars.pop().close()
 
     def walk(
-        self, batches: Iterable[Any], of: Any, done: int = 0, figures: Figures = dict, what: str = "batch"
+        self, batches: Iterable[Any], data: Any, done: int = 0, figures: Figures = dict, what: str = "batch"
     ) -> Iterable[Any]:
-        """The batches, with a bar if they take long. of: what they come from.  done: how many of it are past."""
-        return self._walk(batches, of, done, figures, what) if self.shown else batches
+        """The batches, with a bar if they take long. data: what they come from.  done: how many of it came before."""
+        return self._walk(batches, data, done, figures, what) if self.shown else batches
 
     def epoch(self, figures: dict[str, float]) -> None:
         """Show the figures of an epoch that is done."""
         if self.shown:
-            self.bars[0].set_postfix_str(written(figures, self.monitored), refresh=False)
+            self.bars[0].set_postfix_str(formatted(figures, self.monitored), refresh=False)
             self.bars[0].update()
 
     @contextmanager
-    def aside(self, callback: Any) -> Iterator[None]:
-        """What the callback prints here, if there is one, has lines of its own: the bars go, and come back below it."""
+    def hidden(self, callback: Any) -> Iterator[None]:
+        """Hide the bars while the callback, if there is one, runs, so that they come back below what it prints."""
         bars = list(self.bars) if callback else []
         for bar in bars:
             bar.clear()
@@ -66,11 +66,11 @@ class Progress:
             for bar in bars:
                 bar.refresh()
 
-    def _walk(self, batches: Iterable[Any], of: Any, done: int, figures: Figures, what: str) -> Iterator[Any]:
-        bar = self._open(what, len(of) if isinstance(of, Sized) else None, done, leave=False, delay=LONG)
+    def _walk(self, batches: Iterable[Any], data: Any, done: int, figures: Figures, what: str) -> Iterator[Any]:
+        bar = self._open(what, len(data) if isinstance(data, Sized) else None, done, leave=False, delay=LONG)
         for batch in batches:
             yield batch
-            bar.set_postfix_str(written(figures(), self.monitored), refresh=False)
+            bar.set_postfix_str(formatted(figures(), self.monitored), refresh=False)
             bar.update()
         self.bars.pop().close()
 
@@ -80,7 +80,7 @@ class Progress:
             from tqdm.auto import tqdm
         else:
             from tqdm import tqdm  # type: ignore[assignment]
-        kind = tqdm if in_notebook() else fitting(tqdm)
+        kind = tqdm if in_notebook() else fitting_bar(tqdm)
         bar = kind(desc=what, total=total, initial=done, bar_format=BAR, dynamic_ncols=True, **options)
         self.bars.append(bar)
         return bar
@@ -92,8 +92,8 @@ def in_notebook() -> bool:
 
 
 @cache
-def fitting(tqdm: Any) -> Any:
-    """The kind of bar that leaves out whole figures from the end where tqdm would cut the line, be it in a number."""
+def fitting_bar(tqdm: Any) -> Any:
+    """A subclass of tqdm that leaves out whole figures from the end where tqdm would cut the line within a number."""
     from tqdm.utils import disp_len
 
     class Fitting(tqdm):
@@ -110,7 +110,7 @@ def fitting(tqdm: Any) -> Any:
     return Fitting
 
 
-def written(figures: dict[str, float], monitored: str = "loss") -> str:
+def formatted(figures: dict[str, float], monitored: str = "loss") -> str:
     """loss=0.431/0.16, lr=0.1: figures of training and of validation in pairs, three digits of each.
 
     The most wanted stand first: the loss, the monitored one, the accuracy, other metrics; lr is last.

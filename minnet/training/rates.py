@@ -1,7 +1,7 @@
-"""What a schedule gives at a sample of steps, by which a checkpoint tells it from others.
+"""The rates of a schedule at a sample of steps, by which a checkpoint recognizes it.
 
-Its code would say less: numbers stand elsewhere in it in each version of Python, and what it reads from outside not at
-all. A schedule may end, as a table of rates does: its rate is None from there on.
+To compare its code would be worse: bytecode differs between versions of Python, and leaves out the variables that it
+reads. A schedule may end, as a table of rates does: its rate is None from there on.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ Schedule = Callable[[int], float]
 Rates = dict[str, float | None]  # by step, as in a file
 
 STEPS = [*range(32), *(round(32 * 1.1**k) for k in range(87))]  # to beyond 100,000
-DIGITS, MOST = 6, 10_000  # of a step, and how many of them a file may ask for
+MOST_DIGITS, MOST_STEPS = 6, 10_000  # of a step, and in all, that are accepted from a file
 
 
 def rates_at(schedule: Schedule, steps: Iterable[str]) -> Rates:
-    """What a schedule gives at these steps."""
+    """The rates of a schedule at these steps."""
     return {step: _rate(schedule, int(step)) for step in steps}
 
 
 def sample(schedule: Schedule) -> Rates:
-    """What a schedule gives at a sample of steps, and on both sides of where it begins or ceases to be constant."""
+    """The rates of a schedule at a sample of steps, and on both sides of where it begins or ceases to be constant."""
     found = {step: _rate(schedule, step) for step in STEPS}
     for before, low, high, after in zip(STEPS, STEPS[1:], STEPS[2:], STEPS[3:]):
         ceases, begins = found[before] == found[low], found[high] == found[after]
@@ -43,7 +43,10 @@ def sample(schedule: Schedule) -> Rates:
 
 
 def difference(here: Rates, there: Rates) -> list[tuple[str, str]]:
-    """The first step at which they differ by more than rounding, in words; none where one of them has ended."""
+    """Both rates, in words, at the first step where they differ beyond rounding: a list of one pair, or an empty one.
+
+    Steps at which one of them has ended are passed over; a schedule and a number differ too.
+    """
     if not here or not there:
         return [("a schedule" if here else "a number", "a schedule" if there else "a number")] if here or there else []
     scale = max(abs(rate or 0.0) for rate in there.values())
@@ -55,11 +58,11 @@ def difference(here: Rates, there: Rates) -> list[tuple[str, str]]:
 
 
 def are_rates(value: Any) -> bool:
-    """Whether what stands in a file can be rates; {} if there is no schedule."""
+    """Whether a value from a file can be rates; they are {} if there is no schedule."""
     return (
         isinstance(value, dict)
-        and len(value) <= MOST
-        and all(step.isascii() and step.isdigit() and len(step) <= DIGITS for step in value)
+        and len(value) <= MOST_STEPS
+        and all(step.isascii() and step.isdigit() and len(step) <= MOST_DIGITS for step in value)
         and all(rate is None or (type(rate) is float and math.isfinite(rate)) for rate in value.values())
     )
 

@@ -525,11 +525,11 @@ def test_resuming_would_be_found_to_change_something_if_nothing_was_brought_back
     notes["history"]["loss"] = "x"
     broken = [("history", lambda path: write(path, arrays, notes))]
 
-    def adopt_and_fail(run, arrays, notes):
-        run.model.parameters()[0].data += 1
+    def restore_and_fail(resumed, arrays, notes):
+        resumed.run.model.parameters()[0].data += 1
         raise KeyError("history")
 
-    monkeypatch.setattr(checkpoint, "_adopt", adopt_and_fail)
+    monkeypatch.setattr(checkpoint, "_restore", restore_and_fail)
     monkeypatch.setattr(Layer, "load_state_dict", lambda model, state: None)
     assert resumed(path, broken, 3, right).keys() == {"refused, and yet changed something: history"}
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from .checkpoints import CHECKPOINTS
 from .containers import CONTAINERS
 from .files import FILES
 from .layers import FEATURES, IMAGES
 from .looking import LOOKING
 from .numbers import NUMBERS
-from .resumption import RESUMPTION
 from .training import TRAINING
 from .updates import UPDATES
 
@@ -31,11 +31,13 @@ LIKELY = {
     "random": ("test_layer*.py", "layers/test_dropout*.py"),
     "training/divergence": ("training/test_fit*.py",),
     "training/early_stopping": ("training/test_fit*.py",),
-    "training/evaluation": ("training/test_fit*.py",),
+    "training/evaluate": ("training/test_fit*.py",),
     "training/fit": ("training/test_divergence*.py", "training/test_inputs*.py", "training/test_checkpoint*.py"),
     "training/generators": ("training/test_checkpoint*.py",),
+    "training/identity": ("training/test_checkpoint*.py",),
+    "training/modes": ("training/test_fit*.py",),
     "training/history": ("training/test_fit*.py", "training/test_checkpoint*.py"),
-    "training/inputs": ("training/test_fit*.py", "training/test_evaluation*.py"),
+    "training/inputs": ("training/test_fit*.py", "training/test_evaluate*.py"),
     "training/run": ("training/test_checkpoint*.py", "training/test_fit*.py"),
 }
 
@@ -73,4 +75,4 @@ def faults(*tables: dict[str, list[Row]]) -> list[Fault]:
     return [Fault(module, *row) for table in tables for module, rows in table.items() for row in rows]
 
 
-FAULTS = faults(IMAGES, FEATURES, CONTAINERS, NUMBERS, UPDATES, FILES, TRAINING, RESUMPTION, LOOKING)
+FAULTS = faults(IMAGES, FEATURES, CONTAINERS, NUMBERS, UPDATES, FILES, TRAINING, CHECKPOINTS, LOOKING)

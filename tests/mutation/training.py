@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TRAINING = {
     "training/fit": [
-        ("            run.model.zero_grad()\n", "", "a gradient from before is in the first step"),
+        ("                run.model.zero_grad()\n", "", "a gradient from before is in the first step"),
         ("    run.model.train()\n", "", "layers that the callback put into evaluation mode stay there"),
         (
             "return isinstance(answer, (bool, np.bool_)) and not answer",
@@ -17,40 +17,35 @@ TRAINING = {
             "a callback that returns NumPy's False does not end the training",
         ),
         (
-            "        with bars.aside(run.on_epoch_end):\n"
-            "            run.stopped = _says_stop(run, run.history)\n"
-            "        if run.path:\n"
-            "            write_run(run, run.path)\n",
-            "        if run.path:\n"
-            "            write_run(run, run.path)\n"
-            "        with bars.aside(run.on_epoch_end):\n"
-            "            run.stopped = _says_stop(run, run.history)\n",
+            "        with bars.hidden(run.on_epoch_end):\n"
+            "            run.stopped = _ends_training(run, run.history)\n"
+            "        if checkpoint:\n"
+            "            checkpoint.write()\n",
+            "        if checkpoint:\n"
+            "            checkpoint.write()\n"
+            "        with bars.hidden(run.on_epoch_end):\n"
+            "            run.stopped = _ends_training(run, run.history)\n",
             "a checkpoint does not have what the callback changes",
         ),
         (
-            "_says_stop(run, copy.deepcopy(run.history))",
-            "_says_stop(run, run.history)",
+            "_ends_training(run, copy.deepcopy(run.history))",
+            "_ends_training(run, run.history)",
             "what the callback does to the history is done twice to a run that had stopped",
         ),
         (
-            "start = time.perf_counter() - at.seconds",
+            "start = time.perf_counter() - position.seconds",
             "start = time.perf_counter()",
             "the seconds of an epoch that was resumed forget those before",
         ),
         (
-            '            guard.after_update(f"epoch {at.epoch + 1}, batch {at.batch}", at.last)\n',
+            '            guard.after_update(f"epoch {position.epoch + 1}, batch {position.batch}", position.last)\n',
             "",
             "a model with NaN takes the place of a good checkpoint within an epoch",
         ),
         (
-            'return check_values("validation", validation) and seen',
-            'return check_values("validation", validation) or seen',
+            'return check_values("validation", validation) and values_checked',
+            'return check_values("validation", validation) or values_checked',
             "validation data that can't be looked at beforehand are never looked at",
-        ),
-        (
-            "for name in (*measured, *metrics)]",
-            "for name in measured]",
-            "a metric of the validation can't be monitored",
         ),
         (
             "loss = loss_of(model, *batch)",
@@ -58,29 +53,32 @@ TRAINING = {
             "weights of samples count in the validation only",
         ),
         (
-            "at.batch % run.every == 0:\n            at.seconds = time.perf_counter() - start\n",
-            "at.batch % run.every == 0:\n",
+            "            position.seconds = time.perf_counter() - start\n",
+            "",
             "a checkpoint within an epoch has no seconds",
         ),
     ],
     "training/run": [
-        (
-            "        self.set_states(now)\n",
-            "",
-            "resumed within an epoch, a generator that data and layers share is behind",
-        ),
-        ("        self.set_states(self.walk_began)\n", "", "resumed within an epoch, the batches have another order"),
         ("0, 0.0, Tally(), 0.0", "0, 0.0, self.tally, 0.0", "the accuracy of an epoch counts those before"),
         ("self.optimizer.lr_at(steps - 1)", "self.optimizer.lr_at(steps)", "the rate shown is the next one"),
-        (
-            'for name in ("model", "optimizer", "train", "validation"):',
-            'for name in ("model", "optimizer", "train"):',
-            "a checkpoint is without the generator of the validation data",
-        ),
         ("        self.model.zero_grad()\n", "", "gradients are left behind"),
-        ("if passed < done:", "if not passed and done:", "data with fewer batches than were done are taken up"),
+        (
+            "exhausted = self.stopping is not None and self.stopping.exhausted()",
+            "exhausted = False",
+            "patience is without an end",
+        ),
     ],
     "training/early_stopping": [
+        (
+            "for name in (*measured, *metrics)]",
+            "for name in measured]",
+            "a metric of the validation can't be monitored",
+        ),
+        (
+            "mode or BETTER[monitor]",
+            "BETTER.get(monitor, mode)",
+            "a mode that is given is not heard",
+        ),
         ("return self.waited >= self.patience", "return self.waited > self.patience", "patience lasts an epoch longer"),
         ("if value < self.lowest:", "if value <= self.lowest:", "of equal epochs the last is restored"),
         ("if value < self.lowest:", "if not value >= self.lowest:", "an epoch of NaN is the best"),
@@ -111,25 +109,33 @@ TRAINING = {
             "where a batch diverged is told without its weights",
         ),
     ],
-    "training/evaluation": [
+    "training/evaluate": [
         (
             "            share = model.total_weight()\n",
             "            share = None\n",
             "batches are weighed by their rows",
         ),
-        ("            layer.training = before\n", "            layer.training = True\n", "a mode is not given back"),
-        ("        surely(leave)\n", "        leave()\n", "Ctrl-C in between leaves some layers in evaluation mode"),
-        ("range(0, max(1, len(x)), batch_size)", "range(0, len(x), batch_size)", "no rows give no prediction"),
         ('"loss": total / weight if weight else 0.0}', '"loss": total / weight}', "weights of 0 only divide by zero"),
+    ],
+    "training/predict": [
+        ("range(0, max(1, len(x)), batch_size)", "range(0, len(x), batch_size)", "no rows give no prediction"),
+        (
+            "copies[id(value)] = layer = copy.copy(value)",
+            "layer = copy.copy(value)",
+            "a layer that knows the one above it is copied without end",
+        ),
+    ],
+    "training/modes": [
+        ("            layer.training = mode\n", "            layer.training = True\n", "a mode is not given back"),
+        (
+            "    except KeyboardInterrupt:\n        tidy_up()\n",
+            "    except KeyboardInterrupt:\n        pass\n",
+            "Ctrl-C in between leaves some layers in evaluation mode",
+        ),
         (
             "        model.clear_cache()\n\n    try:",
             "\n    try:",
             "a cache of the last batch is left behind",
-        ),
-        (
-            "made[id(value)] = layer = copy.copy(value)",
-            "layer = copy.copy(value)",
-            "a layer that knows the one above it is copied without end",
         ),
     ],
     "training/inputs": [
@@ -152,11 +158,6 @@ TRAINING = {
         ("len(train.x) < train.batch_size", "len(train.x) <= train.batch_size", "a single whole batch is refused"),
         ("enumerate(data, done + 1)", "enumerate(data, 1)", "resumed within an epoch, an error names another batch"),
         ("if again and isinstance(data, Iterator):", "if False:", "a generator is used up after one epoch"),
-        (
-            "return mode or DIRECTIONS[monitor]",
-            "return DIRECTIONS.get(monitor, mode)",
-            "a mode that is given is not heard",
-        ),
     ],
     "training/history": [
         ("        except BaseException:", "        except Exception:", "Ctrl-C leaves half of an epoch"),
@@ -177,12 +178,17 @@ TRAINING = {
         ('len(wanted) + (name == "lr")', "len(wanted)", "the learning rate does not stand last"),
     ],
     "training/generators": [
+        ("*_variables(value), *defaults, *vars", "*_variables(value), *vars", "a generator in a default is not saved"),
         (
-            "        with suppress(ValueError):\n            yield name, cell.cell_contents",
-            "        yield name, cell.cell_contents",
-            "a function that mentions a name without a value yet fails",
+            "return [*found.nonlocals.items(), *shared]",
+            "return [*found.nonlocals.items()]",
+            "a generator that a function has by its name in the script is not saved",
         ),
-        ("[*enclosed(value), *defaults, *vars", "[*enclosed(value), *vars", "a generator in a default is not saved"),
+        (
+            "    except ValueError:  # one",
+            "    except TypeError:  # one",
+            "a variable without a value yet ends the training",
+        ),
         (
             '("func", value.func), ("args", value.args), ("keywords", value.keywords)]',
             '("func", value.func)]',
@@ -190,9 +196,9 @@ TRAINING = {
         ),
         ("for kind in type(value).__mro__)", "for kind in (type(value),))", "a subclass of another kind goes unseen"),
         (
-            "return [*code.co_names, *inner]",
-            "return [*code.co_names]",
-            "a generator that a comprehension draws from is not saved",
+            "                if id(rng) not in known:\n",
+            "                if True:\n",
+            "a shared generator is there twice",
         ),
     ],
 }

@@ -35,6 +35,7 @@ from minnet import (
     exponential_decay,
 )
 from minnet.files.archive import read, write
+from minnet.training.generators import Generators
 
 X = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 Y = np.arange(10) % 2
@@ -593,7 +594,7 @@ def test_a_history_of_a_training_before_that_is_measured_again_is_no_difference(
 
 def test_a_file_of_another_format_is_refused(tmp_path, monkeypatch):
     Session(tmp_path / "run").fit()
-    monkeypatch.setattr("minnet.training.checkpoint.FORMAT", 999)
+    monkeypatch.setattr("minnet.training.identity.FORMAT", 999)
     assert "the format: 999 here" in refusal(Session(tmp_path / "run"))
 
 
@@ -621,14 +622,14 @@ def test_a_second_ctrl_c_while_all_is_brought_back_is_no_harm(tmp_path, monkeypa
     before = session.everything()
     pressed = []
 
-    def interrupt(run, states):
+    def interrupt(generators, states):
         pressed.append(states)
         if len(pressed) <= 2:
             raise KeyboardInterrupt
-        set_states(run, states)
+        set_states(generators, states)
 
-    set_states = minnet.training.run.Run.set_states
-    monkeypatch.setattr("minnet.training.run.Run.set_states", interrupt)
+    set_states = Generators.set_states
+    monkeypatch.setattr(Generators, "set_states", interrupt)
     with pytest.raises(KeyboardInterrupt):
         session.fit()
     after = session.everything()

@@ -33,7 +33,9 @@ from minnet import (
     linear_warmup,
 )
 from minnet.files.archive import read
-from minnet.training import checkpoint, run
+from minnet.training import checkpoint
+from minnet.training.checkpoint import Checkpoint
+from minnet.training.generators import Generators
 
 SEED, OTHER_SEED = 8, 9
 X = np.random.default_rng(0).normal(size=(18, 4)).astype(np.float32)
@@ -442,45 +444,45 @@ def test_whatever_is_not_taken_up_is_found_to_differ(fault, tmp_path, monkeypatc
 
 
 def forget_generators(monkeypatch):
-    monkeypatch.setattr(run.Run, "set_states", lambda self, states: None)
+    monkeypatch.setattr(Generators, "set_states", lambda self, states: None)
 
 
 def go_on_with_a_new_walk(monkeypatch):
-    whole = run.Run.batches
+    whole = Checkpoint.batches
 
     def batches(self):
-        self.walk_began = self.states()
+        self.walk_began = self.generators.states()
         return whole(self)
 
-    monkeypatch.setattr(run.Run, "batches", batches)
+    monkeypatch.setattr(Checkpoint, "batches", batches)
 
 
 def forget_to_return_from_the_walk(monkeypatch):
     """The batches that are done pass by, and the generators stay where that has brought them."""
 
     def batches(self):
-        if not self.position.batch:
-            self.walk_began = self.states()
-            return self.train
-        self.set_states(self.walk_began)
-        walk = iter(self.train)
-        for _ in range(self.position.batch):
+        if not self.run.position.batch:
+            self.walk_began = self.generators.states()
+            return self.run.train
+        self.generators.set_states(self.walk_began)
+        walk = iter(self.run.train)
+        for _ in range(self.run.position.batch):
             next(walk)
         return walk
 
-    monkeypatch.setattr(run.Run, "batches", batches)
+    monkeypatch.setattr(Checkpoint, "batches", batches)
 
 
 def forget_to_pass_by(monkeypatch):
     """The present epoch begins anew."""
 
     def batches(self):
-        if self.position.batch:
-            self.set_states(self.walk_began)
-        self.walk_began = self.states()
-        return self.train
+        if self.run.position.batch:
+            self.generators.set_states(self.walk_began)
+        self.walk_began = self.generators.states()
+        return self.run.train
 
-    monkeypatch.setattr(run.Run, "batches", batches)
+    monkeypatch.setattr(Checkpoint, "batches", batches)
 
 
 def write_references_to_the_past(monkeypatch):

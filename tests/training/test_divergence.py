@@ -282,7 +282,7 @@ def test_parameters_buffers_and_generators_are_as_before_the_batch():
 
 def test_a_state_that_is_not_brought_back_would_be_seen(monkeypatch):
     """The checks above fail when what a forward changes stays changed."""
-    monkeypatch.setattr("minnet.training.divergence.Guard.bring_back", lambda guard: None)
+    monkeypatch.setattr("minnet.training.divergence.Guard.restore", lambda guard: None)
     model = of_errors(linear(), BatchNorm(2), Dropout(0.5, rng=2), Steep(), linear(1))
     model[1].beta.data[...] = 1000
     before, drawn = values(model), model[2].rng.bit_generator.state

@@ -7,7 +7,7 @@ import pytest
 
 import minnet
 from minnet import SGD, Batches, BatchNorm, Buffer, Layer, Linear, Parameter, Sequential, SoftmaxCrossEntropy
-from minnet.training.early_stopping import EarlyStopping
+from minnet.training.early_stopping import EarlyStopping, early_stopping
 
 NAN = math.nan
 ONE = [(np.zeros((1, 1)), np.zeros(1))]
@@ -229,7 +229,7 @@ def test_what_is_kept_is_a_copy_and_no_live_reference():
     model = Counted([])
     stopping = EarlyStopping(3, "val_loss", "min")
     model.epoch.data[...], model.seen.data[...] = 5, 5
-    stopping.see({"val_loss": 1.0}, model)
+    stopping.update({"val_loss": 1.0}, model)
     model.epoch.data[...], model.seen.data[...] = 6, 6
     stopping.restore(model)
     assert restored(model) == 5
@@ -254,7 +254,7 @@ def test_the_epochs_waited_are_counted_in_a_row():
     model, stopping = Counted([]), EarlyStopping(2, "loss", "min")
     waited = []
     for loss in [3.0, 3.0, 2.0, 5.0, NAN, 1.0]:
-        stopping.see({"loss": loss}, model)
+        stopping.update({"loss": loss}, model)
         waited.append((stopping.waited, stopping.exhausted()))
     assert waited == [(0, False), (1, False), (0, False), (1, False), (2, True), (0, False)]
 
@@ -286,3 +286,19 @@ def test_a_figure_that_the_model_does_not_have_is_named():
     model = Counted([1])
     with pytest.raises(ValueError, match=r"monitor to be one of loss, val_loss, got 'val_accuracy'"):
         minnet.fit(model, SGD(model.parameters(), lr=1.0), ONE, 2, ONE, patience=1, monitor="val_accuracy")
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "better"),
+    [
+        ("loss", None, "min"),
+        ("val_loss", None, "min"),
+        ("accuracy", None, "max"),
+        ("val_accuracy", None, "max"),
+        ("val_f1", "max", "max"),
+        ("val_error", "min", "min"),
+        ("val_loss", "max", "max"),
+    ],
+)
+def test_losses_shall_be_low_and_accuracies_high_unless_told_otherwise(monitor, mode, better):
+    assert early_stopping(1, monitor, mode, {"f1", "error"}, validation=True).mode == better

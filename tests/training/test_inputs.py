@@ -7,7 +7,7 @@ import pytest
 
 import minnet
 from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
-from minnet.training.inputs import CHUNK, check_batches, check_finite, check_metrics, check_values, checked, direction
+from minnet.training.inputs import CHUNK, check_batches, check_finite, check_metrics, check_values, checked
 
 X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
 Y = np.array([0, 1, 2, 1, 0])
@@ -182,22 +182,6 @@ def test_evaluate_takes_what_fit_would_use_up():
     check_batches("evaluate", "data", iter([(X, Y)]))
     with pytest.raises(TypeError, match="list_iterator, which is used up after one; make it a list"):
         check_batches("fit", "train", iter([(X, Y)]), again=True)
-
-
-@pytest.mark.parametrize(
-    ("monitor", "mode", "better"),
-    [
-        ("loss", None, "min"),
-        ("val_loss", None, "min"),
-        ("accuracy", None, "max"),
-        ("val_accuracy", None, "max"),
-        ("val_f1", "max", "max"),
-        ("val_error", "min", "min"),
-        ("val_loss", "max", "max"),
-    ],
-)
-def test_losses_shall_be_low_and_accuracies_high_unless_told_otherwise(monitor, mode, better):
-    assert direction(monitor, mode) == better
 
 
 def test_metrics_are_any_mapping_of_names_to_what_can_be_called():

@@ -15,7 +15,7 @@ import tqdm
 
 import minnet
 from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
-from minnet.training.progress import BAR, Progress, fitting, in_notebook, written
+from minnet.training.progress import BAR, Progress, fitting_bar, formatted, in_notebook
 
 X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
 Y = np.array([0, 1, 2, 1, 0])
@@ -125,10 +125,10 @@ def test_no_progress_is_shown_to_who_wants_none(monkeypatch):
 
 def test_figures_of_training_and_validation_stand_in_pairs():
     figures = {"loss": 0.43123, "accuracy": 0.5, "val_loss": 0.16, "val_accuracy": 1.0, "val_f1": 0.25, "lr": 1e-05}
-    assert written(figures) == "loss=0.431/0.16, accuracy=0.5/1, val_f1=0.25, lr=1e-05"
-    assert written({"loss": 12345.678}) == "loss=1.23e+04"
-    assert written({"loss": float("nan")}) == "loss=nan"
-    assert written({}) == ""
+    assert formatted(figures) == "loss=0.431/0.16, accuracy=0.5/1, val_f1=0.25, lr=1e-05"
+    assert formatted({"loss": 12345.678}) == "loss=1.23e+04"
+    assert formatted({"loss": float("nan")}) == "loss=nan"
+    assert formatted({}) == ""
 
 
 def test_an_epoch_shows_its_figures_the_rate_and_the_time_left(monkeypatch):
@@ -173,7 +173,7 @@ FIGURES = {"loss": 0.0431, "accuracy": 0.985, "val_loss": 1.5, "val_accuracy": 0
 
 def line_of(columns, ascii, postfix):
     options = {"bar_format": BAR, "n": 12, "total": 34, "elapsed": 3.0, "prefix": "epoch", "ascii": ascii}
-    return fitting(tqdm.tqdm).format_meter(ncols=columns, postfix=postfix, **options)
+    return fitting_bar(tqdm.tqdm).format_meter(ncols=columns, postfix=postfix, **options)
 
 
 @pytest.mark.parametrize("ascii", [True, False])
@@ -183,7 +183,7 @@ def test_no_width_cuts_a_figure_and_all_that_have_room_are_there(ascii):
     ends = [more, *(", ".join(texts[:n]) + f" {more}" for n in (1, 2, 3)), ", ".join(texts)]
     drawn = set()
     for columns in range(1, 141):
-        line = line_of(columns, ascii, written(FIGURES))
+        line = line_of(columns, ascii, formatted(FIGURES))
         room = [end for end in ends if len("epoch 12/34 |......| 00:03<00:05, " + end) <= columns]
         if room:
             assert line.startswith("epoch 12/34 |") and line.endswith("| 00:03<00:05, " + room[-1])
@@ -192,7 +192,7 @@ def test_no_width_cuts_a_figure_and_all_that_have_room_are_there(ascii):
         elif columns >= len("epoch 12/34"):
             assert line == "epoch 12/34"
     assert drawn == set(ends)
-    assert line_of(None, ascii, written(FIGURES)).endswith(ends[-1])
+    assert line_of(None, ascii, formatted(FIGURES)).endswith(ends[-1])
 
 
 def test_a_bar_without_figures_is_as_wide_as_the_terminal():
@@ -202,16 +202,16 @@ def test_a_bar_without_figures_is_as_wide_as_the_terminal():
 
 def test_the_most_wanted_figures_stand_first():
     figures = FIGURES | {"val_f1": 0.5}
-    assert [text.split("=")[0] for text in written(figures).split(", ")] == [
+    assert [text.split("=")[0] for text in formatted(figures).split(", ")] == [
         "loss",
         "accuracy",
         "val_mae",
         "val_f1",
         "lr",
     ]
-    assert written(figures, "val_f1").startswith("loss=0.0431/1.5, val_f1=0.5, accuracy=")
-    assert written(figures, "val_accuracy") == written(figures, "accuracy") == written(figures, "val_loss")
-    assert written({"lr": 0.1, "val_loss": 1.0}) == "val_loss=1, lr=0.1"
+    assert formatted(figures, "val_f1").startswith("loss=0.0431/1.5, val_f1=0.5, accuracy=")
+    assert formatted(figures, "val_accuracy") == formatted(figures, "accuracy") == formatted(figures, "val_loss")
+    assert formatted({"lr": 0.1, "val_loss": 1.0}) == "val_loss=1, lr=0.1"
 
 
 def test_the_monitored_figure_comes_before_others(monkeypatch):

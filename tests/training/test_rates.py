@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minnet
-from minnet.training.rates import MOST, are_rates, difference, rates_at, sample
+from minnet.training.rates import MOST_STEPS, are_rates, difference, rates_at, sample
 
 
 def differ(one, other):
@@ -80,7 +80,7 @@ def test_a_schedule_is_asked_for_a_few_hundred_steps_at_most():
 BAD = [[], "x", None, {"x": 0.1}, {"-1": 0.1}, {"1234567": 0.1}, {"²": 0.1}, {"1": "x"}, {"1": math.inf}, {"1": True}]
 
 
-@pytest.mark.rows("value", [*BAD, {str(step): 0.1 for step in range(MOST + 1)}])
+@pytest.mark.rows("value", [*BAD, {str(step): 0.1 for step in range(MOST_STEPS + 1)}])
 def test_what_a_file_tells_is_not_trusted(value):
     assert not are_rates(value)
     assert are_rates({}) and are_rates(sample(constant_until(3))) and are_rates({"1": None})

@@ -1,7 +1,6 @@
-"""evaluate and predict: what they compute, what they leave alone, and that many may work with one model at once."""
+"""predict: the rows of a model in order, in any number of threads, and the model untouched."""
 
 import copy
-import gc
 import threading
 import tracemalloc
 from collections import OrderedDict, defaultdict, namedtuple
@@ -13,7 +12,6 @@ import pytest
 import minnet
 from minnet import (
     LSTM,
-    Batches,
     BatchNorm,
     Concatenate,
     Conv2d,
@@ -23,9 +21,7 @@ from minnet import (
     Layer,
     Linear,
     MaxPool2d,
-    MeanSquaredError,
     MultiHeadAttention,
-    Parameter,
     ReLU,
     Residual,
     Sequential,
@@ -36,7 +32,6 @@ from minnet import (
 
 X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
 Y = np.array([0, 1, 2, 1, 0])
-
 Pair = namedtuple("Pair", ["first", "second"])
 
 
@@ -93,31 +88,8 @@ class Failing(Layer):
         return dy
 
 
-class Pressing(Layer):
-    """y = x; Ctrl-C is pressed the first time that it is brought back into training mode."""
-
-    pressed = False
-
-    def forward(self, x):
-        self.cache = x
-        return x
-
-    def backward(self, dy):
-        return dy
-
-    def __setattr__(self, name, value):
-        super().__setattr__(name, value)
-        if (name, value, self.pressed) == ("training", True, False):
-            self.pressed = True
-            raise KeyboardInterrupt
-
-
 def classifier(*between):
     return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
-
-
-def in_order(batch_size=2):
-    return Batches(X, Y, batch_size, shuffle=False)
 
 
 def values(model):
@@ -126,37 +98,6 @@ def values(model):
 
 def layers(model):
     return list(model.walk(Layer).values())
-
-
-def identity():
-    """A whole model whose predictions are its input: three scores."""
-    model = Sequential(Linear(3, 3, rng=0), SoftmaxCrossEntropy())
-    model[0].W.data[...] = np.eye(3)
-    return model
-
-
-@pytest.mark.rows("batch_size", [1, 2, 3, 5, 100])
-def test_evaluate_gives_the_figures_of_the_whole_data_whatever_the_batches(batch_size):
-    model = Sequential(Linear(64, 10, rng=0), SoftmaxCrossEntropy())
-    x, y = (part[:37] for part in minnet.load_digits())
-    result = evaluate(model, Batches(x, y, batch_size))
-    assert result["loss"] == pytest.approx(model(x, y), rel=1e-6)
-    assert result["accuracy"] == minnet.accuracy(y, model(x))
-    assert [type(value) for value in result.values()] == [float, float]
-
-
-@pytest.mark.rows("batch_size", [1, 2, 5])
-def test_evaluate_counts_what_the_loss_ignores_neither_in_the_loss_nor_in_the_accuracy(batch_size):
-    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-1))
-    y = np.array([0, -1, -1, 1, -1])
-    result = evaluate(model, Batches(X, y, batch_size, shuffle=False))
-    assert result["accuracy"] == minnet.accuracy(y[[0, 3]], model(X)[[0, 3]])
-    assert result["loss"] == pytest.approx(model(X, y), rel=1e-6)
-
-
-def test_evaluate_walks_data_that_can_be_walked_once():
-    model = classifier()
-    assert evaluate(model, iter(in_order())) == evaluate(model, in_order())
 
 
 @pytest.mark.rows("batch_size", [1, 2, 4, 5, 100])
@@ -180,33 +121,6 @@ def test_predict_never_hands_out_the_array_it_was_given():
     result = predict(Sequential(), X)
     result[...] = 0
     assert X.any()
-
-
-def test_evaluate_and_predict_do_not_touch_gradients_or_parameters():
-    model = classifier()
-    model(X, Y)
-    model.backward()
-    before, gradients = values(model), [p.grad.copy() for p in model.parameters()]
-    evaluate(model, in_order())
-    predict(model, X)
-    assert values(model) == before
-    assert all(np.array_equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
-
-
-@pytest.mark.rows(
-    ("model", "data", "error"),
-    [
-        ("model", in_order(), TypeError),
-        (classifier(), X, TypeError),
-        (classifier(), (X, Y), TypeError),
-        (classifier(), None, TypeError),
-        (classifier(), [], ValueError),
-        (Sequential(Linear(2, 3)), in_order(), ValueError),
-    ],
-)
-def test_evaluate_refuses_what_does_not_fit(model, data, error):
-    with pytest.raises(error, match=r"evaluate: |loss"):
-        evaluate(model, data)
 
 
 @pytest.mark.rows(
@@ -336,8 +250,8 @@ def test_threads_that_are_inside_of_one_model_at_the_same_time_do_not_meet():
 
 
 def test_a_predict_on_the_model_itself_would_be_seen(monkeypatch):
-    """The check above fails when layers are shared instead of doubled."""
-    monkeypatch.setattr("minnet.training.evaluation._double", lambda model, made: model)
+    """The check above fails when layers are shared instead of copied."""
+    monkeypatch.setattr("minnet.training.predict.copied_layers", lambda model, copies: model)
     assert not in_threads_that_meet()
     model, x, _ = in_the_middle_of_training(images)
     assert not np.array_equal(predict(model, x), predict(copy.deepcopy(model).eval(), x))
@@ -359,7 +273,7 @@ CONTAINERS = {
 
 
 @pytest.mark.rows("name", CONTAINERS)
-def test_layers_are_doubled_wherever_a_model_finds_them(name):
+def test_layers_are_copied_wherever_a_model_finds_them(name):
     hold, run = CONTAINERS[name]
     first, second = Doubled(), Sequential(Doubled(), Linear(2, 2, rng=0))
     model = Holding(hold(first, second), run)
@@ -383,7 +297,7 @@ def test_a_model_whose_layers_would_not_be_found_is_refused_by_predict_as_by_fit
         predict(model, X)
 
 
-def test_layers_that_know_each_other_are_doubled_together():
+def test_layers_that_know_each_other_are_copied_together():
     inner, outer = Doubled(), Holding([], lambda held: held)
     outer.held.append(inner)
     inner.parent = outer
@@ -461,151 +375,12 @@ def test_predict_takes_memory_for_a_batch_and_not_for_all():
     assert large > 8 * many
 
 
-def test_neither_predict_nor_evaluate_keeps_memory():
-    model, data = classifier(Doubled()), in_order()
-    tracemalloc.start()
-    try:
-        for _ in range(10):
-            predict(model, X, 2), evaluate(model, data)
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(500):
-            predict(model, X, 2), evaluate(model, data)
-        gc.collect()
-        # Python itself keeps some kB now and then; an array takes more than a hundred bytes.
-        assert tracemalloc.get_traced_memory()[0] - before < 500 * 50
-    finally:
-        tracemalloc.stop()
-
-
 def test_an_error_in_predict_has_the_models_own_names():
     model = Sequential(Linear(2, 3, rng=0), Residual(Linear(3, 4, rng=0)), SoftmaxCrossEntropy())
     with pytest.raises(ValueError, match=r"layer 1, Residual\(Linear\(3, 4, rng=0\)\).*keep the shape \(5, 3\)"):
         predict(model, X)
     with pytest.raises(ValueError, match=r"layer 0, Linear\(2, 3, rng=0\), given shape \(2, 7\) by the input"):
         predict(model, np.ones((2, 7)))
-
-
-@pytest.mark.rows("call", ["predict", "evaluate"])
-def test_an_error_in_the_middle_leaves_modes_parameters_and_no_cache(call):
-    model = classifier(Failing(), Doubled())
-    model[2].eval()
-    before = values(model), [layer.training for layer in layers(model)]
-    x = X.copy()
-    x[4] = 1e4
-    arguments = {"predict": (x, 2), "evaluate": (Batches(x, Y, 2, shuffle=False), {"m": minnet.accuracy})}
-    with pytest.raises(RuntimeError, match="too much"):
-        getattr(minnet, call)(model, *arguments[call])
-    assert (values(model), [layer.training for layer in layers(model)]) == before
-    assert not any("cache" in vars(layer) for layer in layers(model))
-
-
-def test_an_error_in_a_metric_or_in_the_data_leaves_modes_and_no_cache():
-    def broken(y_true, y_pred):
-        raise KeyError("a metric")
-
-    def ends():
-        yield X, Y
-        raise OSError("the disk")
-
-    model = classifier(Doubled())
-    model[0].eval()
-    modes = [layer.training for layer in layers(model)]
-    for error, data, metrics in ((KeyError, in_order(), {"m": broken}), (OSError, ends(), {})):
-        with pytest.raises(error):
-            evaluate(model, data, metrics)
-        assert [layer.training for layer in layers(model)] == modes
-        assert not any("cache" in vars(layer) for layer in layers(model))
-
-
-def test_ctrl_c_while_modes_are_given_back_leaves_none_in_evaluation_mode():
-    model = classifier(Pressing(), Doubled())
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(model, in_order())
-    assert all(layer.training and "cache" not in vars(layer) for layer in layers(model))
-
-
-def test_evaluate_works_in_evaluation_mode_and_changes_no_state():
-    model = classifier(BatchNorm(3), Dropout(0.5, rng=1), Doubled())
-    before = values(model)
-    drawn = model[2].rng.bit_generator.state
-    results = evaluate(model, in_order())
-    assert values(model) == before and model[2].rng.bit_generator.state == drawn
-    # Fresh running statistics are a mean of 0 and a variance of 1.
-    scores = (X @ model[0].W.data) / np.sqrt(1 + 1e-5)
-    logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    assert results["loss"] == pytest.approx(-logs[np.arange(5), Y].mean(), rel=1e-5)
-
-
-def test_metrics_see_all_targets_and_all_predictions_at_once_and_in_order():
-    scores = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 1], [5, 0, 0], [0, 0, 2]], np.float32)
-    y = np.array([0, 1, 1, 0, 2])
-    calls = []
-
-    def share_of_class_0(y_true, y_pred):
-        calls.append((y_true, y_pred))
-        return np.mean(y_pred.argmax(axis=1)[y_true == 0] == 0)
-
-    metrics = {"right": minnet.accuracy, "of 0": share_of_class_0, "top2": lambda t, p: np.float32(0.25)}
-    results = evaluate(identity(), Batches(scores, y, 2, shuffle=False), metrics)
-    # Predicted are 0, 1, 2, 0, 2: four of five are right, both of class 0.
-    assert results["accuracy"] == results["right"] == 0.8
-    assert (results["of 0"], results["top2"]) == (1.0, 0.25)
-    assert list(results) == ["loss", "accuracy", "right", "of 0", "top2"]
-    assert [type(value) for value in results.values()] == [float] * 5
-    ((y_true, y_pred),) = calls
-    assert np.array_equal(y_true, y)
-    assert y_pred.shape == (5, 3) and y_pred.sum(axis=1) == pytest.approx(1)
-
-
-@pytest.mark.rows("value", [np.float64(0.5), np.float32(0.5), np.array(0.5), np.int64(1), 1, True, 0.5])
-def test_a_metric_may_give_any_kind_of_number(value):
-    result = evaluate(classifier(), in_order(), {"m": lambda y_true, y_pred: value})["m"]
-    assert type(result) is float and result == float(value)
-
-
-def test_sequences_of_different_lengths_have_a_loss_and_metrics_are_told_so():
-    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
-    data = [(np.ones((2, t, 2), np.float32), np.zeros((2, t), int)) for t in (4, 5)]
-    assert evaluate(model, data)["loss"] == pytest.approx(model(*data[0]), rel=1e-6)
-    with pytest.raises(ValueError, match=r"evaluate: .*\(2, 4\).*\(2, 5\)"):
-        evaluate(model, data, {"m": minnet.accuracy})
-
-
-def test_the_loss_of_all_is_the_mean_by_weight_and_not_by_batch():
-    model = Sequential(MeanSquaredError())
-    x, y = np.array([[1.0], [2.0], [5.0]]), np.zeros((3, 1))
-    # Errors squared: 1, 4, 25.
-    assert evaluate(model, Batches(x, y, 2, shuffle=False))["loss"] == pytest.approx(10.0)
-    weights = np.array([2.0, 0.0, 1.0])
-    for size in (1, 2, 3):
-        data = Batches(x, y, size, shuffle=False, extra=(weights,))
-        assert evaluate(model, data)["loss"] == pytest.approx((2 * 1 + 25) / 3)
-
-
-def test_classes_weigh_as_they_do_in_the_loss():
-    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(weight=[1.0, 2.0, 0.5]))
-    whole = evaluate(model, in_order(5))["loss"]
-    assert whole == pytest.approx(model(X, Y), rel=1e-6)
-    for size in (1, 2, 3):
-        assert evaluate(model, in_order(size))["loss"] == pytest.approx(whole, rel=1e-6)
-
-
-def test_samples_count_where_a_model_of_ones_own_tells_no_weights():
-    class Given(Layer):
-        def __init__(self):
-            self.a = Parameter([0.0])
-
-        def forward(self, x, y=None):
-            return np.float32(x.mean())
-
-    # Means of 1 and 4, of two samples and of one.
-    assert evaluate(Given(), [(np.ones((2, 1)), Y[:2]), (4 * np.ones((1, 1)), Y[:1])])["loss"] == pytest.approx(2.0)
-
-
-def test_data_that_count_for_nothing_have_a_loss_of_zero():
-    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-1))
-    assert evaluate(model, [(X, np.full(5, -1))]) == {"loss": 0.0}
 
 
 def test_predict_never_looks_at_more_rows_than_a_batch():
@@ -640,12 +415,6 @@ def test_a_later_batch_of_another_shape_is_refused_and_not_spread(shape):
 
     with pytest.raises(ValueError, match="predict: expected an output for each of the 3 rows of x, got shape"):
         predict(Short(), np.ones((7, 2)), 4)
-
-
-def test_a_metric_that_fails_is_named():
-    with pytest.raises(ZeroDivisionError) as caught:
-        evaluate(classifier(), [(X, Y)], {"share": lambda y_true, y_pred: 1 / 0})
-    assert caught.value.__notes__ == ["evaluate: this was in the metric share"]
 
 
 def test_what_is_no_array_can_be_predicted_by_a_layer_of_ones_own():

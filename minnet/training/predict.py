@@ -1,0 +1,77 @@
+"""A trained model at work, in as many threads as there are."""
+
+from __future__ import annotations
+
+import copy
+from types import MethodType
+from typing import Any
+
+import numpy as np
+from numpy import ndarray as Array
+from numpy.typing import ArrayLike
+
+from ..arguments import plain_array, whole_number
+from ..layer import Layer
+from .inputs import check_model
+
+
+def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
+    """What a model gives for x in evaluation mode, computed batch by batch.
+
+    Shapes      x (N, ...)   result (N, ...): for a classifier that ends in its loss, the probabilities (N, C)
+
+    batch_size: how many rows of x at a time, which bounds the memory that it takes.
+    It runs on copies of the layers that share the model's parameters and buffers: the model's modes and caches are not
+    touched, and several threads may predict with one model at once, unless a layer's forward writes into an array that
+    it keeps.
+    Raises ValueError for x without a batch axis or a batch_size below 1.
+    """
+    check_model("predict", model, needs_loss=False)
+    batch_size = whole_number("predict", "batch_size", batch_size, least=1)
+    x = plain_array("predict", "x", x)
+    if x.ndim == 0:
+        raise ValueError("predict: expected x of shape (N, ...), got a single number")
+    model.walk(Layer)  # raises TypeError for layers where walk doesn't find them, in a set for example
+    model = copied_layers(model, {})
+    for i in range(0, max(1, len(x)), batch_size):
+        rows = x[i : i + batch_size]
+        y = np.asarray(model(rows))
+        if i == 0:
+            result = np.empty((len(x), *y.shape[1:]), y.dtype)
+        if y.shape != (len(rows), *result.shape[1:]):
+            raise ValueError(
+                f"predict: expected an output for each of the {len(rows)} rows of x, got shape {y.shape}; "
+                "a single sample is a batch of one, x[None]"
+            )
+        result[i : i + batch_size] = y
+    return result
+
+
+# copy.deepcopy would copy the parameters too, and takes several times as long as a forward pass of a small net.
+def copied_layers(value: Any, copies: dict[int, Any]) -> Any:
+    """Copies of all layers, in evaluation mode and without caches; what holds no layer is shared.
+
+    copies: those that there are already, by the id of the original.
+    """
+    if id(value) in copies:
+        return copies[id(value)]
+    if isinstance(value, Layer):
+        copies[id(value)] = layer = copy.copy(value)
+        attributes = [(name, held) for name, held in vars(layer).items() if name != "_arguments"]
+        vars(layer).update({name: copied_layers(held, copies) for name, held in attributes}, training=False)
+        return layer
+    if isinstance(value, MethodType) and isinstance(value.__self__, Layer):
+        return MethodType(value.__func__, copied_layers(value.__self__, copies))
+    if not isinstance(value, (list, tuple, dict)):
+        return value
+    items = dict(value if isinstance(value, dict) else enumerate(value))
+    changed = {key: new for key, held in items.items() if (new := copied_layers(held, copies)) is not held}
+    if not changed:
+        return value
+    if isinstance(value, tuple):
+        parts = (items | changed).values()
+        return type(value)._make(parts) if hasattr(value, "_make") else type(value)(parts)
+    container = copy.copy(value)
+    for key, new in changed.items():
+        container[key] = new
+    return container

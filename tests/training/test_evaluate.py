@@ -1,0 +1,212 @@
+"""evaluate: figures of the whole data, whatever the batches."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minnet
+from minnet import (
+    Batches,
+    BatchNorm,
+    Dropout,
+    Layer,
+    Linear,
+    MeanSquaredError,
+    Parameter,
+    Sequential,
+    SoftmaxCrossEntropy,
+    evaluate,
+    predict,
+)
+
+X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
+Y = np.array([0, 1, 2, 1, 0])
+
+
+class Doubled(Layer):
+    """y = 2 x while training, x in evaluation; keeps x."""
+
+    def forward(self, x):
+        self.cache = x
+        return 2 * x if self.training else x
+
+    def backward(self, dy):
+        return 2 * dy
+
+
+def classifier(*between):
+    return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
+
+
+def in_order(batch_size=2):
+    return Batches(X, Y, batch_size, shuffle=False)
+
+
+def values(model):
+    return {name: array.tobytes() for name, array in model.state_dict().items()}
+
+
+def identity():
+    """A whole model whose predictions are its input: three scores."""
+    model = Sequential(Linear(3, 3, rng=0), SoftmaxCrossEntropy())
+    model[0].W.data[...] = np.eye(3)
+    return model
+
+
+@pytest.mark.rows("batch_size", [1, 2, 3, 5, 100])
+def test_evaluate_gives_the_figures_of_the_whole_data_whatever_the_batches(batch_size):
+    model = Sequential(Linear(64, 10, rng=0), SoftmaxCrossEntropy())
+    x, y = (part[:37] for part in minnet.load_digits())
+    result = evaluate(model, Batches(x, y, batch_size))
+    assert result["loss"] == pytest.approx(model(x, y), rel=1e-6)
+    assert result["accuracy"] == minnet.accuracy(y, model(x))
+    assert [type(value) for value in result.values()] == [float, float]
+
+
+@pytest.mark.rows("batch_size", [1, 2, 5])
+def test_evaluate_counts_what_the_loss_ignores_neither_in_the_loss_nor_in_the_accuracy(batch_size):
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-1))
+    y = np.array([0, -1, -1, 1, -1])
+    result = evaluate(model, Batches(X, y, batch_size, shuffle=False))
+    assert result["accuracy"] == minnet.accuracy(y[[0, 3]], model(X)[[0, 3]])
+    assert result["loss"] == pytest.approx(model(X, y), rel=1e-6)
+
+
+def test_evaluate_walks_data_that_can_be_walked_once():
+    model = classifier()
+    assert evaluate(model, iter(in_order())) == evaluate(model, in_order())
+
+
+def test_evaluate_and_predict_do_not_touch_gradients_or_parameters():
+    model = classifier()
+    model(X, Y)
+    model.backward()
+    before, gradients = values(model), [p.grad.copy() for p in model.parameters()]
+    evaluate(model, in_order())
+    predict(model, X)
+    assert values(model) == before
+    assert all(np.array_equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
+
+
+@pytest.mark.rows(
+    ("model", "data", "error"),
+    [
+        ("model", in_order(), TypeError),
+        (classifier(), X, TypeError),
+        (classifier(), (X, Y), TypeError),
+        (classifier(), None, TypeError),
+        (classifier(), [], ValueError),
+        (Sequential(Linear(2, 3)), in_order(), ValueError),
+    ],
+)
+def test_evaluate_refuses_what_does_not_fit(model, data, error):
+    with pytest.raises(error, match=r"evaluate: |loss"):
+        evaluate(model, data)
+
+
+def test_neither_predict_nor_evaluate_keeps_memory():
+    model, data = classifier(Doubled()), in_order()
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            predict(model, X, 2), evaluate(model, data)
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(500):
+            predict(model, X, 2), evaluate(model, data)
+        gc.collect()
+        # Python itself keeps some kB now and then; an array takes more than a hundred bytes.
+        assert tracemalloc.get_traced_memory()[0] - before < 500 * 50
+    finally:
+        tracemalloc.stop()
+
+
+def test_evaluate_works_in_evaluation_mode_and_changes_no_state():
+    model = classifier(BatchNorm(3), Dropout(0.5, rng=1), Doubled())
+    before = values(model)
+    drawn = model[2].rng.bit_generator.state
+    results = evaluate(model, in_order())
+    assert values(model) == before and model[2].rng.bit_generator.state == drawn
+    # Fresh running statistics are a mean of 0 and a variance of 1.
+    scores = (X @ model[0].W.data) / np.sqrt(1 + 1e-5)
+    logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    assert results["loss"] == pytest.approx(-logs[np.arange(5), Y].mean(), rel=1e-5)
+
+
+def test_metrics_see_all_targets_and_all_predictions_at_once_and_in_order():
+    scores = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 1], [5, 0, 0], [0, 0, 2]], np.float32)
+    y = np.array([0, 1, 1, 0, 2])
+    calls = []
+
+    def share_of_class_0(y_true, y_pred):
+        calls.append((y_true, y_pred))
+        return np.mean(y_pred.argmax(axis=1)[y_true == 0] == 0)
+
+    metrics = {"right": minnet.accuracy, "of 0": share_of_class_0, "top2": lambda t, p: np.float32(0.25)}
+    results = evaluate(identity(), Batches(scores, y, 2, shuffle=False), metrics)
+    # Predicted are 0, 1, 2, 0, 2: four of five are right, both of class 0.
+    assert results["accuracy"] == results["right"] == 0.8
+    assert (results["of 0"], results["top2"]) == (1.0, 0.25)
+    assert list(results) == ["loss", "accuracy", "right", "of 0", "top2"]
+    assert [type(value) for value in results.values()] == [float] * 5
+    ((y_true, y_pred),) = calls
+    assert np.array_equal(y_true, y)
+    assert y_pred.shape == (5, 3) and y_pred.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.rows("value", [np.float64(0.5), np.float32(0.5), np.array(0.5), np.int64(1), 1, True, 0.5])
+def test_a_metric_may_give_any_kind_of_number(value):
+    result = evaluate(classifier(), in_order(), {"m": lambda y_true, y_pred: value})["m"]
+    assert type(result) is float and result == float(value)
+
+
+def test_sequences_of_different_lengths_have_a_loss_and_metrics_are_told_so():
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
+    data = [(np.ones((2, t, 2), np.float32), np.zeros((2, t), int)) for t in (4, 5)]
+    assert evaluate(model, data)["loss"] == pytest.approx(model(*data[0]), rel=1e-6)
+    with pytest.raises(ValueError, match=r"evaluate: .*\(2, 4\).*\(2, 5\)"):
+        evaluate(model, data, {"m": minnet.accuracy})
+
+
+def test_the_loss_of_all_is_the_mean_by_weight_and_not_by_batch():
+    model = Sequential(MeanSquaredError())
+    x, y = np.array([[1.0], [2.0], [5.0]]), np.zeros((3, 1))
+    # Errors squared: 1, 4, 25.
+    assert evaluate(model, Batches(x, y, 2, shuffle=False))["loss"] == pytest.approx(10.0)
+    weights = np.array([2.0, 0.0, 1.0])
+    for size in (1, 2, 3):
+        data = Batches(x, y, size, shuffle=False, extra=(weights,))
+        assert evaluate(model, data)["loss"] == pytest.approx((2 * 1 + 25) / 3)
+
+
+def test_classes_weigh_as_they_do_in_the_loss():
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(weight=[1.0, 2.0, 0.5]))
+    whole = evaluate(model, in_order(5))["loss"]
+    assert whole == pytest.approx(model(X, Y), rel=1e-6)
+    for size in (1, 2, 3):
+        assert evaluate(model, in_order(size))["loss"] == pytest.approx(whole, rel=1e-6)
+
+
+def test_samples_count_where_a_model_of_ones_own_tells_no_weights():
+    class Given(Layer):
+        def __init__(self):
+            self.a = Parameter([0.0])
+
+        def forward(self, x, y=None):
+            return np.float32(x.mean())
+
+    # Means of 1 and 4, of two samples and of one.
+    assert evaluate(Given(), [(np.ones((2, 1)), Y[:2]), (4 * np.ones((1, 1)), Y[:1])])["loss"] == pytest.approx(2.0)
+
+
+def test_data_that_count_for_nothing_have_a_loss_of_zero():
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-1))
+    assert evaluate(model, [(X, np.full(5, -1))]) == {"loss": 0.0}
+
+
+def test_a_metric_that_fails_is_named():
+    with pytest.raises(ZeroDivisionError) as caught:
+        evaluate(classifier(), [(X, Y)], {"share": lambda y_true, y_pred: 1 / 0})
+    assert caught.value.__notes__ == ["evaluate: this was in the metric share"]
