@@ -102,6 +102,7 @@ TESTS_OF_THE_WHOLE = {
     "test_architecture.py",
     "test_benchmarks.py",
     "test_contract.py",
+    "test_documents.py",
     "test_examples.py",
     "test_mutation.py",
     "test_portability.py",
