@@ -104,7 +104,9 @@ LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 135, "SoftmaxCros
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {
     "test_architecture.py",
+    "test_benchmarks.py",
     "test_contract.py",
+    "test_documents.py",
     "test_examples.py",
     "test_mutation.py",
     "test_portability.py",

@@ -1,4 +1,4 @@
-"""What a reader may copy runs: the scripts, the README's code, and the examples in docstrings."""
+"""What a reader may copy runs: the scripts, and the examples in docstrings."""
 
 import doctest
 import importlib
@@ -20,7 +20,6 @@ import minnet
 
 ROOT = Path(minnet.__file__).parent.parent
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def script(name: str) -> ModuleType:
@@ -175,41 +174,6 @@ def test_augmentation_teaches_what_the_data_do_not_show(epochs, accuracy):
     accuracies = script("augmentation").main(epochs)
     assert accuracies["without"][1] < 0.6
     assert accuracies["with"][1] > accuracy
-
-
-def test_the_code_in_the_readme_runs_and_says_what_the_readme_says(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
-    names: dict = {}
-    for block in blocks:
-        exec(block, names)
-    output = capsys.readouterr().out
-    assert float(output.splitlines()[0]) > 0.93
-    assert "Scale(4): the gradients are right" in output
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.npz", "run.npz"]
-
-    wrong = blocks[2].replace(".sum(axis=0)", ".mean(axis=0)")
-    with pytest.raises(minnet.LayerCheckError) as caught:
-        exec(wrong, names)
-    assert str(caught.value) in README
-
-
-def test_the_readme_gives_two_commands_that_make_their_own_environment():
-    (block,) = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    train, test = block.splitlines()
-    assert train.startswith("python3 -m venv ") and train.endswith(" examples/digits.py")
-    assert test.startswith("python3 -m venv ") and test.endswith(" -m pytest")
-
-
-def test_the_contract_reads_the_same_wherever_it_stands():
-    def sentences(text: str) -> list[str]:
-        return [re.sub(r"[`*#]", "", line).strip() for line in text.splitlines() if re.match(r"[# ]*[1-5]\. ", line)]
-
-    contract = sentences(minnet.Layer.__doc__)
-    assert len(contract) == 5
-    assert sentences(README) == contract
-    assert sentences((ROOT / "examples" / "custom_layer.py").read_text(encoding="utf-8")) == contract
 
 
 def test_examples_in_docstrings_hold():

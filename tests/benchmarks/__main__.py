@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -16,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from goals import ROWS, Row
 from harness import Result, hold, verdict
 from machine import environment
-from report import markdown, place, write
+from report import place, summary, table, write
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGE, README = ROOT / "docs" / "speed.md", ROOT / "README.md"
 QUICK_SECONDS, SECONDS = 1.0, 7.0  # that the rounds of a race may take
 
 
@@ -29,14 +31,19 @@ def options() -> argparse.Namespace:
         "--only", metavar="NAME", default="", help=f"only races whose name contains it: {', '.join(ROWS)}"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write every time and ratio there")
-    parser.add_argument("--readme", action="store_true", help="also write the table between the markers in README.md")
+    parser.add_argument(
+        "--write", action="store_true", help="also write the table into docs/speed.md, its summary into README.md"
+    )
     chosen = parser.parse_args()
     if not any(chosen.only in name for name in ROWS):
         parser.error(f"there is no race {chosen.only!r}; there are {', '.join(ROWS)}")
-    if chosen.only and chosen.readme:
-        parser.error("--readme writes the whole table; leave out --only")
-    if chosen.readme:
-        place(README)
+    if chosen.only and chosen.write:
+        parser.error("--write writes the whole table; leave out --only")
+    if chosen.write and not find_spec("torch"):
+        parser.error("--write compares with PyTorch, which is not installed here")
+    if chosen.write:
+        for path in (PAGE, README):
+            place(path)
     return chosen
 
 
@@ -73,9 +80,10 @@ def main() -> None:
     if chosen.json:
         report = {"environment": machine, "races": [result.as_dict() for result in results]}
         chosen.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    if chosen.readme:
+    if chosen.write:
         command = f"python -m tests.benchmarks{' --quick' if chosen.quick else ''}"
-        write(markdown(results, machine, command), README)
+        write(table(results, machine, command), PAGE)
+        write(summary(results), README)
 
 
 if __name__ == "__main__":
