@@ -1,7 +1,9 @@
 """Convolutions: one kernel that looks at every place of an image or a signal in the same way.
 
-All of it comes down to one operation, the correlation of an image with a kernel, as one matrix product of unfolded
-windows; and to its two ways back, those of the product.
+With x_q the entries of x at position q of all windows, one row for each place of y:
+    y = Σ_q x_q W[q]      dx_q += dy W[q]ᵀ      dW[q] = x_qᵀ dy
+tests/layers/conftest.py writes this as a plain loop over q, and the tests hold this file to it. Here all x_q are
+copied side by side (im2col; see Strips in windows.py), so that each of the three takes one matrix product.
 """
 
 from __future__ import annotations

@@ -210,19 +210,6 @@ def test_runs_of_windows_overlap():
 # Strips
 
 
-def by_loop(x, W, stride, dilation, groups):
-    """y of x that needs no margin, one product of two numbers at a time."""
-    *kernel, c, K = W.shape
-    places = count(x.shape[1:-1], tuple(kernel), stride, dilation)
-    y = np.zeros((len(x), *places, K))
-    for n, k, ch in np.ndindex(len(x), K, c):
-        for p in np.ndindex(*places):
-            for q in np.ndindex(*kernel):
-                at = tuple(s * i + d * u for s, i, d, u in zip(stride, p, dilation, q))
-                y[(n, *p, k)] += x[(n, *at, k // (K // groups) * c + ch)] * W[(*q, ch, k)]
-    return y
-
-
 # x, W, stride, dilation, groups, and how many places a strip may have.
 STRIPS = [
     ((2, 5, 8, 3), (3, 3, 3, 4), (1, 1), (1, 1), 1, [1, 2, 3, 6]),
@@ -240,12 +227,13 @@ every_strip = pytest.mark.rows(
 
 
 @every_strip
-def test_strips_of_any_width_give_what_a_loop_gives(x, W, stride, dilation, groups, t):
+def test_strips_of_any_width_give_what_a_plain_convolution_gives(x, W, stride, dilation, groups, t, plain_convolution):
     rng = np.random.default_rng(0)
     x, W = rng.normal(size=x), rng.normal(size=W)
-    expected = by_loop(x, W, stride, dilation, groups)
     none = (0,) * len(stride)
     strips = Strips(W.shape[:-2], stride, dilation, none, none, groups, t)
+    dy = np.zeros((len(x), *strips.places(x.shape[1:-1]), W.shape[-1]))
+    expected, _, _ = plain_convolution(x, W, dy, stride, dilation, [(0, 0) for _ in stride], groups)
     got = apart(strips.unfold(x) @ strips.matrix(W), t).reshape(expected.shape)
     np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(apart(columns(got, t, groups), t).reshape(got.shape), got)
