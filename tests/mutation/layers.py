@@ -218,14 +218,14 @@ FEATURES = {
         ),
     ],
     "layers/activations": [
-        ("near = np.clip(x, -10, 10)  #", "near = x  #", "the cube in an approximate GELU overflows"),
+        ("clipped = np.clip(x, -10, 10)  #", "clipped = x  #", "the cube in an approximate GELU overflows"),
         (
-            "(1 + 3 * 0.044715 * near * near)",
-            "(1 + 0.044715 * near * near)",
+            "(1 + 3 * 0.044715 * clipped * clipped)",
+            "(1 + 0.044715 * clipped * clipped)",
             "the slope of the approximate GELU lacks a 3",
         ),
         ("self.cache = x, np.minimum(x, 0)", "self.cache = x, x", "exp of a large x overflows in ELU"),
-        ("self.alpha * np.exp(below) * dy", "np.exp(below) * dy", "ELU's slope forgets an alpha other than 1"),
+        ("self.alpha * np.exp(negative) * dy", "np.exp(negative) * dy", "ELU's slope forgets an alpha other than 1"),
         ("return p * (dy - row_sum(dy * p))", "return dy * p * (1 - p)", "softmax's Jacobian is its diagonal"),
         (
             'Source: Bridle 1990.\n    """\n\n    gives_probabilities = True',
