@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minnet import Concatenate, Conv1d, Conv2d, ConvTranspose2d, Linear, Sequential, check_layer, seed
-from minnet.layers.convolution import reversible, turned
+from minnet.layers.convolution import flipped, unfolding_dy_is_faster
 
 
 def random(*shape, seed=0):
@@ -133,7 +133,7 @@ X = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 def test_a_convolution_of_one_channel_has_the_values_found_by_hand():
     layer = known(Conv2d(1, 1, 2), [[1, 2], [3, 4]], 0.5)
-    # The first is 1·1 + 2·2 + 3·4 + 4·5 + 0.5: the kernel is not turned around.
+    # The first is 1·1 + 2·2 + 3·4 + 4·5 + 0.5: the kernel is not flipped around.
     assert layer(image(X))[0, ..., 0].tolist() == [[37.5, 47.5], [67.5, 77.5]]
     dx = layer.backward(image([[1, 0], [0, 10]]))
     assert dx[0, ..., 0].tolist() == [[1, 2, 0], [3, 14, 20], [0, 30, 40]]
@@ -253,23 +253,23 @@ def test_samples_computed_in_blocks_are_those_computed_together(kind, options, b
 
 @pytest.mark.rows("groups", [1, 2, 4])
 @pytest.mark.rows("kernel", [(1,), (2, 3)])
-def test_a_kernel_turned_twice_is_itself_and_turned_once_has_its_last_place_first(kernel, groups):
+def test_a_kernel_flipped_twice_is_itself_and_flipped_once_has_its_last_position_first(kernel, groups):
     W = random(*kernel, 8 // groups, 12)
-    there = turned(W, groups)
-    assert there.shape == (*kernel, 12 // groups, 8)
-    assert np.array_equal(turned(there, groups), W)
+    once = flipped(W, groups)
+    assert once.shape == (*kernel, 12 // groups, 8)
+    assert np.array_equal(flipped(once, groups), W)
     first, last = (0,) * len(kernel), (-1,) * len(kernel)
     for k in range(12):
         g = k // (12 // groups)
         for c in range(8 // groups):
-            assert there[(*first, k % (12 // groups), g * (8 // groups) + c)] == W[(*last, c, k)]
+            assert once[(*first, k % (12 // groups), g * (8 // groups) + c)] == W[(*last, c, k)]
 
 
 def test_the_windows_of_dy_are_unfolded_where_it_has_no_more_channels_or_places_than_is_worth_it():
     def of_dy(in_channels, out_channels, *options, size=28):
         layer = Conv2d(in_channels, out_channels, *options)
         y = layer(np.ones((1, size, size, in_channels), np.float32))
-        return reversible((1, size, size, in_channels), y.shape, layer.strips)
+        return unfolding_dy_is_faster((1, size, size, in_channels), y.shape, layer.strips)
 
     assert of_dy(32, 64, 3, 1, 1) and of_dy(64, 16, 3, 1, 1)
     assert not of_dy(3, 64, 3, 1, 1) and not of_dy(6, 16, 5, size=14) and not of_dy(32, 32, 3, 2, 1)

@@ -45,8 +45,8 @@ IMAGES = {
             "dW, of windows unfolded once, is that of the last block of samples",
         ),
         (
-            "self.W.grad += turned(dW, strips.groups)",
-            "self.W.grad[...] = turned(dW, strips.groups)",
+            "self.W.grad += flipped(dW, strips.groups)",
+            "self.W.grad[...] = flipped(dW, strips.groups)",
             "a second backward does not add to dW",
         ),
         (
@@ -83,8 +83,8 @@ IMAGES = {
             "channels that are groups apart make a group",
         ),
         (
-            "overlap = sliding.dilation[-1] == 1 and sliding.kernel[-1] > sliding.stride[-1]",
-            "overlap = sliding.kernel[-1] > sliding.stride[-1]",
+            "overlap = geometry.dilation[-1] == 1 and geometry.kernel[-1] > geometry.stride[-1]",
+            "overlap = geometry.kernel[-1] > geometry.stride[-1]",
             "a dilated kernel is copied into strips that have no room for it",
         ),
         (
@@ -98,8 +98,8 @@ IMAGES = {
             "images that are not contiguous, and have no padding, are misread",
         ),
         (
-            "copies(T, self.kernel, self.stride[-1]).sum(axis=-2)",
-            "copies(T, self.kernel, self.stride[-1])[..., 0, :]",
+            "kernel_copies(T, self.kernel, self.stride[-1]).sum(axis=-2)",
+            "kernel_copies(T, self.kernel, self.stride[-1])[..., 0, :]",
             "dW counts the first place of a strip only",
         ),
         ("if min(given) < least:", "if given[0] < least:", "the second number of a pair is not looked at"),
