@@ -1,4 +1,4 @@
-"""First values of parameters: each is a function of (shape, rng) that returns an array.
+"""Initial values of parameters: each is a function of (shape, rng) that returns an array.
 
 A kernel's last two axes are its inputs and outputs, and any in front of them are positions, so
 fan_in = positions · inputs and fan_out = positions · outputs.
@@ -97,11 +97,11 @@ def lecun_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
 
 
 def orthogonal(shape: tuple[int, ...], rng: Rng = None) -> Array:
-    """Rows or columns, whichever are fewer, that are orthogonal and of length 1, uniformly drawn among all such.
+    """A matrix of orthonormal rows or columns, whichever are fewer, drawn uniformly from all such matrices.
 
     A kernel counts as the matrix (positions · inputs, outputs).
     Raises ValueError for fewer than two axes or a size below 1.
-    Source: Saxe et al. 2014; the signs that make the QR decomposition's draw uniform, Mezzadri 2007.
+    Source: Saxe et al. 2014; Mezzadri 2007 for the signs, which make the Q of a QR decomposition uniform.
     """
     rows, columns = _fans(shape)[0], shape[-1]
     q, r = np.linalg.qr(generator(rng).normal(size=(max(rows, columns), min(rows, columns))))

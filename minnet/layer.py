@@ -20,10 +20,10 @@ from .errors import BackwardBeforeForward
 
 
 class Parameter:
-    """An array that is trained, and the sum of the gradients that reached it.
+    """A trainable array and its accumulated gradient.
 
     data: the values, made float32.  grad: of the same shape, zero at first.
-    decay: whether an optimizer's weight decay applies; biases say no.
+    decay: whether an optimizer's weight decay applies; False for the biases of built-in layers.
     Raises TypeError if data are not real numbers.
     """
 
@@ -32,7 +32,7 @@ class Parameter:
         self.grad: Array = np.zeros_like(self.data)
         self.decay = decay
 
-    __array_ufunc__ = None  # so that `x * self.g`, for `x * self.g.data`, is an error
+    __array_ufunc__ = None  # makes `x * self.g` an error: it must be `x * self.g.data`
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
@@ -56,7 +56,7 @@ class Buffer:
 
 
 class _NoCache:
-    """Stands where `cache` will be."""
+    """What `cache` is before a forward: reading it raises BackwardBeforeForward."""
 
     def __get__(self, layer: Layer | None, owner: type) -> Any:
         if layer is None:
@@ -73,10 +73,10 @@ class Layer:
     4. Neither writes into an array it was handed.
     5. Look at `self.training` if the two modes differ.
 
-    Parameters, buffers, random generators and further layers are found in the attributes, and in lists,
-    tuples and dicts there. Ids, being no quantities, have no gradient: their dx is None. `input_gradient` is
-    False while a container runs a backward whose dx nobody will use; a layer may then return None at once.
-    `is_loss`, `takes_scores` and `gives_probabilities` tell a container what may stand in front of what.
+    Parameters, buffers, random generators and further layers are found in the attributes, and in lists, tuples
+    and dicts there. Integer ids have no gradient, so a layer that takes them returns None for dx. `input_gradient`
+    is False while a container runs a backward whose dx nobody will use; a layer may then return None at once.
+    `is_loss`, `takes_scores` and `gives_probabilities` tell a container which layers may precede which.
     """
 
     training: bool = True
@@ -107,11 +107,11 @@ class Layer:
         except Exception as error:
             self.clear_cache()
             if not str(error).startswith(f"{self!r}: "):
-                locate(error, self, f"{label(self)}, given {shapes(*inputs)}")
+                add_location(error, self, f"{label(self)}, given {shapes(*inputs)}")
             raise
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy or a pickle takes along: everything but the cache."""
+        """What is copied or pickled: everything but the cache."""
         return {name: value for name, value in vars(self).items() if name != "cache"}
 
     def __repr__(self) -> str:
@@ -121,14 +121,15 @@ class Layer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def members(self) -> Iterable[tuple[Any, Any]]:
-        """The attributes by name, in order of assignment: where parameters and layers are looked for."""
+        """(name, value) of each attribute, in order of assignment: where walk looks for parameters and layers."""
         return ((name, value) for name, value in vars(self).items() if name not in ("cache", "_arguments"))
 
     def walk(self, *kinds: type) -> dict[str, Any]:
-        """This layer (named "") and all below it that is of a kind: Parameter, Buffer, Layer, Generator.
+        """The objects of the given kinds (Parameter, Buffer, Layer, Generator), in this layer and all below it.
 
-        Returns a dict from names such as "0.W" to the objects, each once, in order of assignment.
-        Raises TypeError for a parameter where it can't be found, in a set for example.
+        Returns a dict from names such as "0.W" to the objects, each once, in order of assignment; this layer is "".
+        Raises TypeError for a parameter, buffer or layer in a container that is not searched, a set for example;
+        ValueError if two of the objects have the same name.
         """
         found: dict[str, Any] = {}
         for name, value in _walk(self, "", set()):
@@ -151,7 +152,7 @@ class Layer:
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Set all parameters and buffers, in place.
 
-        Raises ValueError that lists every missing, unexpected and unfit name; nothing has been changed then.
+        Raises ValueError listing every missing, unexpected or mismatched name; nothing is changed in that case.
         """
         own = self.walk(Parameter, Buffer)
         arrays = named_arrays(label(self), state)
@@ -159,7 +160,8 @@ class Layer:
             raise ValueError(f"{label(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
         arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
         for target in own.values():
-            target.data = np.require(target.data, requirements="W")  # after `count.data = count.data + 1` it's a scalar
+            # `buffer.data = buffer.data + 1` makes a NumPy scalar of a 0-d array; make it a writable array again.
+            target.data = np.require(target.data, requirements="W")
         for name, target in own.items():
             target.data[...] = arrays[name]
 
@@ -191,29 +193,29 @@ class Layer:
             parameter.grad.fill(0)
 
     def count_correct(self) -> tuple[int, int] | None:
-        """How many of the last batch's predictions were right, and of how many; None where nothing is classified."""
+        """(correct, counted), of the last batch's predictions; None if this layer does not classify."""
         return None
 
     def total_weight(self) -> float | None:
-        """What the loss of the last batch was divided by, the sum of its effective weights; None where unknown."""
+        """The sum of the last batch's effective weights, by which its loss was divided; None if unknown."""
         return None
 
     def clear_cache(self) -> None:
         """Forget the last forward pass, here and below; backward then needs a new one."""
         for layer in self.walk(Layer).values():
-            forget(layer)
+            drop_cache(layer)
 
 
-def forget(layer: Layer) -> None:
-    """Drop the cache of this layer alone; clear_cache, which looks for layers below it too, takes 3.5 µs."""
+def drop_cache(layer: Layer) -> None:
+    """Drop the cache of this layer only, without the 3.5 µs that clear_cache takes to look for inner layers."""
     vars(layer).pop("cache", None)
 
 
 def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: DTypeLike | None = None) -> Array:
-    """x as a floating array: what a layer calls at the door of its forward.
+    """x as a floating array; a layer calls this first in its forward.
 
     features: what the last axis must be.  dtype: what to cast to, usually the dtype of a parameter; without
-    one, floating input keeps its own and other real input becomes float32.
+    it, floating x keeps its dtype and other real x becomes float32.
     Raises TypeError if x is not real, ValueError if it has no axes or does not end in features.
     """
     if type(x) is not Array or (x.dtype.kind != "f" if dtype is None else x.dtype != dtype):
@@ -226,18 +228,18 @@ def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: D
 
 
 def label(layer: Layer) -> str:
-    """The layer in one line: its repr, with dots for the arguments where that has several lines."""
+    """The layer on one line: its repr, or Name(...) if the repr has several lines."""
     text = repr(layer)
     return text if "\n" not in text else f"{type(layer).__name__}(...)"
 
 
 def shapes(*inputs: Any) -> str:
-    """What was handed to a layer, for the text of an error."""
+    """A layer's inputs, as text for an error: the shape of an array, the type of anything else."""
     return ", ".join(f"shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__ for x in inputs)
 
 
-def locate(error: Exception, layer: Layer, place: str) -> None:
-    """Put a place in front of an error's message, instead of the bare name of the layer if that stands there."""
+def add_location(error: Exception, layer: Layer, place: str) -> None:
+    """Prefix an error's message with a place, which replaces the layer's repr if the message starts with it."""
     if len(error.args) == 1 and isinstance(error.args[0], str):
         error.args = (f"{place}: {error.args[0].removeprefix(f'{layer!r}: ')}",)
     else:
@@ -274,7 +276,7 @@ def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 
 def _holds_state(value: Any, depth: int) -> bool:
-    """Whether something that is not looked through has parameters, buffers or layers in it, down to a depth."""
+    """Whether a value that walk does not search holds parameters, buffers or layers, at most `depth` levels down."""
     if isinstance(value, (Parameter, Buffer, Layer)):
         return True
     if depth == 0 or value is None or isinstance(value, (bool, int, float, str, bytes, range, type, ModuleType)):

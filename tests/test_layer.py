@@ -21,7 +21,7 @@ from minnet import (
     Softmax,
     SoftmaxCrossEntropy,
 )
-from minnet.layer import locate, real_input, shapes
+from minnet.layer import add_location, real_input, shapes
 
 CONTRACT = [
     "Assign every trained array as a `Parameter` in `__init__` (no `super().__init__()` call, no registration).",
@@ -548,7 +548,7 @@ def test_a_layer_that_names_itself_is_not_named_twice():
 
 def test_an_error_whose_text_cannot_be_changed_gets_a_note():
     error = OSError(2, "gone")
-    locate(error, Scale(2), "layer 1, Scale(2)")
+    add_location(error, Scale(2), "layer 1, Scale(2)")
     assert error.args == (2, "gone")
     assert error.__notes__ == ["layer 1, Scale(2)"]
 

@@ -6,9 +6,9 @@ import pytest
 from minnet.numerics import (
     add_to_rows,
     column_sum,
-    equal_shares,
     erf,
     log_softmax,
+    mean_weights,
     row_max,
     row_sum,
     sigmoid,
@@ -49,12 +49,12 @@ def test_a_transposed_copy_has_every_entry_in_its_place(shape, dtype):
         assert all(turned[j, i] == view[i, j] for i, j in np.ndindex(view.shape))
 
 
-def test_equal_shares_add_up_to_one_and_stay_as_they_are():
-    shares = equal_shares(4, np.dtype(np.float32))
-    assert shares.tolist() == [0.25] * 4 and shares.dtype == np.float32
-    assert equal_shares(0, np.dtype(np.float64)).tolist() == []
+def test_mean_weights_add_up_to_one_and_stay_as_they_are():
+    weights = mean_weights(4, np.dtype(np.float32))
+    assert weights.tolist() == [0.25] * 4 and weights.dtype == np.float32
+    assert mean_weights(0, np.dtype(np.float64)).tolist() == []
     with pytest.raises(ValueError, match="read-only"):
-        shares[0] = 1
+        weights[0] = 1
 
 
 def test_reductions_do_not_mind_the_memory_layout():

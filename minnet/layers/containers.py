@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, Parameter, forget, label, locate, shapes
+from ..layer import Layer, Parameter, add_location, drop_cache, label, shapes
 
 
 class Sequential(Layer):
@@ -47,13 +47,13 @@ class Sequential(Layer):
             )
         i, last = 0, len(self.layers) - 1
         if self.is_loss and not extra:
-            forget(self.layers[last])  # backward must not mix this prediction with an earlier loss
+            drop_cache(self.layers[last])  # backward must not mix this prediction with an earlier loss
         try:
             for i, layer in enumerate(self.layers):
                 x = layer.forward(x) if i < last else layer.forward(x, *extra)
         except Exception as error:
             self.clear_cache()
-            self._locate(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
+            self._add_location(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
             raise
         return x
 
@@ -64,21 +64,22 @@ class Sequential(Layer):
             dy = 1.0
         if input_gradient is None:
             input_gradient = self.input_gradient and not self.is_loss
-        # A parameter may have been assigned to one of the layers in front since they were put together.
-        trained = self._trained_from and _first_trained(self.layers[: self._trained_from])
+        # Unless dx is wanted, backward ends at the first layer with parameters. A layer in front of the one that
+        # __init__ found may have been given a parameter since.
+        first_trained = self._trained_from and _first_trained(self.layers[: self._trained_from])
         i, last = 0, len(self.layers) - 1
-        first = 0 if input_gradient or not trained else min(trained, last)
+        first = 0 if input_gradient or not first_trained else min(first_trained, last)
         try:
             for i in range(last, first - 1, -1):
-                dx = _backward(self.layers[i], dy, input_gradient or i > first)
-                if dx is None and i > trained:
+                dx = _call_backward(self.layers[i], dy, input_gradient or i > first)
+                if dx is None and i > first_trained:
                     raise TypeError("expected backward to return dx, got None")
                 dy = dx
                 if dx is None:
                     break
         except Exception as error:
             source = self._name(i + 1) if i < last else "the caller"
-            self._locate(error, i, f"in backward given {shapes(dy)} by {source}")
+            self._add_location(error, i, f"in backward given {shapes(dy)} by {source}")
             raise
         return dy if input_gradient else None
 
@@ -113,12 +114,12 @@ class Sequential(Layer):
     def _name(self, i: int) -> str:
         return f"layer {i}, {label(self.layers[i])}"
 
-    def _locate(self, error: Exception, i: int, situation: str) -> None:
-        locate(error, self.layers[i], f"{self._name(i)}, {situation}")
+    def _add_location(self, error: Exception, i: int, situation: str) -> None:
+        add_location(error, self.layers[i], f"{self._name(i)}, {situation}")
 
 
 class Residual(Layer):
-    """Layers beside a path that leads straight past them.
+    """Layers with a skip connection around them.
 
     Forward     y = x + f(x)
     Backward    dx = dy + f'(dy)
@@ -148,14 +149,14 @@ class Residual(Layer):
 
 
 class Concatenate(Layer):
-    """Branches that all see x, and whose features are put side by side.
+    """Applies every branch to x and concatenates their features.
 
     Forward     y = (f₁(x), f₂(x), …) along the last axis
-    Backward    dx = f₁'(dy₁) + f₂'(dy₂) + …, dyᵢ being branch i's part of dy
+    Backward    dx = f₁'(dy₁) + f₂'(dy₂) + …, where dyᵢ is the part of dy that belongs to branch i
 
-    Shapes      x (...)   y (..., K₁ + K₂ + …), fᵢ(x) being (..., Kᵢ)
+    Shapes      x (...)   fᵢ(x) (..., Kᵢ)   y (..., K₁ + K₂ + …)
 
-    branches: layers; a Sequential for a branch of several.
+    branches: layers; for a branch of several layers, a Sequential.
     Raises TypeError for what is not a layer; ValueError for no branch, one in two places, a loss, or outputs that
     differ in more than their last axis.
     Source: Szegedy et al. 2015.
@@ -175,7 +176,7 @@ class Concatenate(Layer):
             got = " and ".join(str(part.shape) for part in parts)
             raise ValueError(f"{label(self)}: expected branches that differ in the last axis only, got {got}")
         self.cache = np.cumsum([part.shape[-1] for part in parts])[:-1]
-        # A branch that hands x on may hand on its dtype too, uint8 or float64, which is not that of the others.
+        # A branch that returns x may keep its dtype, uint8 or float64; the result has the smallest floating dtype.
         floating = [part.dtype for part in parts if part.dtype.kind == "f"]
         dtype = min(floating, key=lambda dtype: dtype.itemsize, default=None)
         return np.concatenate(parts, axis=-1, dtype=dtype)
@@ -183,7 +184,7 @@ class Concatenate(Layer):
     def backward(self, dy: Array) -> Array | None:
         parts = np.split(dy, self.cache, axis=-1)
         gradients = [
-            _backward(branch, part, self.input_gradient)
+            _call_backward(branch, part, self.input_gradient)
             for branch, part in zip(self.branches, parts)
             if self.input_gradient or branch.walk(Parameter)
         ]
@@ -193,7 +194,7 @@ class Concatenate(Layer):
 
 
 def _distinct(owner: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
-    """The layers, once it is sure that they are layers, and no object is in two places."""
+    """The layers, after checking that each is a Layer and that no layer object is in two places."""
     places: dict[int, int] = {}
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
@@ -209,7 +210,7 @@ def _distinct(owner: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
 
 
 def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """The layers, once it is sure that they can stand one after the other."""
+    """The layers, after checking that they can follow one another."""
     for i, layer in enumerate(layers[:-1]):
         if layer.is_loss:
             raise ValueError(
@@ -237,8 +238,8 @@ def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
             yield layer
 
 
-def _backward(layer: Layer, dy: Any, input_gradient: bool) -> Any:
-    """layer.backward(dy), once the layer knows whether its dx will be used."""
+def _call_backward(layer: Layer, dy: Any, input_gradient: bool) -> Any:
+    """layer.backward(dy), after telling the layer whether its dx will be used."""
     if isinstance(layer, Sequential):
         return layer.backward(dy, input_gradient)
     if input_gradient:

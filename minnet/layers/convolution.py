@@ -1,7 +1,9 @@
 """Convolutions: one kernel that looks at every place of an image or a signal in the same way.
 
-All of it comes down to one operation, the correlation of an image with a kernel, as one matrix product of unfolded
-windows; and to its two ways back, those of the product.
+With x_q the entries of x at position q of all windows, one row for each place of y:
+    y = Σ_q x_q W[q]      dx_q += dy W[q]ᵀ      dW[q] = x_qᵀ dy
+tests/layers/conftest.py writes this as a plain loop over q, and the tests hold this file to it. Here all x_q are
+copied side by side (im2col; see Strips in windows.py), so that each of the three takes one matrix product.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from ..numerics import column_sum
 from ..random import Rng, generator
 from .windows import Sizes, Strips, columns, expect_axes, expect_places, pad, sizes
 
-# How much longer unfolding x, folding dx and both products take than that unfolding and its product, as a factor.
+# To unfold x, fold dx and do both products takes this many times as long as one unfolding and both products.
 FOLDED_DX = 1.4
 
 
 def correlate(x: Array, W: Array, strips: Strips) -> Array:
     """y[p, k] = Σ_q,c x[stride p + dilation q − before, c] W[q, c, k]: x (N, *positions, C), W (*kernel, c, K)."""
     places = strips.places(x.shape[1:-1])
-    strips = strips.beside(places[-1], *W.shape[-2:])
+    strips = strips.with_best_t(places[-1], *W.shape[-2:])
     T, y = strips.matrix(W), np.empty((len(x), *places, W.shape[-1]), x.dtype)
     for part in strips.blocks(x.shape):
         strips.product(strips.unfold(x[part]), T, y[part])
@@ -33,19 +35,19 @@ def correlate(x: Array, W: Array, strips: Strips) -> Array:
 
 
 def kernel_gradient(x: Array, dy: Array, strips: Strips) -> Array:
-    """dW[q, c, k] = Σ_n,p x[stride p + dilation q − before, c] dy[p, k]: the sum over the copies of W in T."""
+    """dW[q, c, k] = Σ_n,p x[stride p + dilation q − before, c] dy[p, k]: dT, summed over the copies of W in T."""
     c, K = x.shape[-1] // strips.groups, dy.shape[-1]
-    strips = strips.beside(dy.shape[-2], c, K)
-    dT = np.zeros((strips.groups, math.prod(strips.wide) * c, strips.t * K // strips.groups), dy.dtype)
+    strips = strips.with_best_t(dy.shape[-2], c, K)
+    dT = np.zeros((strips.groups, math.prod(strips.strip_shape) * c, strips.t * K // strips.groups), dy.dtype)
     for part in strips.blocks(x.shape):
         dT += strips.unfold(x[part]).swapaxes(1, 2) @ columns(dy[part], strips.t, strips.groups)
     return strips.kernel_of(dT)
 
 
-# To unfold takes a third of the time of both: 1.2 times as fast as one after the other.
+# Unfolding is a third of the time of either: sharing it is 1.2 times as fast as one call after the other.
 def correlate_and_gradient(x: Array, dy: Array, W: Array, strips: Strips) -> tuple[Array, Array]:
     """correlate(x, W, strips), and kernel_gradient(x, dy, strips) for a dy of its shape, by unfolding x once."""
-    strips = strips.beside(dy.shape[-2], *W.shape[-2:])
+    strips = strips.with_best_t(dy.shape[-2], *W.shape[-2:])
     T, y = strips.matrix(W), np.empty(dy.shape, np.result_type(x, W))
     dT = np.zeros(T.shape, dy.dtype)
     for part in strips.blocks(x.shape):
@@ -55,9 +57,12 @@ def correlate_and_gradient(x: Array, dy: Array, W: Array, strips: Strips) -> tup
     return y, strips.kernel_of(dT)
 
 
-def input_gradient(dy: Array, W: Array, strips: Strips, shape: Sizes) -> Array:
-    """dx[m, c] = Σ_q,k dy[p, k] W[q, c, k] over the q and p that meet at m: shape is that of x."""
-    strips = strips.beside(dy.shape[-2], W.shape[-2], W.shape[-1], folding=True)
+def correlate_transposed(dy: Array, W: Array, strips: Strips, shape: Sizes) -> Array:
+    """dx[m, c] = Σ dy[p, k] W[q, c, k] over all k, and all p and q with stride p + dilation q − before = m.
+
+    shape: that of dx.
+    """
+    strips = strips.with_best_t(dy.shape[-2], W.shape[-2], W.shape[-1], folding=True)
     T, dx = strips.matrix(W), np.zeros(shape, np.result_type(dy, W))
     before, after = (tuple(-n for n in margin) for margin in (strips.before, strips.after))
     for part in strips.blocks(shape):
@@ -70,25 +75,28 @@ def input_gradient(dy: Array, W: Array, strips: Strips, shape: Sizes) -> Array:
     return dx
 
 
-def turned(W: Array, groups: int) -> Array:
-    """The kernel that leads from dy to dx, (*kernel, K / groups, C): last position first. Turned twice, it is W."""
+def flipped(W: Array, groups: int) -> Array:
+    """W with its positions reversed, and c and K swapped: (*kernel, K / groups, C). Correlating dy with it gives dx.
+
+    Flipped twice, it is W again.
+    """
     *kernel, c, K = W.shape
     W = np.flip(W, tuple(range(len(kernel)))).reshape(*kernel, c, groups, K // groups)
     return W.swapaxes(-1, -3).reshape(*kernel, K // groups, groups * c)
 
 
-# Where they are, dW and dx of 64 images of 28×28 from 32 channels to 64 take 29 ms in place of 37.
-def reversible(x: Sizes, dy: Sizes, strips: Strips) -> bool:
+# Where it is, dW and dx of 64 images of 28×28 from 32 channels to 64 take 29 ms instead of 37.
+def unfolding_dy_is_faster(x: Sizes, dy: Sizes, strips: Strips) -> bool:
     """Whether it takes less time to unfold dy, for both dW and dx, than to unfold x and to fold dx."""
     if any(s != 1 for s in strips.stride):
         return False
     c, K = x[-1] // strips.groups, dy[-1] // strips.groups
-    there = strips.beside(dy[-2], c, dy[-1]).cost(c, K) * math.prod(dy[1:-1])
-    back = strips.reversed().beside(x[-2], K, x[-1]).cost(K, c) * math.prod(x[1:-1])
-    return back < FOLDED_DX * there
+    cost_x = strips.with_best_t(dy[-2], c, dy[-1]).cost(c, K) * math.prod(dy[1:-1])
+    cost_dy = strips.reversed().with_best_t(x[-2], K, x[-1]).cost(K, c) * math.prod(x[1:-1])
+    return cost_dy < FOLDED_DX * cost_x
 
 
-# Of few channels, whole lines of places are faster: 5 times for y (64, 28, 28, 6), 3 times for the sum.
+# With few channels, whole lines of places at a time are faster: for (64, 28, 28, 6), 5 times for y and 3 for db.
 def add_bias(y: Array, b: Array) -> None:
     """y += b, in place."""
     lines = y.reshape(-1, y.shape[-2] * len(b))
@@ -152,12 +160,12 @@ class _Convolution(Layer):
         x, W, strips = self.cache, self.W.data, self.strips
         if self.bias:
             self.b.grad += bias_gradient(dy)
-        if self.input_gradient and reversible(x.shape, dy.shape, strips):
-            dx, dW = correlate_and_gradient(dy, x, turned(W, strips.groups), strips.reversed())
-            self.W.grad += turned(dW, strips.groups)
+        if self.input_gradient and unfolding_dy_is_faster(x.shape, dy.shape, strips):
+            dx, dW = correlate_and_gradient(dy, x, flipped(W, strips.groups), strips.reversed())
+            self.W.grad += flipped(dW, strips.groups)
             return dx
         self.W.grad += kernel_gradient(x, dy, strips)
-        return input_gradient(dy, W, strips, x.shape) if self.input_gradient else None
+        return correlate_transposed(dy, W, strips, x.shape) if self.input_gradient else None
 
     def _margins(self, padding: int | Sizes | str) -> tuple[Sizes, Sizes]:
         """How many zeros go before and after the positions of each axis."""
@@ -184,11 +192,12 @@ class Conv2d(_Convolution):
                 h' = (h + 2 padding − d (kh − 1) − 1) // s + 1, w' alike
 
     in_channels: C.  out_channels: K.  kernel_size: kh and kw.  stride: s.  dilation: d; each an int or a pair.
-    padding: zeros around the image, or "same" for h' = h at stride 1, with the odd one of an even kernel at the end.
-    groups: how many parts the channels fall into; each part of K sees its part of C.  bias: whether b is learned.
+    padding: zeros around the image, or "same" for h' = h at stride 1; the extra zero of an even kernel is at the end.
+    groups: how many parts the channels are split into; each part of K sees only its part of C.
+    bias: whether b is learned.
     rng: what draws the initial W, glorot_uniform; b starts at zero and is not decayed.
-    Raises ValueError for x of another rank or channel count or smaller than the kernel, and for groups that divide
-    neither C nor K; TypeError for options that are not ints.
+    Raises ValueError for x of another rank or channel count or smaller than the kernel, and for groups that do not
+    divide both C and K; TypeError for options that are not ints.
     Source: LeCun et al. 1989; Dumoulin and Visin 2016 for the arithmetic.
     """
 
@@ -213,7 +222,7 @@ class Conv1d(_Convolution):
 
 
 class ConvTranspose2d(Layer):
-    """The way back through a Conv2d as a layer: every input pixel paints a kernel into a larger image.
+    """The transpose of a Conv2d, as a layer: every input pixel adds the kernel, times its value, to a larger image.
 
     Forward     y[m, n, k] = b[k] + Σ x[i, j, c] W[u, v, c, k]  where s i + u − padding = m and s j + v − padding = n
     Backward    dx[i, j, c] = Σ dy[s i + u − padding, s j + v − padding, k] W[u, v, c, k]
@@ -256,7 +265,7 @@ class ConvTranspose2d(Layer):
         places = [s * (n - 1) + k - 2 * p for s, n, k, p in zip(self.stride, x.shape[1:3], self.kernel, self.padding)]
         expect_places(self, x, [*places, *x.shape[1:3]])
         self.cache = x
-        y = input_gradient(x, W.swapaxes(2, 3), self.strips, (len(x), *places, W.shape[3]))
+        y = correlate_transposed(x, W.swapaxes(2, 3), self.strips, (len(x), *places, W.shape[3]))
         if self.bias:
             add_bias(y, self.b.data)
         return y

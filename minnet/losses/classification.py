@@ -9,8 +9,8 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import number, real_array, whole_number
-from ..layer import forget, real_input
-from ..numerics import as_rows, equal_shares, ones, row_starts, row_sum, softmax
+from ..layer import drop_cache, real_input
+from ..numerics import as_rows, mean_weights, ones, row_starts, row_sum, softmax
 from .loss import Loss, class_weights, position_weights
 
 ALL = slice(None)
@@ -56,7 +56,7 @@ class SoftmaxCrossEntropy(Loss):
                 f"{self!r}: expected scores of as many classes as weight, (..., {len(self.weight)}), got {scores.shape}"
             )
         if target is None:
-            forget(self)
+            drop_cache(self)
             return softmax(scores)
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         s = None if sample_weight is None else position_weights(self, sample_weight, lead).reshape(-1)
@@ -68,7 +68,7 @@ class SoftmaxCrossEntropy(Loss):
             raise ValueError(
                 f"{self!r}: expected a target of shape {lead} (labels) or {scores.shape} (probabilities), got {t.shape}"
             )
-        a = equal_shares(len(y), scores.dtype) if a is None else _shares(a, total).astype(scores.dtype)
+        a = mean_weights(len(y), scores.dtype) if a is None else _shares(a, total).astype(scores.dtype)
         mass = row_sum(a.reshape(-1, C))[:, 0] if at is ALL else a
         best = (rows := as_rows(scores)).argmax(axis=1)
         highest = rows.ravel()[best + row_starts(len(y), C)][:, None]
@@ -143,7 +143,7 @@ class MulticlassHinge(Loss):
     def forward(self, scores: Array, target: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Any:
         scores = real_input(self, scores)
         if target is None:
-            forget(self)
+            drop_cache(self)
             return scores
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         if t.shape != lead:

@@ -9,7 +9,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import number, real_array
-from ..layer import forget, real_input
+from ..layer import drop_cache, real_input
 from ..numerics import sigmoid, softplus
 from .loss import Loss, class_weights, position_weights
 
@@ -28,7 +28,7 @@ class _Elementwise(Loss):
     def forward(self, y: Array, target: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Any:
         y = real_input(self, y)
         if target is None:
-            forget(self)
+            drop_cache(self)
             return self.predict(y)
         t = real_array(f"{self!r}: target", target).astype(y.dtype, copy=False)
         if t.shape != y.shape:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minnet import Concatenate, Conv1d, Conv2d, ConvTranspose2d, Linear, Sequential, check_layer, seed
-from minnet.layers.convolution import reversible, turned
+from minnet.layers.convolution import flipped, unfolding_dy_is_faster
 
 
 def random(*shape, seed=0):
@@ -42,25 +42,24 @@ def randomized(layer):
     return layer
 
 
-def both(option):
-    return (option, option) if isinstance(option, int) else option
+def in_full(kernel, stride=1, padding=0, dilation=1, groups=1, bias=True):
+    """A layer's options as the plain convolution takes them: a number for each axis, and the zeros on both sides."""
+    stride, dilation = (n if isinstance(n, tuple) else (n,) * len(kernel) for n in (stride, dilation))
+    if padding == "same":
+        total = [d * (k - 1) for d, k in zip(dilation, kernel)]
+        return stride, dilation, [(n // 2, n - n // 2) for n in total], groups
+    both = padding if isinstance(padding, tuple) else (padding,) * len(kernel)
+    return stride, dilation, [(n, n) for n in both], groups
 
 
-def looped(x, W, b, dy, stride=1, padding=0, dilation=1, groups=1):
-    """y, dx, dW and db of a convolution of images, one product of two numbers at a time."""
-    (_, h, w, _), (kh, kw, c_in, K) = x.shape, W.shape
-    (si, sj), (di, dj) = both(stride), both(dilation)
-    pi, pj = ((di * (kh - 1)) // 2, (dj * (kw - 1)) // 2) if padding == "same" else both(padding)
-    y, dx, dW = np.zeros(dy.shape) + b, np.zeros(x.shape), np.zeros(W.shape)
-    for n, i, j, k in np.ndindex(dy.shape):
-        first = k // (K // groups) * c_in
-        for u, v, c in np.ndindex(kh, kw, c_in):
-            p, q = si * i + di * u - pi, sj * j + dj * v - pj
-            if 0 <= p < h and 0 <= q < w:
-                y[n, i, j, k] += x[n, p, q, first + c] * W[u, v, c, k]
-                dx[n, p, q, first + c] += dy[n, i, j, k] * W[u, v, c, k]
-                dW[u, v, c, k] += dy[n, i, j, k] * x[n, p, q, first + c]
-    return y, dx, dW, dy.sum(axis=(0, 1, 2))
+def assert_computes(layer, x, dy, y, dx, dW):
+    """The layer gives y + b, dx and dW, and db = Σ dy."""
+    b, tolerance = layer.b.data if layer.bias else 0, {"rtol": 1e-10, "atol": 1e-12}
+    np.testing.assert_allclose(layer(x), y + b, **tolerance)
+    np.testing.assert_allclose(layer.backward(dy), dx, **tolerance)
+    np.testing.assert_allclose(layer.W.grad, dW, **tolerance)
+    if layer.bias:
+        np.testing.assert_allclose(layer.b.grad, dy.reshape(-1, len(b)).sum(axis=0), **tolerance)
 
 
 # A large stride with more padding than the kernel reaches makes windows that lie in the padding alone.
@@ -94,15 +93,15 @@ IMAGES = [
 ]
 # The same for Conv1d.
 SIGNALS = [
-    ((2, 3, 3), {}, (2, 6, 2), 4),
-    ((1, 1, 1), {}, (1, 1, 1), 1),
-    ((2, 1, 2), {"stride": 3, "bias": False}, (2, 7, 2), 2),
-    ((1, 2, (4,)), {"padding": 2}, (2, 5, 1), 6),
-    ((1, 2, 4), {"padding": "same"}, (2, 5, 1), 5),
-    ((2, 2, 3), {"padding": "same", "dilation": 4}, (1, 5, 2), 5),
-    ((4, 2, 2), {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}, (2, 6, 4), 3),
-    ((3, 6, 3), {"groups": 3}, (2, 4, 3), 2),
-    ((1, 1, 1), {"stride": 9, "padding": 3}, (1, 2, 1), 1),
+    ((2, 3, 3), {}, (2, 6, 2), (4,)),
+    ((1, 1, 1), {}, (1, 1, 1), (1,)),
+    ((2, 1, 2), {"stride": 3, "bias": False}, (2, 7, 2), (2,)),
+    ((1, 2, (4,)), {"padding": 2}, (2, 5, 1), (6,)),
+    ((1, 2, 4), {"padding": "same"}, (2, 5, 1), (5,)),
+    ((2, 2, 3), {"padding": "same", "dilation": 4}, (1, 5, 2), (5,)),
+    ((4, 2, 2), {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}, (2, 6, 4), (3,)),
+    ((3, 6, 3), {"groups": 3}, (2, 4, 3), (2,)),
+    ((1, 1, 1), {"stride": 9, "padding": 3}, (1, 2, 1), (1,)),
 ]
 # The same for ConvTranspose2d.
 TRANSPOSED = [
@@ -117,6 +116,10 @@ TRANSPOSED = [
 ]
 
 
+every_convolution = pytest.mark.rows(
+    ("kind", "sizes", "options", "shape", "places"),
+    [(Conv2d, *row) for row in IMAGES] + [(Conv1d, *row) for row in SIGNALS],
+)
 every_image = pytest.mark.rows(("sizes", "options", "shape", "places"), IMAGES)
 every_signal = pytest.mark.rows(("sizes", "options", "shape", "places"), SIGNALS)
 every_transposed = pytest.mark.rows(("sizes", "options", "shape", "places"), TRANSPOSED)
@@ -130,7 +133,7 @@ X = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 def test_a_convolution_of_one_channel_has_the_values_found_by_hand():
     layer = known(Conv2d(1, 1, 2), [[1, 2], [3, 4]], 0.5)
-    # The first is 1·1 + 2·2 + 3·4 + 4·5 + 0.5: the kernel is not turned around.
+    # The first is 1·1 + 2·2 + 3·4 + 4·5 + 0.5: the kernel is not flipped around.
     assert layer(image(X))[0, ..., 0].tolist() == [[37.5, 47.5], [67.5, 77.5]]
     dx = layer.backward(image([[1, 0], [0, 10]]))
     assert dx[0, ..., 0].tolist() == [[1, 2, 0], [3, 14, 20], [0, 30, 40]]
@@ -205,63 +208,29 @@ def test_stride_of_a_transposed_convolution_spreads_and_padding_cuts_off():
     assert cut(image([[1, 10]]))[0, ..., 0].tolist() == [[2, 0, 10], [4, 0, 30]]
 
 
-# By loops
+# Against the plain one
 
 
 @pytest.mark.rows("fold", [0, 1.5, math.inf], ids=["of x", "as is fastest", "of dy"])
-@every_image
-def test_a_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, shape, places, fold, monkeypatch):
+@every_convolution
+def test_a_convolution_and_its_gradients_are_those_of_the_plain_one(
+    kind, sizes, options, shape, places, fold, plain_convolution, monkeypatch
+):
     monkeypatch.setattr("minnet.layers.convolution.FOLDED_DX", fold)
-    layer, x = randomized(Conv2d(*sizes, **options)), random(*shape)
-    dy = random(shape[0], *places, sizes[1], seed=1)
-    rest = {name: options[name] for name in ("stride", "padding", "dilation", "groups") if name in options}
-    y, dx, dW, db = looped(x, layer.W.data, layer.b.data if layer.bias else 0, dy, **rest)
-    np.testing.assert_allclose(layer(x), y, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(layer.W.grad, dW, rtol=1e-10, atol=1e-12)
-    if layer.bias:
-        np.testing.assert_allclose(layer.b.grad, db, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.rows("fold", [0, math.inf], ids=["of x", "of dy"])
-@every_signal
-def test_a_convolution_of_signals_is_one_of_images_of_a_single_row(sizes, options, shape, places, fold, monkeypatch):
-    monkeypatch.setattr("minnet.layers.convolution.FOLDED_DX", fold)
-
-    def row(option):
-        return option if isinstance(option, str) else (0, *(option if isinstance(option, tuple) else (option,)))
-
-    layer, x = randomized(Conv1d(*sizes, **options)), random(*shape)
-    dy = random(shape[0], places, sizes[1], seed=1)
-    rest = {name: (1, options[name]) for name in ("stride", "dilation") if name in options}
-    rest["padding"] = row(options.get("padding", 0))
-    b = layer.b.data if layer.bias else 0
-    y, dx, dW, db = looped(x[:, None], layer.W.data[None], b, dy[:, None], groups=options.get("groups", 1), **rest)
-    np.testing.assert_allclose(layer(x), y[:, 0], rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(layer.backward(dy), dx[:, 0], rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(layer.W.grad, dW[0], rtol=1e-10, atol=1e-12)
-    if layer.bias:
-        np.testing.assert_allclose(layer.b.grad, db, rtol=1e-10, atol=1e-12)
+    layer, x = randomized(kind(*sizes, **options)), random(*shape)
+    W, dy = layer.W.data, random(shape[0], *places, sizes[1], seed=1)
+    y, dx, dW = plain_convolution(x, W, dy, *in_full(W.shape[:-2], **options))
+    assert_computes(layer, x, dy, y, dx, dW)
 
 
 @every_transposed
-def test_a_transposed_convolution_and_its_gradients_are_those_of_a_loop(sizes, options, shape, places):
+def test_a_transposed_convolution_computes_y_as_the_plain_one_computes_dx(
+    sizes, options, shape, places, plain_convolution
+):
     layer, x = randomized(ConvTranspose2d(*sizes, **options)), random(*shape)
-    dy = random(shape[0], *places, sizes[1], seed=1)
-    W, (si, sj), (pi, pj) = layer.W.data, both(options.get("stride", 1)), both(options.get("padding", 0))
-    y, dx, dW = np.zeros(dy.shape) + (layer.b.data if layer.bias else 0), np.zeros(x.shape), np.zeros(W.shape)
-    for n, i, j, c in np.ndindex(x.shape):
-        for u, v, k in np.ndindex(W.shape[0], W.shape[1], W.shape[3]):
-            p, q = si * i + u - pi, sj * j + v - pj
-            if 0 <= p < places[0] and 0 <= q < places[1]:
-                y[n, p, q, k] += x[n, i, j, c] * W[u, v, c, k]
-                dx[n, i, j, c] += dy[n, p, q, k] * W[u, v, c, k]
-                dW[u, v, c, k] += dy[n, p, q, k] * x[n, i, j, c]
-    np.testing.assert_allclose(layer(x), y, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(layer.W.grad, dW, rtol=1e-10, atol=1e-12)
-    if layer.bias:
-        np.testing.assert_allclose(layer.b.grad, dy.sum(axis=(0, 1, 2)), rtol=1e-10, atol=1e-12)
+    W, dy = layer.W.data.swapaxes(2, 3), random(shape[0], *places, sizes[1], seed=1)
+    dx, y, dW = plain_convolution(dy, W, x, *in_full(W.shape[:-2], **options))
+    assert_computes(layer, x, dy, y, dx, dW.swapaxes(2, 3))
 
 
 @pytest.mark.rows("block", [1, 500, 10**6])
@@ -284,23 +253,23 @@ def test_samples_computed_in_blocks_are_those_computed_together(kind, options, b
 
 @pytest.mark.rows("groups", [1, 2, 4])
 @pytest.mark.rows("kernel", [(1,), (2, 3)])
-def test_a_kernel_turned_twice_is_itself_and_turned_once_has_its_last_place_first(kernel, groups):
+def test_a_kernel_flipped_twice_is_itself_and_flipped_once_has_its_last_position_first(kernel, groups):
     W = random(*kernel, 8 // groups, 12)
-    there = turned(W, groups)
-    assert there.shape == (*kernel, 12 // groups, 8)
-    assert np.array_equal(turned(there, groups), W)
+    once = flipped(W, groups)
+    assert once.shape == (*kernel, 12 // groups, 8)
+    assert np.array_equal(flipped(once, groups), W)
     first, last = (0,) * len(kernel), (-1,) * len(kernel)
     for k in range(12):
         g = k // (12 // groups)
         for c in range(8 // groups):
-            assert there[(*first, k % (12 // groups), g * (8 // groups) + c)] == W[(*last, c, k)]
+            assert once[(*first, k % (12 // groups), g * (8 // groups) + c)] == W[(*last, c, k)]
 
 
 def test_the_windows_of_dy_are_unfolded_where_it_has_no_more_channels_or_places_than_is_worth_it():
     def of_dy(in_channels, out_channels, *options, size=28):
         layer = Conv2d(in_channels, out_channels, *options)
         y = layer(np.ones((1, size, size, in_channels), np.float32))
-        return reversible((1, size, size, in_channels), y.shape, layer.strips)
+        return unfolding_dy_is_faster((1, size, size, in_channels), y.shape, layer.strips)
 
     assert of_dy(32, 64, 3, 1, 1) and of_dy(64, 16, 3, 1, 1)
     assert not of_dy(3, 64, 3, 1, 1) and not of_dy(6, 16, 5, size=14) and not of_dy(32, 32, 3, 2, 1)

@@ -5,15 +5,15 @@ from minnet import Conv1d, Conv2d
 from minnet.layers.windows import (
     Strips,
     add_strips,
-    apart,
     columns,
-    copies,
     count,
     expect_axes,
     expect_places,
+    kernel_copies,
     pad,
     runs,
     sizes,
+    split_columns,
     windows,
 )
 
@@ -210,19 +210,6 @@ def test_runs_of_windows_overlap():
 # Strips
 
 
-def by_loop(x, W, stride, dilation, groups):
-    """y of x that needs no margin, one product of two numbers at a time."""
-    *kernel, c, K = W.shape
-    places = count(x.shape[1:-1], tuple(kernel), stride, dilation)
-    y = np.zeros((len(x), *places, K))
-    for n, k, ch in np.ndindex(len(x), K, c):
-        for p in np.ndindex(*places):
-            for q in np.ndindex(*kernel):
-                at = tuple(s * i + d * u for s, i, d, u in zip(stride, p, dilation, q))
-                y[(n, *p, k)] += x[(n, *at, k // (K // groups) * c + ch)] * W[(*q, ch, k)]
-    return y
-
-
 # x, W, stride, dilation, groups, and how many places a strip may have.
 STRIPS = [
     ((2, 5, 8, 3), (3, 3, 3, 4), (1, 1), (1, 1), 1, [1, 2, 3, 6]),
@@ -240,15 +227,16 @@ every_strip = pytest.mark.rows(
 
 
 @every_strip
-def test_strips_of_any_width_give_what_a_loop_gives(x, W, stride, dilation, groups, t):
+def test_strips_of_any_width_give_what_a_plain_convolution_gives(x, W, stride, dilation, groups, t, plain_convolution):
     rng = np.random.default_rng(0)
     x, W = rng.normal(size=x), rng.normal(size=W)
-    expected = by_loop(x, W, stride, dilation, groups)
     none = (0,) * len(stride)
     strips = Strips(W.shape[:-2], stride, dilation, none, none, groups, t)
-    got = apart(strips.unfold(x) @ strips.matrix(W), t).reshape(expected.shape)
+    dy = np.zeros((len(x), *strips.places(x.shape[1:-1]), W.shape[-1]))
+    expected, _, _ = plain_convolution(x, W, dy, stride, dilation, [(0, 0) for _ in stride], groups)
+    got = split_columns(strips.unfold(x) @ strips.matrix(W), t).reshape(expected.shape)
     np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-    np.testing.assert_array_equal(apart(columns(got, t, groups), t).reshape(got.shape), got)
+    np.testing.assert_array_equal(split_columns(columns(got, t, groups), t).reshape(got.shape), got)
 
 
 @every_strip
@@ -260,7 +248,7 @@ def test_folding_is_the_adjoint_of_unfolding(x, W, stride, dilation, groups, t):
     dy = rng.normal(size=(len(x), *strips.places(x.shape[1:-1]), W.shape[-1]))
     dx = np.ones(x.shape)
     strips.fold(dy, strips.matrix(W), dx)
-    y = apart(strips.unfold(x) @ strips.matrix(W), t).reshape(dy.shape)
+    y = split_columns(strips.unfold(x) @ strips.matrix(W), t).reshape(dy.shape)
     assert (x * (dx - 1)).sum() == pytest.approx((y * dy).sum(), rel=0, abs=1e-12 * abs(y * dy).sum())
 
 
@@ -270,7 +258,7 @@ def test_the_kernel_stands_in_its_matrix_once_for_each_place(x, W, stride, dilat
     strips = Strips(W[:-2], stride, dilation, none, none, groups, t)
     T = strips.matrix(numbered(*W))
     assert np.count_nonzero(T) == t * np.prod(W)
-    stand = copies(apart(T, t).reshape(*strips.wide, W[-2], t, W[-1]), W[:-2], stride[-1])
+    stand = kernel_copies(split_columns(T, t).reshape(*strips.strip_shape, W[-2], t, W[-1]), W[:-2], stride[-1])
     for i in range(t):
         assert np.array_equal(stand[..., i, :], numbered(*W))
 
@@ -286,14 +274,14 @@ def test_the_gradient_of_the_kernel_is_the_sum_over_its_copies(x, W, stride, dil
     assert (strips.kernel_of(dT) * V).sum() == pytest.approx(expected.sum(), rel=0, abs=1e-13 * abs(expected).sum())
 
 
-@pytest.mark.rows(("beside", "width", "step", "dilation"), [(3, 4, 2, 1), (40, 2, 1, 1), (40, 3, 2, 4), (2, 3, 5, 3)])
+@pytest.mark.rows(("per_line", "width", "step", "dilation"), [(3, 4, 2, 1), (40, 2, 1, 1), (40, 3, 2, 4), (2, 3, 5, 3)])
 @pytest.mark.rows("call", [0, 10**6])
-def test_strips_are_added_where_they_lie_in_whichever_order(beside, width, step, dilation, call, monkeypatch):
+def test_strips_are_added_where_they_lie_in_whichever_order(per_line, width, step, dilation, call, monkeypatch):
     monkeypatch.setattr("minnet.layers.windows.CALL", call)
-    strips = np.random.default_rng(0).normal(size=(2, 3, beside, width, 2, 5))
-    x = np.ones((2, 3, step * (beside - 1) + dilation * (width - 1) + 2, 2, 5))
+    strips = np.random.default_rng(0).normal(size=(2, 3, per_line, width, 2, 5))
+    x = np.ones((2, 3, step * (per_line - 1) + dilation * (width - 1) + 2, 2, 5))
     expected = x.copy()
-    for j, v in np.ndindex(beside, width):
+    for j, v in np.ndindex(per_line, width):
         expected[:, :, step * j + dilation * v] += strips[:, :, j, v]
     add_strips(x, strips, step, dilation)
     np.testing.assert_allclose(x, expected, rtol=1e-12, atol=1e-12)
@@ -318,15 +306,15 @@ def test_the_more_channels_there_are_the_narrower_are_the_strips(
     kernel, stride, dilation, groups, places, c, K, expected
 ):
     none = (0,) * len(kernel)
-    assert Strips(kernel, stride, dilation, none, none, groups).beside(places, c, K).t == expected
+    assert Strips(kernel, stride, dilation, none, none, groups).with_best_t(places, c, K).t == expected
 
 
 def test_to_fold_takes_longer_so_that_strips_are_wider():
     strips = Strips((5, 5), (1, 1), (1, 1), (0, 0), (0, 0))
-    assert strips.beside(10, 6, 16, folding=True).t == 5
+    assert strips.with_best_t(10, 6, 16, folding=True).t == 5
     # Of few channels it is to begin the runs that takes the time, of many the numbers.
     for c, K in ((1, 6), (32, 64)):
-        there, back = strips.beside(28, c, K), strips.beside(28, c, K, folding=True)
+        there, back = strips.with_best_t(28, c, K), strips.with_best_t(28, c, K, folding=True)
         assert there.t < back.t, (c, there.t, back.t)
 
 

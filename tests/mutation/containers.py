@@ -5,8 +5,8 @@ from __future__ import annotations
 CONTAINERS = {
     "layers/containers": [
         (
-            "trained = self._trained_from and _first_trained(self.layers[: self._trained_from])",
-            "trained = self._trained_from",
+            "first_trained = self._trained_from and _first_trained(self.layers[: self._trained_from])",
+            "first_trained = self._trained_from",
             "a parameter that was assigned to a layer in front later gets no gradient",
         ),
         (

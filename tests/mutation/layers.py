@@ -45,8 +45,8 @@ IMAGES = {
             "dW, of windows unfolded once, is that of the last block of samples",
         ),
         (
-            "self.W.grad += turned(dW, strips.groups)",
-            "self.W.grad[...] = turned(dW, strips.groups)",
+            "self.W.grad += flipped(dW, strips.groups)",
+            "self.W.grad[...] = flipped(dW, strips.groups)",
             "a second backward does not add to dW",
         ),
         (
@@ -83,8 +83,8 @@ IMAGES = {
             "channels that are groups apart make a group",
         ),
         (
-            "overlap = sliding.dilation[-1] == 1 and sliding.kernel[-1] > sliding.stride[-1]",
-            "overlap = sliding.kernel[-1] > sliding.stride[-1]",
+            "overlap = geometry.dilation[-1] == 1 and geometry.kernel[-1] > geometry.stride[-1]",
+            "overlap = geometry.kernel[-1] > geometry.stride[-1]",
             "a dilated kernel is copied into strips that have no room for it",
         ),
         (
@@ -98,8 +98,8 @@ IMAGES = {
             "images that are not contiguous, and have no padding, are misread",
         ),
         (
-            "copies(T, self.kernel, self.stride[-1]).sum(axis=-2)",
-            "copies(T, self.kernel, self.stride[-1])[..., 0, :]",
+            "kernel_copies(T, self.kernel, self.stride[-1]).sum(axis=-2)",
+            "kernel_copies(T, self.kernel, self.stride[-1])[..., 0, :]",
             "dW counts the first place of a strip only",
         ),
         ("if min(given) < least:", "if given[0] < least:", "the second number of a pair is not looked at"),
@@ -218,14 +218,14 @@ FEATURES = {
         ),
     ],
     "layers/activations": [
-        ("near = np.clip(x, -10, 10)  #", "near = x  #", "the cube in an approximate GELU overflows"),
+        ("clipped = np.clip(x, -10, 10)  #", "clipped = x  #", "the cube in an approximate GELU overflows"),
         (
-            "(1 + 3 * 0.044715 * near * near)",
-            "(1 + 0.044715 * near * near)",
+            "(1 + 3 * 0.044715 * clipped * clipped)",
+            "(1 + 0.044715 * clipped * clipped)",
             "the slope of the approximate GELU lacks a 3",
         ),
         ("self.cache = x, np.minimum(x, 0)", "self.cache = x, x", "exp of a large x overflows in ELU"),
-        ("self.alpha * np.exp(below) * dy", "np.exp(below) * dy", "ELU's slope forgets an alpha other than 1"),
+        ("self.alpha * np.exp(negative) * dy", "np.exp(negative) * dy", "ELU's slope forgets an alpha other than 1"),
         ("return p * (dy - row_sum(dy * p))", "return dy * p * (1 - p)", "softmax's Jacobian is its diagonal"),
         (
             'Source: Bridle 1990.\n    """\n\n    gives_probabilities = True',
