@@ -33,8 +33,8 @@ def train(x: np.ndarray, y: np.ndarray, epochs: int, transform: Callable | None)
         mn.Flatten(), mn.Linear(64, HIDDEN), mn.ReLU(), mn.Linear(HIDDEN, 10), mn.SoftmaxCrossEntropy()
     )
     batches = mn.Batches(x, y, BATCH, transform=transform)
-    steps = epochs * len(batches)
-    optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, weight_decay=DECAY)
+    schedule = mn.linear_decay(LR, epochs * len(batches))
+    optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, weight_decay=DECAY)
     mn.fit(model, optimizer, batches, epochs)
     return model
 

@@ -27,7 +27,6 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> float:
     x, y = mn.load_digits()
     x_train, x_test, y_train, y_test = mn.train_test_split(x.reshape(-1, 8, 8, 1), y, rng=SPLIT)
     train = mn.Batches(x_train, y_train, BATCH)
-    steps = epochs * len(train)
     model = mn.Sequential(
         *block(1, 16),
         *block(16, 32),
@@ -39,7 +38,8 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> float:
         mn.SoftmaxCrossEntropy(),
     )
     print(mn.summary(model, (8, 8, 1)), end="\n\n")
-    optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, weight_decay=DECAY)
+    schedule = mn.linear_decay(LR, epochs * len(train))
+    optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, weight_decay=DECAY)
     mn.fit(model, optimizer, train, epochs)
     accuracy = mn.accuracy(y_test, mn.predict(model, x_test))
     print(f"Right on {accuracy:.1%} of {len(y_test)} digits that it has not seen.\n")

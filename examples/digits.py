@@ -33,9 +33,9 @@ def main(epochs: int = EPOCHS, seed: int = 0, picture: str | None = None) -> flo
     mn.seed(seed)
     x_train, x_test, y_train, y_test = mn.train_test_split(*mn.load_digits(), rng=SPLIT)
     train = mn.Batches(x_train, y_train, BATCH)
-    steps = epochs * len(train)
     model = mn.Sequential(mn.Linear(64, 10), mn.SoftmaxCrossEntropy())
-    optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, weight_decay=DECAY)
+    schedule = mn.linear_decay(LR, epochs * len(train))
+    optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, weight_decay=DECAY)
     mn.fit(model, optimizer, train, epochs, validation=[(x_test, y_test)])
     p = mn.predict(model, x_test)
     accuracy, wrong = mn.accuracy(y_test, p), np.flatnonzero(p.argmax(axis=1) != y_test)[:5]

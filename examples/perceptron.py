@@ -30,10 +30,10 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> float:
     mn.seed(seed)
     x_train, x_test, y_train, y_test = mn.train_test_split(*mn.load_digits(), rng=SPLIT)
     train = mn.Batches(x_train, y_train, BATCH)
-    steps = epochs * len(train)
     hidden = [layer for D, K in ((64, 256), (256, 128)) for layer in (mn.Linear(D, K), mn.ReLU(), mn.Dropout(0.3))]
     model = mn.Sequential(*hidden, mn.Linear(128, 10), mn.SoftmaxCrossEntropy())
-    optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, weight_decay=DECAY)
+    schedule = mn.linear_decay(LR, epochs * len(train))
+    optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, weight_decay=DECAY)
     mn.fit(model, optimizer, train, epochs)
     p = mn.predict(model, x_test)
     accuracy = mn.accuracy(y_test, p)

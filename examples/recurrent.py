@@ -27,7 +27,7 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> dict[str, float]:
     mn.seed(seed)
     x, y, _ = make(SEQUENCES, mn.generator())
     train = mn.Batches(x, y, BATCH)
-    steps = epochs * len(train)
+    schedule = mn.linear_decay(LR, epochs * len(train))
     x_test, y_test, ago = make(1000, mn.generator(1))
     read, capital = x_test[0, :, :-1].argmax(axis=1), x_test[0, :, -1] == 1
     print(f"{'it reads':>18}  {''.join(LETTERS[i].upper() if c else LETTERS[i] for i, c in zip(read, capital))}")
@@ -35,7 +35,7 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> dict[str, float]:
     inputs, rights = len(LETTERS) + 1, {}
     for cell in (mn.RNN(inputs, HIDDEN), mn.LSTM(inputs, HIDDEN, forget_bias=1.0), mn.GRU(inputs, HIDDEN)):
         model = mn.Sequential(cell, mn.Linear(HIDDEN, len(LETTERS)), mn.SoftmaxCrossEntropy())
-        optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, clip_norm=CLIP)
+        optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, clip_norm=CLIP)
         mn.fit(model, optimizer, train, epochs)
         answer = mn.predict(model, x_test).argmax(axis=2)
         rights[type(cell).__name__] = right = answer == y_test

@@ -38,14 +38,14 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> dict[str, list[float]]:
     mn.seed(seed)
     x_train, x_test, y_train, y_test = mn.train_test_split(*mn.load_digits(), rng=SPLIT)
     train = mn.Batches(x_train, y_train, BATCH)
-    steps = epochs * len(train)
+    schedule = mn.linear_decay(LR, epochs * len(train))
     print(mn.summary(net(Block, 1), (64,)), end="\n\n")
     print("Right on digits that it has not seen, by the number of blocks:")
     result: dict[str, list[float]] = {"Plain": [], "Block": []}
     for depth in DEPTHS:
         for block in (Plain, Block):
             model = net(block, depth)
-            optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, clip_norm=CLIP)
+            optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, clip_norm=CLIP)
             mn.fit(model, optimizer, train, epochs, progress=False)
             accuracy = mn.evaluate(model, [(x_test, y_test)])["accuracy"]
             result[block.__name__].append(accuracy)

@@ -46,7 +46,7 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> float:
     embedding = mn.Embedding(len(CHARACTERS), FEATURES), mn.PositionalEmbedding(CONTEXT, FEATURES)
     scores = mn.LayerNorm(FEATURES), mn.Linear(FEATURES, len(CHARACTERS)), mn.SoftmaxCrossEntropy()
     model = mn.Sequential(*embedding, *(layer for _ in range(BLOCKS) for layer in block(FEATURES)), *scores)
-    optimizer = mn.SGD(model.parameters(), lambda s: LR * (1 - s / (epochs * len(train))), MOMENTUM, clip_norm=CLIP)
+    optimizer = mn.SGD(model.parameters(), mn.linear_decay(LR, epochs * len(train)), MOMENTUM, clip_norm=CLIP)
     for epoch in range(epochs):
         print(f"after {epoch:2} epochs: {write(model, 70)!r}")
         mn.fit(model, optimizer, train, 1, progress=False)
