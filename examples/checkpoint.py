@@ -9,7 +9,7 @@ import numpy as np
 import minnet as mn
 
 EPOCHS, BATCH, HIDDEN, LR, PATIENCE = 100, 32, 64, 0.005, 5
-SPLIT = 0  # the seed of the splits, the same whatever the seed of the training
+SPLIT = 0  # the seed of both splits
 
 
 def net() -> mn.Sequential:

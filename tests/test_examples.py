@@ -35,7 +35,7 @@ def writes_little(module: ModuleType) -> Callable[[minnet.Layer, int], str]:
     return lambda model, length: write(model, min(length, 20))
 
 
-# What a script does less of for a look at whether it works, and what it prints then, after one epoch.
+# What makes a script smaller for a quick test, and what it then prints after one epoch.
 LESS = {
     "recurrent": {"SEQUENCES": lambda module: 320},
     "residual_block": {"DEPTHS": lambda module: (1, 16)},
@@ -44,14 +44,14 @@ LESS = {
 PRINTED = {
     "augmentation": r"without augmentation  [89]\d\.\d%   [2-6]",
     "checkpoint": r"^epoch   1   val_loss [01]\.\d{3} #+\n(.|\n)* of the saved model on 360 test digits: [7-9]\d\.\d%",
-    "convnet": r"Right on [89]\d\.\d% of 360 digits",
+    "convnet": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "custom_layer": r"the gradients are right(.|\n)*WrongScale\(4\): wrong gradient of g",
-    "digits": r"Right on [89]\d\.\d% of 360 digits",
-    "perceptron": r"Right on [89]\d\.\d% of 360 digits",
-    "recurrent": r"GRU is wrong at  [a-h.]{40}\n\nRight answers(.|\n)*\n 30 ",
+    "digits": r"Accuracy on 360 test digits: [89]\d\.\d%",
+    "perceptron": r"Accuracy on 360 test digits: [89]\d\.\d%",
+    "recurrent": r"GRU is wrong at  [a-h.]{40}\n\nAccuracy by (.|\n)*\n 30 ",
     "residual_block": r" 16 y = f\(x\) +[1-4]?\d\.\d% #+\n 16 y = x \+ f\(x\) +[5-9]\d\.\d% #+$",
     "softmax_derivation": r"So do Linear and SoftmaxCrossEntropy: loss .*, gradient .* apart",
-    "transformer": r"It foretells [3-6]\d\.\d% of the text's characters",
+    "transformer": r"It predicts [3-6]\d\.\d% of the text's characters",
 }
 
 
@@ -192,7 +192,7 @@ def test_gates_remember_what_a_plain_recurrent_net_forgets():
 
 
 @pytest.mark.long
-def test_depth_needs_the_path_past_the_layers():
+def test_depth_needs_skip_connections_around_the_layers():
     rates = script("residual_block").main()
     plain, residual = rates.values()
     assert residual[-1] > 0.95 > 0.5 > plain[-1]
