@@ -7,12 +7,12 @@ import numpy as np
 import minnet as mn
 
 EPOCHS, BATCH, HIDDEN, LR, MOMENTUM, DECAY = 40, 32, 64, 0.1, 0.9, 1e-4
-SHARE, TURN = 0.3, 0.2  # how many images move along an axis by one pixel; the largest angle, in radians
+SHARE, TURN = 0.3, 0.2  # share of images that move along an axis, by -1, 0 or 1 pixels; largest angle in radians
 SPLIT = 0  # the seed of the split, the same whatever the seed of the training
 
 
 def augment(x: np.ndarray, rng: np.random.Generator, share: float = SHARE) -> np.ndarray:
-    """Every image (N, 8, 8) turned about its centre and moved; each pixel comes from the one nearest to its place."""
+    """Images (N, 8, 8), each turned about its centre and moved; a pixel takes the value of the nearest old one."""
     angle = rng.uniform(-TURN, TURN, (len(x), 1, 1))
     down, right = rng.integers(-1, 2, (2, len(x), 1, 1)) * (rng.random((2, len(x), 1, 1)) < share)
     h, w = np.indices((8, 8)) - 3.5
@@ -33,8 +33,8 @@ def train(x: np.ndarray, y: np.ndarray, epochs: int, transform: Callable | None)
         mn.Flatten(), mn.Linear(64, HIDDEN), mn.ReLU(), mn.Linear(HIDDEN, 10), mn.SoftmaxCrossEntropy()
     )
     batches = mn.Batches(x, y, BATCH, transform=transform)
-    steps = epochs * len(batches)
-    optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, weight_decay=DECAY)
+    schedule = mn.linear_decay(LR, epochs * len(batches))
+    optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, weight_decay=DECAY)
     mn.fit(model, optimizer, batches, epochs)
     return model
 
@@ -42,11 +42,11 @@ def train(x: np.ndarray, y: np.ndarray, epochs: int, transform: Callable | None)
 def main(epochs: int = EPOCHS, seed: int = 0) -> dict[str, list[float]]:
     x, y = mn.load_digits()
     x_train, x_test, y_train, y_test = mn.train_test_split(x.reshape(-1, 8, 8), y, rng=SPLIT)
-    print("Five digits of the training part, and what two epochs make of them:\n")
+    print("Five training digits, and what augmentation makes of them in two epochs:\n")
     rng = np.random.default_rng(seed)
     for images in (x_train[:5], augment(x_train[:5], rng), augment(x_train[:5], rng)):
         print(f"{draw(images)}\n")
-    print(f"Right on {len(y_test)} digits that were not trained on; and on the same, moved by up to a pixel each way:")
+    print(f"Accuracy on {len(y_test)} test digits, and on the same digits moved by up to a pixel each way:")
     moved, accuracies = augment(x_test, rng, share=1), {}
     for name, transform in (("without", None), ("with", augment)):
         mn.seed(seed)

@@ -11,7 +11,7 @@ SPLIT = 0  # the seed of the split, the same whatever the seed of the training
 
 
 def draw(images: np.ndarray, titles: list[str], shades: str, low: float, high: float) -> str:
-    """8×8 images side by side, two characters a pixel, darker ones for higher values."""
+    """8×8 images side by side under their titles, two characters a pixel, darker ones for higher values."""
     levels = np.clip((images.reshape(-1, 8, 8) - low) / (high - low) * len(shades), 0, len(shades) - 1).astype(int)
     lines = ["   ".join("".join(shades[v] * 2 for v in row) for row in rows) for rows in levels.swapaxes(0, 1)]
     return "\n".join(["   ".join(f"{title:^16}" for title in titles), *lines, ""])
@@ -33,13 +33,13 @@ def main(epochs: int = EPOCHS, seed: int = 0, picture: str | None = None) -> flo
     mn.seed(seed)
     x_train, x_test, y_train, y_test = mn.train_test_split(*mn.load_digits(), rng=SPLIT)
     train = mn.Batches(x_train, y_train, BATCH)
-    steps = epochs * len(train)
     model = mn.Sequential(mn.Linear(64, 10), mn.SoftmaxCrossEntropy())
-    optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, weight_decay=DECAY)
+    schedule = mn.linear_decay(LR, epochs * len(train))
+    optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, weight_decay=DECAY)
     mn.fit(model, optimizer, train, epochs, validation=[(x_test, y_test)])
     p = mn.predict(model, x_test)
     accuracy, wrong = mn.accuracy(y_test, p), np.flatnonzero(p.argmax(axis=1) != y_test)[:5]
-    print(f"Right on {accuracy:.1%} of {len(y_test)} digits that it has not seen.\n")
+    print(f"Accuracy on {len(y_test)} test digits: {accuracy:.1%}\n")
     print(f"The digits (rows), and what they were taken for (columns):\n{mn.confusion_matrix(y_test, p)}\n")
     titles = [f"{y_test[i]}, taken for {p[i].argmax()}" for i in wrong]
     print("Some that went wrong:", draw(x_test[wrong], titles, " .:-=+*#%@", 0, 1), sep="\n")
@@ -54,7 +54,7 @@ def main(epochs: int = EPOCHS, seed: int = 0, picture: str | None = None) -> flo
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="of the first weights and the order of the batches")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights and the order of the batches")
     parser.add_argument("--plot", metavar="FILE.png", help="also draw the weights into a picture; needs matplotlib")
     arguments = parser.parse_args()
     main(seed=arguments.seed, picture=arguments.plot)

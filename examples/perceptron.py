@@ -1,4 +1,4 @@
-"""A multilayer perceptron on handwritten digits, and how little it takes to make it read another one."""
+"""A multilayer perceptron on handwritten digits, and how small a change makes it read another one."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import minnet as mn
 
 EPOCHS, BATCH, LR, MOMENTUM, DECAY = 40, 32, 0.1, 0.9, 3e-4
 SPLIT = 0  # the seed of the split, the same whatever the seed of the training
-STRIDE = 0.05  # how far an image moves at a time, in all of its pixels together; a pixel goes from 0 to 1
+STRIDE = 0.05  # the norm of a step over all pixels, which lie between 0 and 1
 
 
 def rows(image: np.ndarray, title: str, shades: str, low: float, high: float) -> list[str]:
@@ -15,8 +15,8 @@ def rows(image: np.ndarray, title: str, shades: str, low: float, high: float) ->
     return [f"{title:^16}", *("".join(shades[v] * 2 for v in row) for row in levels)]
 
 
-def changed(model: mn.Sequential, x: np.ndarray, digit: int) -> np.ndarray:
-    """x, moved down the gradient that the loss of this digit has in it, until the model reads it as this digit."""
+def adversarial(model: mn.Sequential, x: np.ndarray, digit: int) -> np.ndarray:
+    """x after gradient steps that lower the loss of this digit, until the model reads x as this digit."""
     for _ in range(200):
         if model(x).argmax() == digit:
             break
@@ -30,20 +30,20 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> float:
     mn.seed(seed)
     x_train, x_test, y_train, y_test = mn.train_test_split(*mn.load_digits(), rng=SPLIT)
     train = mn.Batches(x_train, y_train, BATCH)
-    steps = epochs * len(train)
     hidden = [layer for D, K in ((64, 256), (256, 128)) for layer in (mn.Linear(D, K), mn.ReLU(), mn.Dropout(0.3))]
     model = mn.Sequential(*hidden, mn.Linear(128, 10), mn.SoftmaxCrossEntropy())
-    optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, weight_decay=DECAY)
+    schedule = mn.linear_decay(LR, epochs * len(train))
+    optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, weight_decay=DECAY)
     mn.fit(model, optimizer, train, epochs)
     p = mn.predict(model, x_test)
     accuracy = mn.accuracy(y_test, p)
-    print(f"Right on {accuracy:.1%} of {len(y_test)} digits that it has not seen.\n")
-    print("Three of them, changed until they look like what they were second most likely to be;")
+    print(f"Accuracy on {len(y_test)} test digits: {accuracy:.1%}\n")
+    print("Three of them, changed until the model reads the digit that was its second guess;")
     print("and the change: # and + are darker now, - and = lighter.\n")
     model.eval()
     for digit in (0, 4, 9):
         i = np.flatnonzero((p.argmax(axis=1) == y_test) & (y_test == digit))[0]
-        after = changed(model, x_test[i : i + 1], int(p[i].argsort()[-2]))
+        after = adversarial(model, x_test[i : i + 1], int(p[i].argsort()[-2]))
         q = model(after)[0]
         columns = [
             rows(x_test[i], f"{p[i].max():.0%} a {p[i].argmax()}", " .:-=+*#%@", 0, 1),

@@ -1,4 +1,4 @@
-"""Letters go by, the last capital is to be kept in mind: how long a plain recurrent net can, an LSTM and a GRU."""
+"""Remember the last capital in a stream of letters: for how many steps can a plain RNN, an LSTM and a GRU?"""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ import minnet as mn
 
 EPOCHS, BATCH, LR, MOMENTUM, CLIP = 6, 32, 0.7, 0.9, 1.0
 LETTERS, STEPS, HIDDEN, SEQUENCES = "abcdefgh", 40, 32, 3200
-CAPITALS = 0.05  # how many of the letters are; the first of a sequence always is
-AGO = (0, 1, 2, 3, 4, 6, 8, 12, 16, 20, 25, 30)
+CAPITALS = 0.05  # the share of letters that are capitals; the first of a sequence always is one
+AGO = (0, 1, 2, 3, 4, 6, 8, 12, 16, 20, 25, 30)  # steps since the last capital, of which the accuracy is shown
 
 
 def make(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x (n, T, 9): which letter, and whether a capital; y (n, T): the last capital; and how many steps ago it was."""
+    """x (n, T, 9), the letters one-hot, then 1 for a capital; y (n, T), the last capital; and how many steps ago."""
     letters, capital = rng.integers(0, len(LETTERS), (n, STEPS)), rng.random((n, STEPS)) < CAPITALS
     capital[:, 0] = True
     last = np.maximum.accumulate(np.where(capital, np.arange(STEPS), 0), axis=1)
@@ -19,28 +19,28 @@ def make(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.n
     return x, np.take_along_axis(letters, last, axis=1), np.arange(STEPS) - last
 
 
-def spelled(labels: np.ndarray, where: np.ndarray, otherwise: str) -> str:
-    return "".join(LETTERS[i] if shown else otherwise for i, shown in zip(labels, where))
+def spelled(labels: np.ndarray, shown: np.ndarray) -> str:
+    return "".join(LETTERS[i] if show else "." for i, show in zip(labels, shown))
 
 
 def main(epochs: int = EPOCHS, seed: int = 0) -> dict[str, float]:
     mn.seed(seed)
     x, y, _ = make(SEQUENCES, mn.generator())
     train = mn.Batches(x, y, BATCH)
-    steps = epochs * len(train)
+    schedule = mn.linear_decay(LR, epochs * len(train))
     x_test, y_test, ago = make(1000, mn.generator(1))
     read, capital = x_test[0, :, :-1].argmax(axis=1), x_test[0, :, -1] == 1
     print(f"{'it reads':>18}  {''.join(LETTERS[i].upper() if c else LETTERS[i] for i, c in zip(read, capital))}")
-    print(f"{'and is to answer':>18}  {spelled(y_test[0], capital | True, '')}")
+    print(f"{'and is to answer':>18}  {''.join(LETTERS[i] for i in y_test[0])}")
     inputs, rights = len(LETTERS) + 1, {}
     for cell in (mn.RNN(inputs, HIDDEN), mn.LSTM(inputs, HIDDEN, forget_bias=1.0), mn.GRU(inputs, HIDDEN)):
         model = mn.Sequential(cell, mn.Linear(HIDDEN, len(LETTERS)), mn.SoftmaxCrossEntropy())
-        optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, clip_norm=CLIP)
+        optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, clip_norm=CLIP)
         mn.fit(model, optimizer, train, epochs)
         answer = mn.predict(model, x_test).argmax(axis=2)
         rights[type(cell).__name__] = right = answer == y_test
-        print(f"{type(cell).__name__ + ' is wrong at':>18}  {spelled(answer[0], ~right[0], '.')}")
-    print("\nRight answers, by how many steps ago the capital was:")
+        print(f"{type(cell).__name__ + ' is wrong at':>18}  {spelled(answer[0], ~right[0])}")
+    print("\nAccuracy by the number of steps since the last capital:")
     print("   ", *(f"{name:25}" for name in rights))
     for steps_ago in AGO:
         shares = [right[ago == steps_ago].mean() for right in rights.values()]

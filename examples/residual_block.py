@@ -1,4 +1,4 @@
-"""A residual block of one's own, out of containers, and what the path past its layers is worth in a deep net."""
+"""A residual block of your own, made of containers, and what its skip connection is worth in a deep net."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ SPLIT = 0  # the seed of the split, the same whatever the seed of the training
 
 
 def layers(features: int) -> list[mn.Layer]:
-    """What a block does: each gets a norm in front, so that it sees numbers of one size however deep it stands."""
+    """The layers of a block; the norm in front keeps the scale of their input the same at any depth."""
     return [mn.LayerNorm(features), mn.Linear(features, features), mn.ReLU(), mn.Linear(features, features)]
 
 
@@ -38,14 +38,14 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> dict[str, list[float]]:
     mn.seed(seed)
     x_train, x_test, y_train, y_test = mn.train_test_split(*mn.load_digits(), rng=SPLIT)
     train = mn.Batches(x_train, y_train, BATCH)
-    steps = epochs * len(train)
+    schedule = mn.linear_decay(LR, epochs * len(train))
     print(mn.summary(net(Block, 1), (64,)), end="\n\n")
-    print("Right on digits that it has not seen, by the number of blocks:")
+    print("Accuracy on test digits, by the number of blocks:")
     result: dict[str, list[float]] = {"Plain": [], "Block": []}
     for depth in DEPTHS:
         for block in (Plain, Block):
             model = net(block, depth)
-            optimizer = mn.SGD(model.parameters(), lambda step: LR * (1 - step / steps), MOMENTUM, clip_norm=CLIP)
+            optimizer = mn.SGD(model.parameters(), schedule, MOMENTUM, clip_norm=CLIP)
             mn.fit(model, optimizer, train, epochs, progress=False)
             accuracy = mn.evaluate(model, [(x_test, y_test)])["accuracy"]
             result[block.__name__].append(accuracy)

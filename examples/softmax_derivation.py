@@ -1,4 +1,4 @@
-"""Where Xᵀ(P − Y)/N comes from: the gradient of softmax regression in the order in which one meets it."""
+"""Where Xᵀ(P − Y)/N comes from: the gradient of softmax regression, step by step."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from minnet import Linear, Sequential, SoftmaxCrossEntropy
 
 
 def softmax(s: np.ndarray) -> np.ndarray:
-    e = np.exp(s - s.max(axis=-1, keepdims=True))  # changes nothing: numerator and denominator shrink alike
+    e = np.exp(s - s.max(axis=-1, keepdims=True))  # the quotient stays the same, and nothing overflows
     return e / e.sum(axis=-1, keepdims=True)
 
 
@@ -24,16 +24,14 @@ def naive(X: np.ndarray, y: np.ndarray, W: np.ndarray, reg: float) -> tuple[floa
 def main() -> dict[str, np.ndarray | float]:
     s = np.array([1.0, 3, 5, 2, 4])
     p = softmax(s)
-    print(f"1. The softmax makes shares of scores: {s} -> {p.round(4)}")
+    print(f"1. The softmax turns scores into probabilities: {s} -> {p.round(4)}")
     with np.errstate(all="ignore"):
         print(f"   Scores larger by 1000: {np.exp(s + 1000) / np.exp(s + 1000).sum()} unless the maximum is subtracted")
     J, h = np.diag(p) - np.outer(p, p), 1e-6
     differences = np.transpose([(softmax(s + h * e) - softmax(s - h * e)) / (2 * h) for e in np.eye(5)])
     print(f"2. Its Jacobian, p_i (1 - p_i) on the diagonal and -p_i p_j off it:\n{J.round(4)}")
-    print(
-        f"   differs from differences by {abs(J - differences).max():.0e}, without what is off the diagonal by", end=" "
-    )
-    print(f"{abs(np.diag(p * (1 - p)) - differences).max():.0e}")
+    print(f"   Central differences are {abs(J - differences).max():.0e} away from it,", end=" ")
+    print(f"and {abs(np.diag(p * (1 - p)) - differences).max():.0e} from its diagonal alone")
     dp = np.array([0, 0, -1 / p[2], 0, 0])
     print(f"3. -log p_2 has the gradient J dp = {(J @ dp).round(4)}")
     print(f"   From the diagonal alone: {(np.diag(J) * dp).round(4)}, which never lowers the other scores")

@@ -31,10 +31,10 @@ def block(D: int) -> list[mn.Layer]:
 
 
 def write(model: mn.Layer, length: int) -> str:
-    """The beginning of a line, and what the model draws after it: each character from those before."""
+    """The beginning of a line, continued by the model: each character is drawn given those before it."""
     ids = [CHARACTERS.index(character) for character in "\nThe "]
     while len(ids) < length:
-        p = mn.predict(model, np.array([ids[-CONTEXT:]]))[0, -1] ** 1.5  # a little more often what is likely
+        p = mn.predict(model, np.array([ids[-CONTEXT:]]))[0, -1] ** 1.5  # likely characters a little more often
         ids.append(int(mn.generator().choice(len(p), p=p / p.sum())))
     return "".join(CHARACTERS[i] for i in ids[1:])
 
@@ -46,14 +46,14 @@ def main(epochs: int = EPOCHS, seed: int = 0) -> float:
     embedding = mn.Embedding(len(CHARACTERS), FEATURES), mn.PositionalEmbedding(CONTEXT, FEATURES)
     scores = mn.LayerNorm(FEATURES), mn.Linear(FEATURES, len(CHARACTERS)), mn.SoftmaxCrossEntropy()
     model = mn.Sequential(*embedding, *(layer for _ in range(BLOCKS) for layer in block(FEATURES)), *scores)
-    optimizer = mn.SGD(model.parameters(), lambda s: LR * (1 - s / (epochs * len(train))), MOMENTUM, clip_norm=CLIP)
+    optimizer = mn.SGD(model.parameters(), mn.linear_decay(LR, epochs * len(train)), MOMENTUM, clip_norm=CLIP)
     for epoch in range(epochs):
         print(f"after {epoch:2} epochs: {write(model, 70)!r}")
         mn.fit(model, optimizer, train, 1, progress=False)
-    right = mn.accuracy(windows[:, -1], mn.predict(model, windows[:, :-1])[:, -1])
-    print(f"\nIt foretells {right:.1%} of the text's characters, and writes (lines with a + are its own):")
+    accuracy = mn.accuracy(windows[:, -1], mn.predict(model, windows[:, :-1])[:, -1])
+    print(f"\nIt predicts {accuracy:.1%} of the text's characters, and writes (lines with a + are its own):")
     print(*(f"{' ' if line in TEXT else '+'} {line}" for line in write(model, 800).splitlines()[:-1]), sep="\n")
-    return right
+    return accuracy
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ from .metrics import accuracy, classification_report, confusion_matrix, r2_score
 from .optimizers.first_order import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optimizers.lbfgs import LBFGS
 from .optimizers.optimizer import Optimizer
-from .optimizers.schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
+from .optimizers.schedules import cosine_decay, exponential_decay, linear_decay, linear_warmup, one_cycle, step_decay
 from .random import generator, seed
 from .training.evaluate import evaluate
 from .training.fit import fit
@@ -133,6 +133,7 @@ __all__ = [
     "he_normal",
     "he_uniform",
     "lecun_normal",
+    "linear_decay",
     "linear_warmup",
     "load",
     "load_digits",

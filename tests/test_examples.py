@@ -34,7 +34,7 @@ def writes_little(module: ModuleType) -> Callable[[minnet.Layer, int], str]:
     return lambda model, length: write(model, min(length, 20))
 
 
-# What a script does less of for a look at whether it works, and what it prints then, after one epoch.
+# What makes a script smaller for a quick test, and what it then prints after one epoch.
 LESS = {
     "recurrent": {"SEQUENCES": lambda module: 320},
     "residual_block": {"DEPTHS": lambda module: (1, 16)},
@@ -42,14 +42,15 @@ LESS = {
 }
 PRINTED = {
     "augmentation": r"without augmentation  [89]\d\.\d%   [2-6]",
-    "convnet": r"Right on [89]\d\.\d% of 360 digits",
+    "checkpoint": r"^epoch   1   val_loss [01]\.\d{3} #+\n(.|\n)* of the saved model on 360 test digits: [7-9]\d\.\d%",
+    "convnet": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "custom_layer": r"the gradients are right(.|\n)*WrongScale\(4\): wrong gradient of g",
-    "digits": r"Right on [89]\d\.\d% of 360 digits",
-    "perceptron": r"Right on [89]\d\.\d% of 360 digits",
-    "recurrent": r"GRU is wrong at  [a-h.]{40}\n\nRight answers(.|\n)*\n 30 ",
+    "digits": r"Accuracy on 360 test digits: [89]\d\.\d%",
+    "perceptron": r"Accuracy on 360 test digits: [89]\d\.\d%",
+    "recurrent": r"GRU is wrong at  [a-h.]{40}\n\nAccuracy by (.|\n)*\n 30 ",
     "residual_block": r" 16 y = f\(x\) +[1-4]?\d\.\d% #+\n 16 y = x \+ f\(x\) +[5-9]\d\.\d% #+$",
     "softmax_derivation": r"So do Linear and SoftmaxCrossEntropy: loss .*, gradient .* apart",
-    "transformer": r"It foretells [3-6]\d\.\d% of the text's characters",
+    "transformer": r"It predicts [3-6]\d\.\d% of the text's characters",
 }
 
 
@@ -140,6 +141,38 @@ def test_the_custom_layer_example_catches_its_wrong_version():
     assert script("custom_layer").main().startswith("WrongScale(4): wrong gradient of g at ")
 
 
+def test_an_interrupted_training_resumes_stops_by_itself_and_leaves_nothing_behind(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert script("checkpoint").main() > 0.94
+    runs = capsys.readouterr().out.split("Interrupted, and run again:\n")
+    first, second = ([int(epoch) for epoch in re.findall(r"^epoch +(\d+) ", run, flags=re.MULTILINE)] for run in runs)
+    stopped, saved = map(int, re.search(r"Stopped after epoch (\d+); saved: epoch (\d+)", runs[1]).groups())
+    assert first == [1, 2, 3, 4]
+    assert second == [*range(5, stopped + 1)]
+    assert stopped == saved + 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_training_saves_the_same_bytes_as_one_that_is_not(capsys, monkeypatch, tmp_path):
+    checkpoint = script("checkpoint")
+    for name in ("interrupted", "straight"):
+        (tmp_path / name).mkdir()
+        checkpoint.main(8, str(tmp_path / name))
+        monkeypatch.setattr(checkpoint, "interrupt", checkpoint.report)
+    assert capsys.readouterr().out.count("Interrupted") == 1
+    assert (tmp_path / "interrupted/model.npz").read_bytes() == (tmp_path / "straight/model.npz").read_bytes()
+
+
+def test_a_training_that_is_over_is_loaded_from_its_folder_and_not_repeated(capsys, tmp_path):
+    checkpoint = script("checkpoint")
+    accuracy = checkpoint.main(5, str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.npz", "run.npz"]
+    assert capsys.readouterr().out.startswith("epoch   1 ")
+    assert checkpoint.main(5, str(tmp_path)) == accuracy
+    assert capsys.readouterr().out.startswith("Stopped after epoch 5;")
+
+
 @pytest.mark.long
 def test_the_perceptron_learns_the_digits():
     assert script("perceptron").main() >= 0.975
@@ -158,7 +191,7 @@ def test_gates_remember_what_a_plain_recurrent_net_forgets():
 
 
 @pytest.mark.long
-def test_depth_needs_the_path_past_the_layers():
+def test_depth_needs_skip_connections_around_the_layers():
     rates = script("residual_block").main()
     plain, residual = rates.values()
     assert residual[-1] > 0.95 > 0.5 > plain[-1]

@@ -41,6 +41,30 @@ def exponential_decay(lr: float, rate: float) -> Schedule:
     return lambda step: lr * rate**step
 
 
+def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
+    """Lower the rate by the same amount at every step.
+
+    Rate        (1 − t) lr + t · final,  t = step / steps
+
+    final: the rate at step `steps` and from there on.
+    Raises TypeError for what is no number, ValueError for one below 0 or steps below 1.
+    The same as PyTorch's LinearLR with start_factor = 1, end_factor = final / lr and total_iters = steps, and as
+    Keras's PolynomialDecay with its default power of 1.
+
+    >>> schedule = linear_decay(0.5, steps=100)
+    >>> schedule(0), schedule(50), schedule(100)
+    (0.5, 0.25, 0.0)
+    """
+    lr, final = number("linear_decay", "lr", lr), number("linear_decay", "final", final)
+    steps = whole_number("linear_decay", "steps", steps, least=1)
+
+    def schedule(step: int) -> float:
+        t = min(step / steps, 1.0)
+        return (1 - t) * lr + t * final  # unlike lr + t (final − lr), this gives both ends exactly
+
+    return schedule
+
+
 def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
     """Lower the rate along half a wave: slowly at first and at last.
 

@@ -89,6 +89,12 @@ UPDATES = {
         ),
     ],
     "optimizers/schedules": [
+        ("t = min(step / steps, 1.0)", "t = step / steps", "a linear rate falls on below zero after the last step"),
+        (
+            "return (1 - t) * lr + t * final",
+            "return lr + t * (final - lr)",
+            "the last rate of a linear decay is rounded",
+        ),
         ("min(step / steps, 1.0))", "step / steps)", "the rate rises again after the last step"),
         ("else after(step - steps))", "else after(step))", "what comes after a warmup has lost its beginning"),
         (

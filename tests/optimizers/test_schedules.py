@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from minnet import SGD, Parameter
-from minnet.optimizers.schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
+from minnet.optimizers.schedules import (
+    cosine_decay,
+    exponential_decay,
+    linear_decay,
+    linear_warmup,
+    one_cycle,
+    step_decay,
+)
 
 
 def rates(schedule, steps):
@@ -37,6 +44,27 @@ def test_exponential_decay_stays_or_stops_at_the_ends_of_its_range():
 def test_rates_that_underflow_are_zero():
     assert exponential_decay(0.1, 0.5)(10**6) == 0.0
     assert step_decay(0.1, 1)(10**6) == 0.0
+
+
+def test_linear_decay_falls_by_the_same_amount_every_step():
+    # from 0.5 to 0.1 in eight steps of 0.05
+    expected = [0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1]
+    assert rates(linear_decay(0.5, 8, final=0.1), 9) == pytest.approx(expected, rel=1e-14)
+
+
+def test_linear_decay_ends_at_zero_by_default():
+    assert rates(linear_decay(0.8, 4), 5) == pytest.approx([0.8, 0.6, 0.4, 0.2, 0], rel=1e-14)
+    assert linear_decay(0.8, 4)(4) == 0.0
+
+
+@pytest.mark.rows("final", [0.0, 0.001, 0.7, 2.0])
+def test_linear_decay_meets_both_ends_exactly(final):
+    schedule = linear_decay(0.3, 7, final)
+    assert (schedule(0), schedule(7)) == (0.3, final)
+
+
+def test_linear_decay_to_a_higher_rate_rises():
+    assert rates(linear_decay(0.25, 4, final=0.75), 5) == [0.25, 0.375, 0.5, 0.625, 0.75]
 
 
 def test_cosine_decay_goes_from_the_rate_to_the_final_one():
@@ -146,6 +174,8 @@ def test_one_cycle_of_few_steps_stays_in_its_range_and_ends_low(steps, warmup):
 @pytest.mark.rows(
     ("schedule", "last"),
     [
+        (linear_decay(0.4, 6), 6),
+        (linear_decay(0.4, 6, final=0.1), 6),
         (cosine_decay(0.4, 6, final=0.1), 6),
         (one_cycle(0.4, 6), 5),
         (linear_warmup(3, then=0.2), 2),
@@ -159,6 +189,7 @@ def test_beyond_its_last_step_a_schedule_stays_where_it_is(schedule, last):
 SCHEDULES = [
     step_decay(1, 2),
     exponential_decay(1, 0.5),
+    linear_decay(1, 4),
     cosine_decay(1, 4),
     linear_warmup(2, 1),
     linear_warmup(2, lambda step: 1),
@@ -202,6 +233,12 @@ def test_an_optimizer_begins_a_schedule_at_step_zero():
         (partial(exponential_decay, None, 0.9), TypeError, "exponential_decay: expected lr "),
         (partial(exponential_decay, 0.1, -0.9), ValueError, "exponential_decay: expected rate "),
         (partial(exponential_decay, 0.1, math.inf), ValueError, "exponential_decay: expected rate "),
+        (partial(linear_decay, "0.1", 10), TypeError, "linear_decay: expected lr "),
+        (partial(linear_decay, -0.1, 10), ValueError, "linear_decay: expected lr "),
+        (partial(linear_decay, 0.1, 0), ValueError, "linear_decay: expected steps "),
+        (partial(linear_decay, 0.1, 10.0), TypeError, "linear_decay: expected steps "),
+        (partial(linear_decay, 0.1, 10, -0.1), ValueError, "linear_decay: expected final "),
+        (partial(linear_decay, 0.1, 10, math.nan), ValueError, "linear_decay: expected final "),
         (partial(cosine_decay, step_decay(1, 2), 10), TypeError, "cosine_decay: expected lr "),
         (partial(cosine_decay, 0.1, 0), ValueError, "cosine_decay: expected steps "),
         (partial(cosine_decay, 0.1, 1e3), TypeError, "cosine_decay: expected steps "),
