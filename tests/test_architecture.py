@@ -14,19 +14,27 @@ import minnet
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minnet"
 
-# From top to bottom: the rooms, "" for the ground floor, and the rooms below from which each imports.
-ROOMS = {
-    "training": {"insight", "files", "data", "optimizers", "layers", ""},
-    "insight": {""},
-    "files": {""},
-    "data": {""},
-    "optimizers": {""},
-    "losses": {""},
-    "layers": {""},
-    "": set(),
-}
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
-# Likewise for the files of each room: what each imports of its own room. A new file needs a row.
+
+def rooms_of_the_map():
+    """From top to bottom, as CONTRIBUTING.md draws them: the rooms from which each imports, and the files of each.
+
+    "" is the ground floor.
+    """
+    rooms, files = {}, {}
+    for line in CONTRIBUTING.split("<!-- map -->")[1].split("<!-- /map -->")[0].splitlines():
+        if room := re.match(r"  (?:(\w+)/|ground floor) .*?(?:-> (.*))?$", line):
+            name = room[1] or ""
+            rooms[name], files[name] = {*(room[2] or "").split()} | {""} - {name}, []
+        elif re.match(r" {6}\w", line):
+            files[name] += line.split()
+    return rooms, files
+
+
+ROOMS, DRAWN = rooms_of_the_map()
+
+# From top to bottom, what each file of a room imports of its own room. A new file needs a row, and a place in the map.
 FILES = {
     "training": {
         "fit": {
@@ -164,7 +172,16 @@ def inside(room, file):
 
 def test_every_file_has_a_row_and_every_row_a_file():
     assert {inside(room, file) for room, files in FILES.items() for file in files} | FACADES == set(TREES)
-    assert FILES.keys() == ROOMS.keys()
+    assert {room: set(files) for room, files in FILES.items()} == {room: set(files) for room, files in DRAWN.items()}
+
+
+def test_the_map_fits_on_a_screen_and_leads_to_what_is_there():
+    (drawing,) = re.findall(r"<!-- map -->\n```text\n(.*?)```", CONTRIBUTING, flags=re.DOTALL)
+    assert len(drawing.splitlines()) <= 40 and max(map(len, drawing.splitlines())) <= 100
+    places = re.findall(r"^\|.*\| `minnet/(\S+)\.py`(?:, `(\w+)`)? \|$", CONTRIBUTING, flags=re.MULTILINE)
+    assert len(places) >= 8
+    for file, function in places:
+        assert not function or function in {node.name for node in found(file, ast.FunctionDef)}, (file, function)
 
 
 def test_a_file_imports_of_its_room_what_its_row_names_and_that_stands_below_it():
