@@ -1,4 +1,4 @@
-"""A file of named arrays and a few notes: an .npz that is written whole or not at all, and read with distrust.
+"""A file of named arrays and a few notes: an .npz that is written whole or not at all, and checked before it is read.
 
 Nothing in it is pickled, and nothing compressed: its directory says how much it holds before any of that is read.
 """
@@ -31,12 +31,12 @@ except ImportError:  # Windows, where nobody can remove a file that is open
 
 NOTES = "notes.json"
 ENCRYPTED = 1  # a flag of a zip member
-LONGEST = 50  # characters of a file's name in that of its temporary file, so that it is not longer than names may be
+LONGEST = 50  # characters of a file's name that the name of its temporary file repeats, to stay within the limit
 END_OF_DIRECTORY = 22  # bytes, with which an archive ends
 
 
 def file_path(owner: str, path: str | os.PathLike[str]) -> Path:
-    """Where to write, links resolved. Raises TypeError for no path, OSError for a folder, or for one in no folder."""
+    """The path, links resolved. Raises TypeError for what is none, OSError for a folder or one in no folder."""
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise TypeError(f"{owner}: expected a path, a str or a pathlib.Path, got {path!r}")
     resolved = Path(path).resolve()
@@ -87,7 +87,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
 
 
 def _write(file: BinaryIO, arrays: Mapping[str, Array], notes: Any) -> None:
-    """A ZipInfo bears no time of its own, so that the same arrays give the same bytes."""
+    """Write the archive. Its members have a fixed date, so that the same arrays give the same bytes."""
     with ZipFile(file, "w", ZIP_STORED) as archive:
         for name, array in arrays.items():
             info = ZipInfo(f"{name}.npy")
@@ -117,7 +117,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Array], Any]:
 
 
 def _check_directory(members: list[ZipInfo], size: int, end: bytes) -> None:
-    """That what the directory declares can be there, and is nothing but arrays and notes, as they are and each once."""
+    """Raise ValueError unless a directory fits the size and lists arrays and notes alone, stored and each once."""
     counted = int.from_bytes(end[10:12], "little")  # which ZipFile doesn't compare with what it finds
     if counted != min(len(members), 2**16 - 1):
         raise ValueError(f"it counts {counted} members and lists {len(members)}")
@@ -134,7 +134,7 @@ def _check_directory(members: list[ZipInfo], size: int, end: bytes) -> None:
 
 
 def _array(name: str, content: bytes) -> Array:
-    """The array in the content of an .npy file, which it can't be written to."""
+    """The array in the content of an .npy file, read-only."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
@@ -172,7 +172,7 @@ def _locked(path: Path) -> tuple[Path, int]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         if os.fstat(lock).st_nlink:
             return temporary, lock
-        os.close(lock)  # before it was locked, it was taken for a leftover
+        os.close(lock)  # another process removed it as a leftover before it was locked
 
 
 def _remove_leftovers(path: Path) -> None:

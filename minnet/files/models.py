@@ -1,4 +1,4 @@
-"""Models on the disk: save and load."""
+"""A model on the disk: its parameters and buffers, saved and loaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import CheckpointError
 from ..layer import Layer
 from .archive import file_path, read, write
 
-OF_TRAINING = ("optimizer/", "best/")  # what the names of arrays begin with that are not the model's
+OF_TRAINING = ("optimizer/", "best/")  # prefixes of the names of arrays that are not the model's
 
 
 def save(model: Layer, path: str | os.PathLike[str]) -> None:
@@ -29,7 +29,8 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
 def load(model: Layer, path: str | os.PathLike[str]) -> None:
     """Set all parameters and buffers of a model, in place, to those in a file.
 
-    path: of a file by `save`, or a checkpoint of `fit`, which holds the parameters of the time when it was written.
+    path: of a file by `save`, or a checkpoint of `fit`, with the parameters as they were when it was written,
+    which are not those of the best epoch.
     Raises CheckpointError, a ValueError, for a file that was damaged or isn't one of minnet's, and for one of another
     model, with every missing, unexpected and misshapen name; FileNotFoundError for a missing file; TypeError for what
     is no model or no path. The model is then as it was.
