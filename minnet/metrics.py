@@ -1,9 +1,9 @@
 """How good predictions are: metric(y_true, y_pred), as in scikit-learn.
 
-Of classes, y_pred is what a model gives: labels like those of y_true; scores or probabilities with one axis more, for
-the classes; or for two classes that axis of length 1, the probability of class 1, which is predicted above 0.5; y_true
-may have it then too. Of several questions, yes or no, `lambda y, p: accuracy(y > 0.5, p > 0.5)` is the accuracy that
-fit records, and of rows of probabilities as targets `lambda y, p: accuracy(y.argmax(axis=-1), p)`.
+For classes, y_pred is what a model returns: labels; scores or probabilities with a last axis for the classes; or, for
+two classes, the probability of class 1 with a last axis of length 1, where more than 0.5 predicts class 1. The accuracy
+that fit records is `lambda y, p: accuracy(y > 0.5, p > 0.5)` for several yes-or-no outputs, and for targets that are
+rows of probabilities `lambda y, p: accuracy(y.argmax(axis=-1), p)`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """The share of predictions that are right, from 0 to 1.
 
     Shapes      y_true (...) integer labels   y_pred (...) labels, (..., C) scores, or (..., 1) probabilities of class 1
-                or beside the latter y_true (..., 1), also as 0.0 and 1.0
+                with the last, y_true may be (..., 1) too, and hold 0.0 and 1.0
 
-    With labels and what predict gives, it is the accuracy that fit records: for a BinaryCrossEntropy of one question
-    too.
+    Given labels and the result of predict, this is the accuracy that fit records, also for a BinaryCrossEntropy with
+    one output.
     Raises TypeError for labels that are not integers, ValueError for shapes that don't fit or no labels at all.
 
     >>> accuracy([2, 0, 1, 1], [2, 0, 1, 0])
@@ -39,7 +39,7 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> float:
 
     Shapes      y_true (...) integer labels   y_pred (..., C) scores or probabilities
 
-    Of equal scores the first is the highest, as in accuracy, which this is for k = 1; scikit-learn takes the last.
+    Ties go to the first class, as in accuracy, which this equals for k = 1; in scikit-learn they go to the last.
     Raises TypeError for labels or a k that are not integers; ValueError for shapes that don't fit, no labels, labels
     outside of 0 … C − 1, or a k outside of 1 … C − 1: with k = C it would always be 1.
 
@@ -60,18 +60,18 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> float:
     y, scores = _flat("top_k_accuracy", "y_true", true), scores.reshape(-1, scores.shape[-1])
     if y.min() < 0 or y.max() >= C:
         raise ValueError(f"top_k_accuracy: expected labels from 0 to {C - 1}, got {y.min()} to {y.max()}")
-    own = np.take_along_axis(scores, y[:, None], axis=1)
+    label_score = np.take_along_axis(scores, y[:, None], axis=1)
     # Not "higher" but "not lower", so that a score of NaN is never a hit.
-    ahead = np.where(np.arange(C) < y[:, None], ~(scores < own), ~(scores <= own))
+    ahead = np.where(np.arange(C) < y[:, None], ~(scores < label_score), ~(scores <= label_score))
     ahead[np.arange(len(y)), y] = False
     return float((ahead.sum(axis=1) < k).mean())
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
-    """How often each label was taken for each: entry (i, j) counts labels i that were predicted as j.
+    """How often each label was predicted as each: entry (i, j) counts labels i that were predicted as j.
 
     Shapes      y_true, y_pred as in accuracy: labels, or scores or probabilities as predictions
-                result (C, C), without given C up to the largest label that occurs
+                result (C, C); if both are labels, C is one more than the largest that occurs
 
     Raises TypeError for labels that are not integers, ValueError for shapes that don't fit, negative or no labels.
 
@@ -104,17 +104,17 @@ class ClassificationReport(dict[str, Any]):
 
 
 def classification_report(y_true: ArrayLike, y_pred: ArrayLike) -> ClassificationReport:
-    """How well each class is found, and how much of what is taken for it is right.
+    """Precision, recall and F1 score of each class, and their averages.
 
     Shapes      y_true, y_pred as in accuracy: labels, or scores or probabilities as predictions
 
     For each label that occurs in either, by its name ("0"), a dict of
         precision   the share of its predictions that are right
-        recall      the share of its samples that are predicted as it
+        recall      the share of its samples that are predicted correctly
         f1-score    2 · precision · recall / (precision + recall)
         support     the number of its samples
-    each share from 0 to 1, and 0 where there is nothing to take a share of. "accuracy" is the share of all that is
-    right; "macro avg" has the means over the labels, "weighted avg" those weighted by support.
+    Each share is from 0 to 1, and 0 if there is nothing to take a share of. "accuracy" is the share of all predictions
+    that are right; "macro avg" has the means over the labels, "weighted avg" those weighted by support.
     Raises TypeError for labels that are not integers, ValueError for shapes that don't fit or no labels at all.
 
     >>> report = classification_report([0, 1, 1, 2], [0, 1, 2, 2])
@@ -133,29 +133,30 @@ def classification_report(y_true: ArrayLike, y_pred: ArrayLike) -> Classificatio
     """
     true, predicted, _ = _labels("classification_report", y_true, y_pred)
     names, index = np.unique(np.concatenate([true, predicted]), return_inverse=True)
-    taken, support = (np.bincount(part, minlength=len(names)) for part in (index[len(true) :], index[: len(true)]))
-    right = np.bincount(index[: len(true)][true == predicted], minlength=len(names))
-    # 2 right / (taken + support) is the f1-score without the quotients in it, so that only "never seen" divides by 0.
-    shares = np.stack([_share(right, taken), _share(right, support), _share(2 * right, taken + support)])
+    support, predictions = (np.bincount(part, minlength=len(names)) for part in np.split(index, 2))
+    correct = np.bincount(index[: len(true)][true == predicted], minlength=len(names))
+    # F1 as 2 correct / (predictions + support): it never divides by 0, as each label occurs in one or the other.
+    f1 = _share(2 * correct, predictions + support)
+    shares = np.stack([_share(correct, predictions), _share(correct, support), f1])
     rows = [*shares.T, shares.mean(axis=1), shares @ support / support.sum()]
     counts = [*support, support.sum(), support.sum()]
     keys = ("precision", "recall", "f1-score")
     tables = [dict(zip(keys, map(float, row))) | {"support": int(count)} for row, count in zip(rows, counts)]
     return ClassificationReport(
         dict(zip(map(str, names.tolist()), tables))
-        | {"accuracy": float(right.sum() / len(true)), "macro avg": tables[-2], "weighted avg": tables[-1]}
+        | {"accuracy": float(correct.sum() / len(true)), "macro avg": tables[-2], "weighted avg": tables[-1]}
     )
 
 
 def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """The share of the variance of a target that a regression explains: at most 1, and 0 for predicting the mean.
 
-    Score       1 − Σ (y − ŷ)² / Σ (y − ȳ)², of several outputs the mean
+    Score       1 − Σ (y − ŷ)² / Σ (y − ȳ)², averaged over several outputs
 
     Shapes      y_true, y_pred (N, ...), or one of them (N,) and the other (N, 1)
 
-    For a target that is constant, the score is 1 if it is met exactly and 0 if not, as in scikit-learn, whose sums
-    make a large negative number of some constants.
+    A constant target scores 1 if predicted exactly, else 0, as in scikit-learn, except that rounding there turns the
+    score of some constants into a large negative number.
     Raises TypeError for what is not real; ValueError for shapes that don't fit, fewer than two samples, or values
     that are not finite.
 
@@ -173,35 +174,35 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
         if not np.isfinite(values).all():
             raise ValueError(f"r2_score: expected {name} to be finite")
     y, p = (values.reshape(len(y), -1).astype(np.float64) for values in (y, p))
-    left = ((y - p) ** 2).sum(axis=0)
-    y = y - y[0]  # so that of constants nothing is left, however their mean is rounded
-    whole = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-    unexplained = np.divide(left, whole, out=(left > 0).astype(np.float64), where=whole > 0)
+    residual = ((y - p) ** 2).sum(axis=0)
+    y = y - y[0]  # so that a constant becomes exactly 0, however its mean is rounded
+    total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+    unexplained = np.divide(residual, total, out=(residual > 0).astype(np.float64), where=total > 0)
     return float((1 - unexplained).mean())
 
 
 def _labels(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array, int]:
-    """Both as flat integer labels, and how many classes y_pred has an axis for, or 0."""
+    """y_true and y_pred as flat integer labels, and the number of classes that y_pred has an axis for, or 0."""
     true, predicted, classes = np.asarray(y_true), np.asarray(y_pred), 0
-    advice = "; of labels in floats, pass y_true.astype(int)" if true.dtype.kind == "f" else ""
+    advice = "; for labels stored as floats, pass y_true.astype(int)" if true.dtype.kind == "f" else ""
     if true.shape == predicted.shape and predicted.dtype.kind == "f":
-        advice = f"; of probabilities, pass y_pred > 0.5: as a metric, lambda y, p: {metric}(y > 0.5, p > 0.5)"
+        advice = f"; for probabilities, pass y_pred > 0.5: as a metric, lambda y, p: {metric}(y > 0.5, p > 0.5)"
         if true.ndim > 1 and true.shape[-1] == 1:
             true = true[..., 0]
         elif true.ndim > 1 and true.dtype.kind in "biuf" and (true.sum(axis=-1) == 1).all():
-            advice = f"; of one row of 0 and 1 a sample, lambda y, p: {metric}(y.argmax(axis=-1), p)"
+            advice = f"; for one-hot targets, use lambda y, p: {metric}(y.argmax(axis=-1), p)"
     if predicted.ndim == true.ndim + 1 and predicted.size:
         if predicted.shape[-1] == 1 and true.dtype.kind == "f" and ((true == 0) | (true == 1)).all():
             true = true.astype(np.intp)
-        predicted, classes = _decided(metric, predicted)
+        predicted, classes = _predicted_labels(metric, predicted)
     if true.shape != predicted.shape:
         expected = f"{true.shape} or {_with_classes(true.shape)}"
         raise ValueError(f"{metric}: expected y_pred of shape {expected}, got {np.shape(y_pred)}")
     return _flat(metric, "y_true", true, advice), _flat(metric, "y_pred", predicted, advice), classes
 
 
-def _decided(metric: str, scores: Array) -> tuple[Array, int]:
-    """The likeliest labels, and of how many classes."""
+def _predicted_labels(metric: str, scores: Array) -> tuple[Array, int]:
+    """The predicted labels, and the number of classes."""
     if scores.dtype.kind not in "biuf":
         raise TypeError(f"{metric}: expected y_pred to hold scores, got {scores.dtype}")
     if scores.shape[-1] > 1:

@@ -171,7 +171,7 @@ def test_labels_in_floats_are_refused_with_advice(metric):
 
 @OF_LABELS
 def test_a_single_sample_is_treated_as_several_are(metric):
-    with pytest.raises(TypeError, match="of probabilities"):
+    with pytest.raises(TypeError, match="for probabilities"):
         metric([1], [0.9])
     metric([1], [[0.9]])
     metric([[1]], [[0.9]])

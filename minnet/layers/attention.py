@@ -17,14 +17,14 @@ from ..random import Rng, generator
 class MultiHeadAttention(Layer):
     """Self-attention with several heads.
 
-    Forward     q, k, v = x W_qkv + b_qkv, cut into heads of d = D / heads features
+    Forward     q, k, v = x W_qkv + b_qkv, split into heads of d = D / heads features
                 p = softmax(q kᵀ / √d)      y = (p v, heads side by side) W_o + b_o
-    Backward    do = dy W_oᵀ, cut into heads      dv = pᵀ do      dp = do vᵀ
+    Backward    do = dy W_oᵀ, split into heads      dv = pᵀ do      dp = do vᵀ
                 ds = p ⊙ (dp − Σ dp ⊙ p) / √d      dq = ds k      dk = dsᵀ q
                 dx = (dq, dk, dv) W_qkvᵀ      dW_qkv = xᵀ(dq, dk, dv)      dW_o = (p v)ᵀ dy      db = Σ of each
 
     Shapes      x, y (N, T, D)   q, k, v (N, heads, T, d)   p (N, heads, T, T)
-                W_qkv (D, 3D): columns of q, k, v, in each the features of a head side by side   b_qkv (3D,)
+                W_qkv (D, 3D): the columns of q, then k, then v, each head after head   b_qkv (3D,)
                 W_o (D, D)   b_o (D,)
 
     features: D.  heads: how many.  causal: whether a step sees only itself and those before it; then p is 0 elsewhere.
@@ -44,8 +44,8 @@ class MultiHeadAttention(Layer):
         self.W_o = Parameter(glorot_uniform(square, rng))
         self.b_o = Parameter(zeros((features,)), decay=False)
 
-    # p and ds have the queries on the last axis here: the maximum of (16, 4, 64, 64) over the keys takes 140 µs then,
-    # and 250 along the last. q has the 1 / √d in it, and is copied as qᵀ: 110 µs with the product, 160 without.
+    # p and ds are stored transposed, (N, heads, keys, queries): the maximum of (16, 4, 64, 64) over the keys takes
+    # 140 µs, along the last axis 250. q is scaled by 1 / √d; its product takes 110 µs with the copy qᵀ, 160 without.
     def forward(self, x: Array) -> Array:
         D = len(self.W_o.data)
         x = real_input(self, x, D, self.W_o.data.dtype)
@@ -54,7 +54,7 @@ class MultiHeadAttention(Layer):
         T = x.shape[1]
         qkv, o = as_rows(x) @ self.W_qkv.data, np.empty((len(x) * T, D), x.dtype)
         qkv += self.b_qkv.data
-        q, k, v = self.cut(qkv, T, 3)
+        q, k, v = self.split_heads(qkv, T, 3)
         q *= 1 / math.sqrt(q.shape[-1])
         p = k @ np.ascontiguousarray(q.swapaxes(-1, -2))
         if self.causal:
@@ -62,23 +62,23 @@ class MultiHeadAttention(Layer):
         p -= p.max(axis=-2, keepdims=True)
         np.exp(p, out=p)
         p /= (ones(T, p.dtype) @ p)[:, :, None]
-        np.matmul(p.swapaxes(-1, -2), v, out=self.cut(o, T, 1)[0])
+        np.matmul(p.swapaxes(-1, -2), v, out=self.split_heads(o, T, 1)[0])
         self.cache = x, q, k, v, p, o
         y = o @ self.W_o.data
         y += self.b_o.data
         return y.reshape(x.shape)
 
-    # softmax's Jacobian, query by query; the rest is the product rule for q kᵀ and for p v. Its Σ dp ⊙ p is do · o,
-    # since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
+    # ds is softmax's Jacobian times dp, query by query; the rest is the product rule for q kᵀ and for p v. Σ dp ⊙ p is
+    # do · o, since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
     def backward(self, dy: Array) -> Array | None:
         x, q, k, v, p, o = self.cache
         _, T, D = x.shape
         rows = as_rows(dy)
         self.W_o.grad += o.T @ rows
         self.b_o.grad += column_sum(rows)
-        (do,), (o,) = self.cut(rows @ self.W_o.data.T, T, 1), self.cut(o, T, 1)
+        (do,), (o,) = self.split_heads(rows @ self.W_o.data.T, T, 1), self.split_heads(o, T, 1)
         dqkv = np.empty((len(rows), 3 * D), o.dtype)
-        dq, dk, dv = self.cut(dqkv, T, 3)
+        dq, dk, dv = self.split_heads(dqkv, T, 3)
         np.matmul(p, do, out=dv)
         ds = v @ np.ascontiguousarray(do.swapaxes(-1, -2))
         ds -= np.einsum("nhtd,nhtd->nht", do, o)[:, :, None]
@@ -90,7 +90,7 @@ class MultiHeadAttention(Layer):
         self.b_qkv.grad += column_sum(dqkv)
         return (dqkv @ self.W_qkv.data.T).reshape(x.shape) if self.input_gradient else None
 
-    def cut(self, rows: Array, T: int, parts: int) -> Array:
-        """Rows (N · T, parts · D) as (parts, N, heads, T, d): a view, since a product takes heads that lie apart."""
+    def split_heads(self, rows: Array, T: int, parts: int) -> Array:
+        """Rows (N · T, parts · D) as (parts, N, heads, T, d): a view, since matmul takes strided heads."""
         d = rows.shape[1] // (parts * self.heads)
         return rows.reshape(-1, T, parts, self.heads, d).transpose(2, 0, 3, 1, 4)

@@ -22,7 +22,7 @@ class Linear(Layer):
 
     in_features: D.  out_features: K.  bias: whether b is learned.
     rng: what draws the initial W, glorot_uniform; b starts at zero and is not decayed.
-    Raises ValueError if x does not end in D and for sizes below 1, TypeError for other arguments than ints and a bool.
+    Raises ValueError if x does not end in D or a size is below 1, TypeError for a size or bias of another type.
     Source: Glorot and Bengio 2010, for the initial scale.
     """
 
@@ -51,7 +51,7 @@ class Embedding(Layer):
     """A learned vector for each id.
 
     Forward     y = W[ids]
-    Backward    dW[i] = Σ dy over the places where ids = i; ids have no gradient
+    Backward    dW[i] = Σ dy where ids = i; ids have no gradient
 
     Shapes      ids (...) integers   y (..., D)   W (num, D)
 
@@ -75,7 +75,7 @@ class Embedding(Layer):
         self.cache = ids.astype(np.intp)
         return self.W.data[self.cache]
 
-    # The places of each id are brought together by sorting, so that each is one run to be summed.
+    # Sorting brings the rows of dy of each id together, so that reduceat sums them as one run.
     def backward(self, dy: Array) -> None:
         ids = self.cache.reshape(-1)
         if ids.size:
@@ -85,7 +85,7 @@ class Embedding(Layer):
 
 
 class PositionalEmbedding(Layer):
-    """A learned vector for each position, added to what stands there.
+    """A learned vector for each position, added to the features there.
 
     Forward     y[n, t] = x[n, t] + W[t]
     Backward    dx = dy      dW[t] = Σₙ dy[n, t]

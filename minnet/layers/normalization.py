@@ -17,15 +17,15 @@ Mean = Callable[[Array], Array]
 
 
 def row_mean(x: Array) -> Array:
-    """Over the last axis, which is kept with length 1."""
+    """The mean over the last axis, which is kept with length 1."""
     return row_sum(x) / x.shape[-1]
 
 
 def standardize(x: Array, pivot: Array, mean: Mean, eps: float) -> tuple[Array, Array, Array, Array]:
     """x̂ = (x − μ) r with r = 1 / √(σ² + ε); returns x̂, r, μ and σ².
 
-    The mean is taken of the differences from a pivot, one of the values themselves, so that neither a large μ costs
-    digits nor a constant x leaves any remainder.
+    Means are taken of x − pivot, with one of the values as pivot: a large μ then costs no digits, and a constant x
+    gives exactly 0.
     """
     d = x - pivot
     shift = mean(d)
@@ -43,42 +43,42 @@ def standardize_backward(dxhat: Array, xhat: Array, r: Array, mean: Mean) -> Arr
     return r * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))
 
 
-# What follows is batch norm's arithmetic with few passes over memory: x itself is kept rather than x̂, which is made
-# again from x in blocks that stay in the L2 cache. NumPy being slow along short rows, a line is made of several: of 32
-# channels, that is twice as fast. Both constants are in numbers.
+# Batch norm's arithmetic, in few passes over memory: the cache holds x rather than x̂, which is computed again in blocks
+# that stay in the L2 cache. NumPy is slow on short rows, so several rows are joined into one line: twice as fast for 32
+# channels. Both constants count array entries.
 LINE, BLOCK = 1024, 2**16
 
 
 def lines(x: Array) -> Array:
-    """x as a matrix with one or several rows (..., C) in each of its rows."""
+    """x as a matrix of lines, each of which joins one or several rows (C,) of x."""
     C, rows = x.shape[-1], x.size // x.shape[-1]
     several = math.gcd(rows, 1 << (max(1, LINE // C).bit_length() - 1))
     return x.reshape(rows // several, several * C)
 
 
-def along(line: int, vector: Array) -> Array:
-    """The vector (C,) as often as it takes to fill a line."""
+def tiled(line: int, vector: Array) -> Array:
+    """The vector (C,), repeated to fill a line."""
     several = line // len(vector)
     return vector if several == 1 else np.concatenate([vector] * several)
 
 
 def differences(x: Array, pivot: Array) -> Iterator[tuple[slice, Array]]:
-    """x − pivot, some lines of x at a time, in an array that is used again for the next."""
+    """Yields (slice of lines, x − pivot on them) block by block; the array is overwritten by the next block."""
     length, width = x.shape
     step = max(1, BLOCK // width)
-    scratch, pivot = np.empty((min(step, length), width), x.dtype), along(width, pivot)
+    scratch, pivot = np.empty((min(step, length), width), x.dtype), tiled(width, pivot)
     for n in range(0, length, step):
         part = slice(n, min(n + step, length))
         yield part, np.subtract(x[part], pivot, out=scratch[: part.stop - n])
 
 
 def affine(x: Array, pivot: Array, a: Array, c: Array, more: tuple[Array, Array] | None = None) -> Array:
-    """y = (x − pivot) a + c, and + u b for more = u, b: u shaped like x, the others (C,)."""
+    """y = (x − pivot) a + c, plus u b if more is (u, b): u shaped like x, the other vectors (C,)."""
     shape, x = x.shape, lines(x)
     y, width = np.empty(x.shape, x.dtype), x.shape[1]
-    a, c = along(width, a), along(width, c)
+    a, c = tiled(width, a), tiled(width, c)
     if more:
-        u, b = more[0].reshape(x.shape), along(width, more[1])
+        u, b = more[0].reshape(x.shape), tiled(width, more[1])
     for part, d in differences(x, pivot):
         d *= a
         np.add(d, c, out=y[part])
@@ -88,7 +88,7 @@ def affine(x: Array, pivot: Array, a: Array, c: Array, more: tuple[Array, Array]
 
 
 def sums(x: Array, pivot: Array, u: Array | None = None) -> tuple[Array, Array]:
-    """Σ u and Σ u (x − pivot) over all axes but the last; without a u, it is x − pivot."""
+    """Σ u and Σ u (x − pivot) over all axes but the last; u is x − pivot by default."""
     x = lines(x)
     both = np.zeros((2, x.shape[1]), x.dtype)
     u = u if u is None else u.reshape(x.shape)
@@ -100,11 +100,11 @@ def sums(x: Array, pivot: Array, u: Array | None = None) -> tuple[Array, Array]:
     return first, second
 
 
-def nearly_mean(x: Array) -> Array:
+def approximate_mean(x: Array) -> Array:
     """The mean of every eighth row; exact if all rows are equal.
 
-    Near enough to cost less than a digit: if these rows' mean and that of the others differ by D, then σ² is at least
-    1/8 · 7/8 · D², and the mean of all is 7/8 · D away at most, that is √7 σ.
+    Close enough to cost less than a digit: if the means of these rows and of the rest differ by D, then
+    σ² ≥ 1/8 · 7/8 · D², and the mean of all is at most 7/8 · D ≤ √7 σ away.
     """
     some = as_rows(x)[::8]
     return some[0] + column_sum(some - some[0]) / len(some)
@@ -146,30 +146,30 @@ class BatchNorm(Layer):
             if n < 2:
                 raise ValueError(
                     f"{self!r}: expected at least two rows while training, to have a variance, got {x.shape}; "
-                    "of a last batch of one row, choose another batch_size"
+                    "if the last batch has one row, choose another batch_size"
                 )
-            pivot = nearly_mean(x)
+            pivot = approximate_mean(x)
             shift, square = (total / n for total in sums(x, pivot))
             variance = np.maximum(square - shift * shift, 0)
             r = 1 / np.sqrt(variance + self.eps)
-            self.remember(pivot + shift, variance * (n / (n - 1)))
+            self.update_running_statistics(pivot + shift, variance * (n / (n - 1)))
         self.cache = x, pivot, shift, r, self.training
         return affine(x, pivot, gamma * r, self.beta.data - shift * (gamma * r))
 
-    # As standardize_backward, with x̂ = (x − pivot − shift) r put in, so that dx = γ r dy + a (x − pivot) + c.
+    # standardize_backward with x̂ = (x − pivot − shift) r substituted, which gives dx = γ r dy + a (x − pivot) + c.
     def backward(self, dy: Array) -> Array:
-        x, pivot, shift, r, of_batch = self.cache
+        x, pivot, shift, r, used_batch_statistics = self.cache
         gamma, n = self.gamma.data, x.size // len(pivot)
         dbeta, dgamma = sums(x, pivot, dy)
         dgamma = (dgamma - shift * dbeta) * r
         self.gamma.grad += dgamma
         self.beta.grad += dbeta
-        if not of_batch:
+        if not used_batch_statistics:
             return dy * (gamma * r)
         a = -gamma * r * r * dgamma / n
         return affine(x, pivot, a, -gamma * r * dbeta / n - a * shift, (dy, gamma * r))
 
-    def remember(self, mean: Array, variance: Array) -> None:
+    def update_running_statistics(self, mean: Array, variance: Array) -> None:
         """running ← (1 − m) running + m batch."""
         for running, batch in ((self.running_mean.data, mean), (self.running_var.data, variance)):
             running *= 1 - self.momentum
@@ -249,9 +249,9 @@ class GroupNorm(Layer):
     Forward     y = γ x̂ + β,  x̂ = (x − μ) / √(σ² + ε),  μ and σ² over the positions and the channels of a group
     Backward    dγ = Σ dy x̂      dβ = Σ dy      dx = (dx̂ − mean dx̂ − x̂ mean(dx̂ x̂)) / √(σ² + ε),  dx̂ = γ dy
 
-    Shapes      x, y (N, ..., C)   γ, β (C,)   sums over all axes but the last, means as those of μ
+    Shapes      x, y (N, ..., C)   γ, β (C,)   sums over all axes but the last, means over the axes of μ
 
-    groups: how many, neighbouring channels together.  features: C.  eps: ε.
+    groups: how many; each is of neighbouring channels.  features: C.  eps: ε.
     Raises ValueError for groups that don't divide C, and for x without a batch axis or that does not end in C.
     Source: Wu and He 2018.
     """
@@ -282,12 +282,12 @@ class GroupNorm(Layer):
         return self.by_position(dx, dy.shape)
 
     def by_group(self, x: Array) -> Array:
-        """What is standardized together as rows: (N, groups, positions · C / groups)."""
+        """x with the entries of each group in one row: (N, groups, positions · C / groups)."""
         positions, per_group = math.prod(x.shape[1:-1]), x.shape[-1] // self.groups
         split = x.reshape(len(x), positions, self.groups, per_group)
         return split.swapaxes(1, 2).reshape(len(x), self.groups, positions * per_group)
 
     def by_position(self, rows: Array, shape: tuple[int, ...]) -> Array:
-        """The way back from by_group, to the shape of x."""
+        """The inverse of by_group: rows in the shape of x."""
         split = rows.reshape(len(rows), self.groups, math.prod(shape[1:-1]), shape[-1] // self.groups)
         return split.swapaxes(1, 2).reshape(shape)

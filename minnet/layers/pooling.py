@@ -1,4 +1,4 @@
-"""Pooling: an image in fewer places, with nothing to learn."""
+"""Pooling: makes an image smaller, with nothing to learn."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..layer import Layer, real_input
 from .windows import Sizes, count, expect_axes, expect_places, pad, runs, sizes
 
 
-def copied(view: Array) -> Array:
-    """view.copy(), but channels at a time."""
+def fast_copy(view: Array) -> Array:
+    """view.copy(), made faster by copying the channels of a pixel as one item."""
     return runs(view).copy().view(view.dtype).reshape(view.shape)
 
 
 class _Pool2d(Layer):
-    """What the two kinds of windows share: their options, and walking the image one window position at a time."""
+    """What MaxPool2d and AvgPool2d share: options, padding, and the views that walk over the entries of a window."""
 
     margin = 0.0
 
@@ -29,7 +29,7 @@ class _Pool2d(Layer):
         self.padding = sizes(name, "padding", padding, 2, least=0)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel)):
             raise ValueError(f"{name}: expected padding of at most half of kernel_size {kernel_size}, got {padding}")
-        self.apart = all(s >= k for s, k in zip(self.stride, self.kernel))  # no two windows share a place
+        self.disjoint = all(s >= k for s, k in zip(self.stride, self.kernel))  # no two windows share a pixel
 
     def padded(self, x: Array) -> Array:
         x = real_input(self, x)
@@ -39,14 +39,14 @@ class _Pool2d(Layer):
         return padded
 
     def views(self, padded: Array) -> Iterator[Array]:
-        """For each position in the window, what stands there in all windows: views of shape (N, h', w', C)."""
+        """For each (u, v) in the window, a view of the entry at (u, v) of every window: (N, h', w', C)."""
         ends = [
             s * (n - 1) + 1 for n, s in zip(count(padded.shape[1:3], self.kernel, self.stride, (1, 1)), self.stride)
         ]
         for u, v in np.ndindex(*self.kernel):
             yield padded[:, u : u + ends[0] : self.stride[0], v : v + ends[1] : self.stride[1]]
 
-    def inner(self, padded: Array) -> Array:
+    def unpadded(self, padded: Array) -> Array:
         return pad(padded, *2 * (tuple(-p for p in self.padding),))
 
 
@@ -54,7 +54,7 @@ class MaxPool2d(_Pool2d):
     """The largest value in each window.
 
     Forward     y[i, j, c] = max x[s i + u, s j + v, c] over window rows u and columns v
-    Backward    dx = dy at the place of the maximum, the first of several, summed over the windows that share it
+    Backward    dx = dy at the maximum, the first if there are several, summed over the windows that share it
 
     Shapes      x (N, h, w, C)   y (N, h', w', C), h' = (h + 2 padding − kh) // s + 1, w' alike
 
@@ -69,9 +69,9 @@ class MaxPool2d(_Pool2d):
     def forward(self, x: Array) -> Array:
         padded = self.padded(x)
         first, *others = self.views(padded)
-        y, winner = copied(first), np.zeros(first.shape, np.min_scalar_type(len(others)))
+        y, winner = fast_copy(first), np.zeros(first.shape, np.min_scalar_type(len(others)))
         for q, view in enumerate(others, start=1):
-            candidate = copied(view)  # once, since walking through short runs is what takes the time
+            candidate = fast_copy(view)  # once, since reading the strided view is the slow part
             np.maximum(winner, (candidate > y) * winner.dtype.type(q), out=winner)  # q is larger than any before it
             np.maximum(y, candidate, out=y)
         self.cache = padded.shape, winner
@@ -81,11 +81,11 @@ class MaxPool2d(_Pool2d):
         shape, winner = self.cache
         dpadded = np.zeros(shape, dy.dtype)
         for q, view in enumerate(self.views(dpadded)):
-            if self.apart:
+            if self.disjoint:
                 runs(view)[...] = runs(np.multiply(dy, winner == q, order="C"))
             else:
                 view += dy * (winner == q)
-        return self.inner(dpadded)
+        return self.unpadded(dpadded)
 
 
 class AvgPool2d(_Pool2d):
@@ -106,9 +106,9 @@ class AvgPool2d(_Pool2d):
         padded = self.padded(x)
         self.cache = padded.shape
         first, *others = self.views(padded)
-        y = copied(first)
+        y = fast_copy(first)
         for view in others:
-            y += copied(view)
+            y += fast_copy(view)
         y /= math.prod(self.kernel)
         return y
 
@@ -116,22 +116,22 @@ class AvgPool2d(_Pool2d):
         dpadded = np.zeros(self.cache, dy.dtype)
         share = np.ascontiguousarray(dy / math.prod(self.kernel))
         for view in self.views(dpadded):
-            if self.apart:
+            if self.disjoint:
                 runs(view)[...] = runs(share)
             else:
                 view += share
-        return self.inner(dpadded)
+        return self.unpadded(dpadded)
 
 
 class GlobalAveragePool(Layer):
-    """The mean of each channel over all places.
+    """The mean of each channel over all positions.
 
-    Forward     y[c] = Σ x[p, c] / P over the P places p
+    Forward     y[c] = Σ x[p, c] / P over the P positions p
     Backward    dx[p, c] = dy[c] / P
 
     Shapes      x (N, ..., C)   y (N, C)
 
-    Raises ValueError for x of fewer than two axes or without places.
+    Raises ValueError for x of fewer than two axes or without positions.
     Source: Lin et al. 2014.
     """
 
@@ -144,6 +144,6 @@ class GlobalAveragePool(Layer):
 
     def backward(self, dy: Array) -> Array:
         shape = self.cache
-        places = shape[1:-1]
-        share = (dy / math.prod(places)).reshape(len(dy), *(1 for _ in places), shape[-1])
+        positions = shape[1:-1]
+        share = (dy / math.prod(positions)).reshape(len(dy), *(1 for _ in positions), shape[-1])
         return np.broadcast_to(share, shape).copy()

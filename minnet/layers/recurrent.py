@@ -1,7 +1,7 @@
 """Recurrent layers: a state that is carried from step to step.
 
-All walk the steps in a Python loop, time first, with what does not depend on the state computed for all of them before:
-one product for x W, one for each of dW, dU and dx.
+All loop over the steps in Python, with time as the first axis. What needs no loop is computed for all steps at once:
+one product for x W before it, one for each of dW, dU and dx after it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..random import Rng, generator
 
 
 class _Recurrent(Layer):
-    """What the cells share: x (N, T, D) and W, U, b in `gates` blocks of H columns; zero as the first state."""
+    """What the cells share: x (N, T, D), W, U and b in `gates` blocks of H columns, and zero as the first state."""
 
     gates = 1
 
@@ -28,9 +28,9 @@ class _Recurrent(Layer):
         self.U = Parameter(np.hstack([orthogonal((H, H), rng) for _ in range(self.gates)]))
         self.b = Parameter(zeros((self.gates * H,)), decay=False)
 
-    # Adding b to a product of (1024, 512) takes 75 µs, and Σ da 21; one more column of x makes both part of products.
-    def steps(self, x: Array) -> Array:
-        """x with time in front, and a 1 after its features, which b is multiplied by: (T, N, D + 1)."""
+    # Adding b to a (1024, 512) product takes 75 µs, and Σ da 21; with a column of ones in x, the products do both.
+    def time_first(self, x: Array) -> Array:
+        """x with time first and a 1 appended to its features, to multiply b: (T, N, D + 1)."""
         D = len(self.W.data)
         x = real_input(self, x, dtype=self.W.data.dtype)
         if x.ndim != 3 or x.shape[2] != D or not x.shape[1]:
@@ -40,20 +40,20 @@ class _Recurrent(Layer):
         return steps
 
     def states(self, x: Array) -> Array:
-        """Room for the states at times 0 … T, (T + 1, N, H), of which the first is zero."""
+        """An array for the states at times 0 … T, (T + 1, N, H): zero at time 0, the others are not set yet."""
         states = np.empty((len(x) + 1, x.shape[1], len(self.U.data)), x.dtype)
         states[0] = 0
         return states
 
     def inputs(self, x: Array, scale: Array | None = None) -> Array:
-        """What x brings to every gate at all times, scale (x W + b)."""
+        """scale (x W + b): the part of all gates that comes from x, for all steps."""
         W_b = np.vstack([self.W.data, self.b.data])
         if scale is not None:
             W_b *= scale
         return (as_rows(x) @ W_b).reshape(*x.shape[:2], len(self.b.data))
 
-    def finish(self, x: Array, h: Array, da: Array, du: Array) -> Array | None:
-        """Add up dW and db from the gradients da of x W + b, and dU from the du of h U, at all times; return dx."""
+    def accumulate(self, x: Array, h: Array, da: Array, du: Array) -> Array | None:
+        """Add dW and db, from the gradients da of x W + b at all steps, and dU, from those of h U, du; return dx."""
         dW_b = as_rows(x).T @ as_rows(da)
         self.W.grad += dW_b[:-1]
         self.b.grad += dW_b[-1]
@@ -80,7 +80,7 @@ class RNN(_Recurrent):
     """
 
     def forward(self, x: Array) -> Array:
-        x = self.steps(x)
+        x = self.time_first(x)
         h, U = self.states(x), self.U.data
         a, hU = self.inputs(x), np.empty_like(h[0])
         for t in range(len(x)):
@@ -98,7 +98,7 @@ class RNN(_Recurrent):
             dh += dy[:, t]
             da[t] *= dh
             np.dot(da[t], U_T, out=dh)
-        return self.finish(x, h, da, da)
+        return self.accumulate(x, h, da, da)
 
 
 class LSTM(_Recurrent):
@@ -125,16 +125,16 @@ class LSTM(_Recurrent):
         self.b.data[hidden_features : 2 * hidden_features] = forget_bias
 
     # One tanh for all four blocks: σ(a) = ½ tanh(a / 2) + ½, so with s = ½ for the gates and 1 for g every block is
-    # s tanh(s a) + 1 − s. The products are made with s a to begin with. The gates are kept block after block, in the
-    # place of a: a pass over (32, 128) takes 0.8 µs then, 2.5 over columns of (32, 512), and the copy 2. Constants are
-    # as large as what they meet, as in backward: NumPy takes 1.5 µs for such a pass, and 3.5 with one that it spreads.
+    # s tanh(s a) + 1 − s. W, U and b are scaled by s beforehand, so that the products give s a. The gates overwrite a,
+    # block after block: a pass over (32, 128) takes 0.8 µs, over columns of (32, 512) 2.5, and the copy 2. Constants
+    # have the full shape, as in backward: NumPy takes 1.5 µs for such a pass, and 3.5 if it has to broadcast one.
     def forward(self, x: Array) -> Array:
-        x = self.steps(x)
+        x = self.time_first(x)
         T, N, H = *x.shape[:2], len(self.U.data)
         s = np.full((4, N, H), 0.5, x.dtype)
         s[2] = 1
-        rest, in_a_row = 1 - s, np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), H)
-        h, c, U, a = self.states(x), self.states(x), self.U.data * in_a_row, self.inputs(x, in_a_row)
+        offset, column_scale = 1 - s, np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), H)
+        h, c, U, a = self.states(x), self.states(x), self.U.data * column_scale, self.inputs(x, column_scale)
         gates, hU, tanh_c, ig = a.reshape(T, 4, N, H), np.empty_like(a[0]), np.empty_like(c[1:]), np.empty_like(c[0])
         for t in range(T):
             np.dot(h[t], U, out=hU)
@@ -143,7 +143,7 @@ class LSTM(_Recurrent):
             i, f, g, o = y = gates[t]
             np.copyto(y, _blocks(hU))
             y *= s
-            y += rest
+            y += offset
             np.multiply(i, g, out=ig)
             np.multiply(f, c[t], out=c[t + 1])
             c[t + 1] += ig
@@ -157,9 +157,9 @@ class LSTM(_Recurrent):
     def backward(self, dy: Array) -> Array | None:
         x, h, c, tanh_c, gates = self.cache
         T, N, H = tanh_c.shape
-        da, (k, slope, rest, per_gate) = np.empty((T, N, 4 * H), h.dtype), np.zeros((4, 4, N, H), h.dtype)
+        da, (k, slope, one_minus, dgates) = np.empty((T, N, 4 * H), h.dtype), np.zeros((4, 4, N, H), h.dtype)
         k[2] = 1
-        di, df, dg, do = per_gate
+        di, df, dg, do = dgates
         dh, dc, through_h = np.zeros((3, N, H), h.dtype)
         U_T = transposed(self.U.data)
         for t in reversed(range(T)):
@@ -174,13 +174,13 @@ class LSTM(_Recurrent):
             np.multiply(dc, i, out=dg)
             np.multiply(dh, tanh_c[t], out=do)
             np.add(gates[t], k, out=slope)
-            np.subtract(1, gates[t], out=rest)
-            slope *= rest
-            per_gate *= slope
-            np.copyto(_blocks(da[t]), per_gate)
+            np.subtract(1, gates[t], out=one_minus)
+            slope *= one_minus
+            dgates *= slope
+            np.copyto(_blocks(da[t]), dgates)
             dc *= f
             np.dot(da[t], U_T, out=dh)
-        return self.finish(x, h, da, da)
+        return self.accumulate(x, h, da, da)
 
 
 class GRU(_Recurrent):
@@ -208,9 +208,9 @@ class GRU(_Recurrent):
         super().__init__(in_features, hidden_features, rng=rng)
         self.c = Parameter(zeros((hidden_features,)), decay=False)
 
-    # As in LSTM, σ(a) = ½ tanh(a / 2) + ½ takes the place of a σ.
+    # As in LSTM, σ(a) is computed as ½ tanh(a / 2) + ½.
     def forward(self, x: Array) -> Array:
-        x = self.steps(x)
+        x = self.time_first(x)
         H = len(self.U.data)
         h, a = self.states(x), self.inputs(x)
         m = np.empty_like(h[1:])
@@ -235,7 +235,7 @@ class GRU(_Recurrent):
         r, z, n = np.split(gates, 3, axis=2)
         per_dh = np.concatenate([np.zeros_like(n), (h[:-1] - n) * z * (1 - z), (1 - z) * (1 - n * n)], axis=2)
         per_dn = m * r * (1 - r)
-        da = per_dh  # filled step by step: what dh is multiplied by becomes its product with dh
+        da = per_dh  # filled step by step: the factor of dh is overwritten by its product with dh
         du = np.empty_like(da)
         H = len(self.U.data)
         dh, U_T = np.zeros_like(h[0]), transposed(self.U.data)
@@ -248,7 +248,7 @@ class GRU(_Recurrent):
             du[t, :, 2 * H :] *= r[t]
             dh = dh * z[t] + du[t] @ U_T
         self.c.grad += column_sum(du[..., 2 * H :])
-        return self.finish(x, h, da, du)
+        return self.accumulate(x, h, da, du)
 
 
 def _blocks(a: Array) -> Array:

@@ -20,7 +20,7 @@ class SoftmaxCrossEntropy(Loss):
     """The loss of a classifier, −log p of the target where p is the softmax of the scores, computed in log space.
 
     Forward     loss = −Σ A log p / Z,  p = softmax(scores)
-    Backward    dscores = (p Σ_c A − A) / Z · dloss,  which without any weights is (P − Y) / N
+    Backward    dscores = (p Σ_c A − A) / Z · dloss,  without weights (p − q) / N · dloss for N targets
 
     Shapes      scores (..., C)   target (...) integer labels or (..., C) probabilities   sample_weight (N,) or (...)
 
@@ -29,7 +29,7 @@ class SoftmaxCrossEntropy(Loss):
 
     weight: w (C,), 1 by default.  label_smoothing: ε from 0 to 1, which makes q into (1 − ε) q + ε / C.
     ignore_index: a label, also one outside of 0 … C − 1, at whose positions s is 0.
-    Without a target, forward returns the prediction p. A Softmax in front would be one too many.
+    Without a target, forward returns the prediction p. Put no Softmax in front: the loss contains it.
     Raises TypeError for labels that are not integers; ValueError for labels outside of 0 … C − 1, probabilities that
     are negative or don't sum to 1, and a target or weight of another shape.
     Source: Bridle 1990; Szegedy et al. 2016 for the smoothing.
@@ -61,36 +61,36 @@ class SoftmaxCrossEntropy(Loss):
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         s = None if sample_weight is None else position_weights(self, sample_weight, lead).reshape(-1)
         if t.shape == lead:
-            y, at, a, total = self._from_labels(t, C, s)
+            y, index, a, total = self._from_labels(t, C, s)
         elif t.shape == scores.shape:
-            y, at, a, total = self._from_probabilities(t.reshape(-1, C), s)
+            y, index, a, total = self._from_probabilities(t.reshape(-1, C), s)
         else:
             raise ValueError(
                 f"{self!r}: expected a target of shape {lead} (labels) or {scores.shape} (probabilities), got {t.shape}"
             )
         a = mean_weights(len(y), scores.dtype) if a is None else _shares(a, total).astype(scores.dtype)
-        mass = row_sum(a.reshape(-1, C))[:, 0] if at is ALL else a
+        a_sum = row_sum(a.reshape(-1, C))[:, 0] if index is ALL else a
         best = (rows := as_rows(scores)).argmax(axis=1)
         highest = rows.ravel()[best + row_starts(len(y), C)][:, None]
         z = np.subtract(rows, highest, order="C")  # so that its flat form, and that of dscores, is a view
-        of_targets = a.dot(z.ravel()[at])
+        target_sum = a.dot(z.ravel()[index])
         exp_z = np.exp(z, out=z)
         sum_exp = exp_z.dot(ones(C, exp_z.dtype))
-        self.cache = scores.shape, exp_z, sum_exp, best, y, at, a, mass, total
-        return float(mass.dot(np.log(sum_exp)) - of_targets) if total else 0.0
+        self.cache = scores.shape, exp_z, sum_exp, best, y, index, a, a_sum, total
+        return float(a_sum.dot(np.log(sum_exp)) - target_sum) if total else 0.0
 
-    # log p = z − log Σ exp z; so with a = A / Z and mass = Σ_c a, loss = Σ mass log Σ exp z − Σ a z, whose slope is
-    # p mass − a. To divide p and A here instead takes 1.6 µs more: of labels without weights, a is at hand.
+    # log p = z − log Σ exp z; so with a = A / Z and a_sum = Σ_c a, loss = Σ a_sum log Σ exp z − Σ a z, whose slope is
+    # p a_sum − a. Dividing by Z here instead takes 1.6 µs more, since a is cached for labels without weights.
     def backward(self, dloss: float = 1.0) -> Array:
-        shape, exp_z, sum_exp, _, _, at, a, mass, _ = self.cache
-        dscores = exp_z * (mass / sum_exp)[:, None]
-        dscores.ravel()[at] -= a
+        shape, exp_z, sum_exp, _, _, index, a, a_sum, _ = self.cache
+        dscores = exp_z * (a_sum / sum_exp)[:, None]
+        dscores.ravel()[index] -= a
         if dloss != 1:
             dscores *= float(dloss)
         return dscores.reshape(shape)
 
     def count_correct(self) -> tuple[int, int]:
-        """How many of the last labels had the highest score, and how many were not ignored."""
+        """(correct, counted): how many of the last labels had the highest score, and how many were not ignored."""
         best, y = self.cache[3:5]
         counted = len(y) if self.ignore_index is None else int(np.count_nonzero(y >= 0))
         return int(np.count_nonzero(best == y)), counted
@@ -99,21 +99,21 @@ class SoftmaxCrossEntropy(Loss):
         return self.cache[-1]
 
     def _from_labels(self, t: Array, C: int, s: Array | None) -> tuple[Array, Any, Any, float]:
-        """The labels, −1 where ignored; where A is not zero in the flat scores, and its values there; Z."""
-        y, kept = _labels(self, t, C, self.ignore_index)
+        """The labels y, −1 where ignored; the index in the flat scores where A is not 0; A there, None if all 1; Z."""
+        y, kept = _checked_labels(self, t, C, self.ignore_index)
         if kept is not None:
             s = kept * (1.0 if s is None else s)
         a = s if self.weight is None else self.weight[y] * (1.0 if s is None else s)
         total = float(len(y) if a is None else a.sum())
-        at: Any = y + row_starts(len(y), C)
+        index: Any = y + row_starts(len(y), C)
         if self.label_smoothing:
             q = np.zeros((len(y), C))
-            q.reshape(-1)[at] = 1
-            _, at, a, _ = self._from_probabilities(q, s)
-        return y if kept is None else np.where(kept, y, -1), at, a, total
+            q.reshape(-1)[index] = 1
+            _, index, a, _ = self._from_probabilities(q, s)
+        return y if kept is None else np.where(kept, y, -1), index, a, total
 
     def _from_probabilities(self, q: Array, s: Array | None) -> tuple[Array, Any, Any, float]:
-        """The likeliest labels; A, which fills the whole of the flat scores; Z."""
+        """The likeliest labels y; the index of all flat scores; A there; Z."""
         _check_probabilities(self, q)
         a = q * (1 - self.label_smoothing) + self.label_smoothing / q.shape[1]
         if self.weight is not None:
@@ -148,11 +148,11 @@ class MulticlassHinge(Loss):
         t, lead, C = np.asarray(target), scores.shape[:-1], scores.shape[-1]
         if t.shape != lead:
             raise ValueError(f"{self!r}: expected a target of shape {lead} (labels), got {t.shape}")
-        y, _ = _labels(self, t, C, None)
-        x, at = as_rows(scores), row_starts(len(y), C) + y
-        gap = np.subtract(x, x.reshape(-1)[at][:, None], order="C")  # so that its flat form is a view
+        y, _ = _checked_labels(self, t, C, None)
+        x, index = as_rows(scores), row_starts(len(y), C) + y
+        gap = np.subtract(x, x.reshape(-1)[index][:, None], order="C")  # so that its flat form is a view
         gap += self.margin
-        gap.reshape(-1)[at] = 0
+        gap.reshape(-1)[index] = 0
         active = (gap > 0).astype(x.dtype)
         loss, total = row_sum(gap * active)[:, 0], float(len(y))
         if sample_weight is not None:
@@ -160,17 +160,17 @@ class MulticlassHinge(Loss):
             total = float(s.sum())
             s = s.astype(x.dtype)
             loss, active = s * loss, s[:, None] * active
-        self.cache = scores.shape, x, y, at, active, total
+        self.cache = scores.shape, x, y, index, active, total
         return float(loss.sum()) / total if total else 0.0
 
     def backward(self, dloss: float = 1.0) -> Array:
-        shape, _, _, at, active, total = self.cache
+        shape, _, _, index, active, total = self.cache
         dscores = active * (float(dloss) / total if total else 0.0)
-        dscores.reshape(-1)[at] = -row_sum(dscores)[:, 0]
+        dscores.reshape(-1)[index] = -row_sum(dscores)[:, 0]
         return dscores.reshape(shape)
 
     def count_correct(self) -> tuple[int, int]:
-        """How many of the last labels had the highest score, of how many."""
+        """(correct, total): how many of the last labels had the highest score, and how many there were."""
         _, x, y, *_ = self.cache
         return int(np.count_nonzero(x.argmax(axis=1) == y)), len(y)
 
@@ -178,8 +178,8 @@ class MulticlassHinge(Loss):
         return self.cache[-1]
 
 
-def _labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tuple[Array, Array | None]:
-    """The labels as flat indices, 0 where ignored, once all are known to be in 0 … classes − 1; and which count."""
+def _checked_labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tuple[Array, Array | None]:
+    """The labels, flat, checked, and 0 where ignored; and a mask of those not ignored, None if none can be."""
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{loss!r}: expected integer labels, got {labels.dtype}")
     y, kept = labels.ravel().astype(np.intp, copy=False), None
@@ -197,7 +197,7 @@ def _labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tup
 
 
 def _shares(a: Array, total: float) -> Array:
-    """a / total; zeros where the total is 0."""
+    """a / total, or zeros if the total is 0."""
     return np.divide(a, total, dtype=np.float64) if total else 0 * a
 
 

@@ -15,7 +15,7 @@ from .loss import Loss, class_weights, position_weights
 
 
 class _Elementwise(Loss):
-    """What the losses share that compare every entry of a prediction with one of a target."""
+    """The base of losses that compare every entry of a prediction with one of a target."""
 
     def compare(self, y: Array, t: Array) -> tuple[Array, Array]:
         """The loss of each entry, and its derivative with respect to y."""
@@ -59,7 +59,7 @@ class MeanSquaredError(_Elementwise):
 
     Shapes      y, target t (N, ...)   sample_weight s (N,) or more leading axes of t; sums over every entry of t
 
-    Raises ValueError if y and t differ in shape, or if s is negative or fits neither.
+    Raises ValueError if y and t differ in shape, or if s is negative or does not fit t.
     """
 
     def compare(self, y: Array, t: Array) -> tuple[Array, Array]:
@@ -75,7 +75,7 @@ class MeanAbsoluteError(_Elementwise):
 
     Shapes      as in MeanSquaredError
 
-    Raises ValueError if y and t differ in shape, or if s is negative or fits neither.
+    Raises ValueError if y and t differ in shape, or if s is negative or does not fit t.
     """
 
     def compare(self, y: Array, t: Array) -> tuple[Array, Array]:
@@ -84,7 +84,7 @@ class MeanAbsoluteError(_Elementwise):
 
 
 class Huber(_Elementwise):
-    """Squared for small errors, linear for large ones, so that outliers pull no harder; the prediction is the input.
+    """Squared for small errors, linear for large ones, which bounds an outlier's gradient; the prediction is the input.
 
     Forward     loss = Σ s ρ(y − t) / Σ s,  ρ(e) = e² / 2 where |e| ≤ δ, else δ (|e| − δ / 2)
     Backward    dy = s clip(y − t, −δ, δ) / Σ s · dloss
@@ -92,7 +92,7 @@ class Huber(_Elementwise):
     Shapes      as in MeanSquaredError
 
     delta: δ, above 0.
-    Raises ValueError if y and t differ in shape, or if s is negative or fits neither.
+    Raises ValueError if y and t differ in shape, or if s is negative or does not fit t.
     Source: Huber 1964.
     """
 
@@ -109,17 +109,17 @@ class Huber(_Elementwise):
 
 
 class BinaryCrossEntropy(_Elementwise):
-    """The loss of yes-or-no questions, −log of the target's probability where σ(score) is that of yes; in log space.
+    """The loss of yes-or-no questions: −log of the target's probability, yes having σ(score); computed in log space.
 
     Forward     loss = −Σ s (w t log p + (1 − t) log(1 − p)) / Σ s,  p = σ(x)
     Backward    dx = s ((1 − t) p − w t (1 − p)) / Σ s · dloss,  which without w is s (p − t) / Σ s
 
     Shapes      scores x, target t (N, ...)   sample_weight s (N,) or more leading axes of t; sums over every entry of t
 
-    pos_weight: w, what a yes counts; a number, or one for each feature of the last axis.
-    Targets are probabilities of yes, from 0 to 1. Without one, forward returns the prediction p. A Sigmoid in front
-    would be one too many.
-    Raises ValueError if x and t differ in shape, for targets outside of 0 … 1, or if s is negative or fits neither.
+    pos_weight: w, the weight of a yes: a number, or one for each feature of the last axis.
+    Targets are probabilities of yes, from 0 to 1. Without a target, forward returns the prediction p. Put no Sigmoid in
+    front: the loss contains it.
+    Raises ValueError if x and t differ in shape, for targets outside of 0 … 1, or if s is negative or does not fit t.
     """
 
     takes_scores = True
@@ -144,6 +144,6 @@ class BinaryCrossEntropy(_Elementwise):
         return sigmoid(y)
 
     def count_correct(self) -> tuple[int, int]:
-        """How often the likelier answer, yes for scores above 0, was the target's."""
+        """(correct, total): the answer is yes for a score above 0, the target is yes above 0.5."""
         y, t, *_ = self.cache
         return int(np.count_nonzero((y > 0) == (t > 0.5))), y.size

@@ -14,11 +14,11 @@ from ..layer import Layer
 
 
 class Loss(Layer):
-    """The base of losses, also of your own: a layer whose forward takes a target too and returns a float.
+    """The base class of losses, including your own: a layer whose forward also takes a target and returns a float.
 
     `forward(scores, target=None, sample_weight=None)` returns the loss, or without a target the prediction;
     `backward(dloss=1.0)` returns dscores, where dloss is what the loss is multiplied by afterwards.
-    `takes_scores = True` on a loss that contains a softmax or a sigmoid keeps a second one from standing in front.
+    Set `takes_scores = True` on a loss that contains a softmax or a sigmoid, so that Sequential refuses one before it.
     """
 
     is_loss = True
@@ -33,7 +33,7 @@ def class_weights(owner: str, weight: ArrayLike) -> Array:
 
 
 def position_weights(loss: Loss, sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """A weight for each position of shape, from one a sample or one a position."""
+    """sample_weight, of one weight per sample or per position, as float64 and broadcast to shape."""
     s = real_array(f"{loss!r}: sample_weight", sample_weight).astype(np.float64)
     if s.shape != shape[: s.ndim] or (s.ndim == 0 and shape):
         expected = f"{shape[:1]} or {shape}" if shape[1:] else f"{shape}"

@@ -122,10 +122,10 @@ IMAGES = {
     "layers/pooling": [
         ("margin = -math.inf", "margin = -1.0", "the margin of a maximum beats values below −1"),
         ("(candidate > y)", "(candidate >= y)", "the last of tied maxima gets the gradient"),
-        ("np.min_scalar_type(len(others))", "np.uint8", "a window of more than 256 places has no winner"),
+        ("np.min_scalar_type(len(others))", "np.uint8", "a window of more than 256 entries has no winner"),
         (
-            "self.apart = all(s >= k",
-            "self.apart = any(s >= k",
+            "self.disjoint = all(s >= k",
+            "self.disjoint = any(s >= k",
             "windows that overlap along one axis only overwrite each other's gradient",
         ),
         (
@@ -136,7 +136,7 @@ IMAGES = {
         (
             "x.mean(axis=tuple(range(1, x.ndim - 1)))",
             "x.mean(axis=(1, 2)[: x.ndim - 2])",
-            "the mean over all places leaves out a third axis of them",
+            "the mean over all positions leaves out a third axis of them",
         ),
         ("if any(2 * p > k for", "if any(p > k for", "padding of more than half of the window is accepted"),
     ],
@@ -168,7 +168,11 @@ FEATURES = {
             "dx in evaluation is that of training",
         ),
         ("variance * (n / (n - 1)))", "variance)", "the running variance is the biased one"),
-        ("self.remember(pivot + shift,", "self.remember(pivot,", "the running mean is that of every eighth row"),
+        (
+            "self.update_running_statistics(pivot + shift,",
+            "self.update_running_statistics(pivot,",
+            "the running mean is that of every eighth row",
+        ),
         (
             "some[0] + column_sum(some - some[0]) / len(some)",
             "column_sum(some) / len(some)",
@@ -196,7 +200,11 @@ FEATURES = {
             "return r * (dxhat - mean(dxhat))",
             "dx forgets that the variance depends on x",
         ),
-        ("pivot = nearly_mean(x)", "pivot = np.zeros_like(gamma)", "a large mean costs the digits of the variance"),
+        (
+            "pivot = approximate_mean(x)",
+            "pivot = np.zeros_like(gamma)",
+            "a large mean costs the digits of the variance",
+        ),
     ],
     "layers/linear": [
         (

@@ -66,8 +66,8 @@ NUMBERS = {
     ],
     "losses/classification": [
         (
-            "_, at, a, _ = self._from_probabilities(q, s)",
-            "_, at, a, total = self._from_probabilities(q, s)",
+            "_, index, a, _ = self._from_probabilities(q, s)",
+            "_, index, a, total = self._from_probabilities(q, s)",
             "class weights do not count in Z where labels are smoothed",
         ),
         (
@@ -81,8 +81,8 @@ NUMBERS = {
             "the accuracy counts what the loss ignores",
         ),
         (
-            "return y if kept is None else np.where(kept, y, -1), at, a, total",
-            "return y, at, a, total",
+            "return y if kept is None else np.where(kept, y, -1), index, a, total",
+            "return y, index, a, total",
             "an ignored label counts as right where class 0 is predicted",
         ),
         ("            dscores *= float(dloss)", "            pass", "what the loss is multiplied by is lost"),
@@ -93,8 +93,8 @@ NUMBERS = {
             "the gradient of scores in columns misses the target",
         ),
         (
-            'gap = np.subtract(x, x.reshape(-1)[at][:, None], order="C")',
-            "gap = x - x.reshape(-1)[at][:, None]",
+            'gap = np.subtract(x, x.reshape(-1)[index][:, None], order="C")',
+            "gap = x - x.reshape(-1)[index][:, None]",
             "the hinge of scores in columns counts the right class",
         ),
         ("~((q >= 0).all(axis=1) & (abs", "~((abs", "negative probabilities that sum to 1 are accepted"),
@@ -123,11 +123,15 @@ NUMBERS = {
     "metrics": [
         ("(scores[..., 0] > 0.5)", "(scores[..., 0] >= 0.5)", "a probability of one half is a yes"),
         (
-            "np.where(np.arange(C) < y[:, None], ~(scores < own), ~(scores <= own))",
-            "~(scores <= own)",
+            "np.where(np.arange(C) < y[:, None], ~(scores < label_score), ~(scores <= label_score))",
+            "~(scores <= label_score)",
             "all of equal scores are among the highest",
         ),
-        ("~(scores < own), ~(scores <= own))", "scores >= own, scores > own)", "a score of NaN is a hit"),
+        (
+            "~(scores < label_score), ~(scores <= label_score))",
+            "scores >= label_score, scores > label_score)",
+            "a score of NaN is a hit",
+        ),
         (
             "int(max(true.max() + 1, predicted.max() + 1, given))",
             "int(max(true.max() + 1, predicted.max() + 1))",
@@ -135,15 +139,15 @@ NUMBERS = {
         ),
         (
             "shares @ support / support.sum()]",
-            "shares @ taken / taken.sum()]",
+            "shares @ predictions / predictions.sum()]",
             "the average is weighted by predictions",
         ),
         ("y = y - y[0]  #", "y = y  #", "a constant target explains an infinity of nothing"),
         ("return labels.reshape(-1).astype(np.intp)", "return labels.reshape(-1)", "labels in bytes overflow"),
         ("if y.min() < 0 or y.max() >= C:", "if y.max() >= C:", "a negative label counts from the end"),
         (
-            "_share(2 * right, taken + support)",
-            "_share(right, taken + support - right)",
+            "_share(2 * correct, predictions + support)",
+            "_share(correct, predictions + support - correct)",
             "the f1-score is an intersection over union",
         ),
     ],
