@@ -51,7 +51,7 @@ FILES = {
         (
             "in_test = _stratified(y[order], size)",
             "in_test = _stratified(y, size)",
-            "the classes of other rows are held in their shares",
+            "the split is stratified by the labels of other rows",
         ),
     ],
     "data/idx": [
