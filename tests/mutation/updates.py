@@ -100,7 +100,7 @@ UPDATES = {
             "the last rate of a linear decay is rounded",
         ),
         ("min(step / steps, 1.0))", "step / steps)", "the rate rises again after the last step"),
-        ("else after(step - steps))", "else after(step))", "after a warmup, the next schedule starts late"),
+        ("else after(step - steps))", "else after(step))", "after a warmup, the next schedule skips its beginning"),
         (
             "peak, last = warmup * steps - 1, steps - 1",
             "peak, last = warmup * steps, steps - 1",
