@@ -1,4 +1,4 @@
-"""What can be wrong with an argument, said in the name of whom it was given to."""
+"""Checks of arguments. Each error names the function or class that was given the argument."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-LINE = 80  # characters of a value in an error
+MAX_REPR = 80  # characters of a repr in an error
 
 
 def described(value: Any) -> str:
-    """A value in a line of an error: an array by its shape, anything else as it is written, cut where that is long."""
+    """A value as one line for an error: an array as its shape, anything else as its repr, cut if it is long."""
     if isinstance(value, Array):
         return f"an array of shape {value.shape}"
     text = " ".join(repr(value).split())
-    return text if len(text) <= LINE else f"{text[:LINE]}..."
+    return text if len(text) <= MAX_REPR else f"{text[:MAX_REPR]}..."
 
 
 def whole_number(owner: str, name: str, value: Any, least: int) -> int:
@@ -30,13 +30,13 @@ def whole_number(owner: str, name: str, value: Any, least: int) -> int:
 
 
 def at_least_one(owner: str, **values: Any) -> None:
-    """That each of them is an int of at least 1: at_least_one("Conv2d", in_channels=3)."""
+    """Raises TypeError or ValueError unless all are ints of at least 1: at_least_one("Conv2d", in_channels=3)."""
     for name, value in values.items():
         whole_number(owner, name, value, least=1)
 
 
 def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
-    """value as a float. Raises TypeError for what is no number, ValueError for one that is not from 0 to below."""
+    """value as a float. Raises TypeError if it is not a number, ValueError unless 0 <= value < below."""
     if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__") or np.ndim(value):
         raise TypeError(f"{owner}: expected {name} to be a number, got {described(value)}")
     if not 0 <= value < below:
@@ -46,7 +46,7 @@ def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
 
 
 def flag(owner: str, name: str, value: Any) -> bool:
-    """value as a bool. Raises TypeError for anything else: `Linear(64, 10, "relu")` asks for something else."""
+    """value as a bool. Raises TypeError for anything else, such as the third argument in `Linear(64, 10, "relu")`."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{owner}: expected {name} to be True or False, got {described(value)}")
     return bool(value)
@@ -79,14 +79,14 @@ def real_array(owner: str, data: Any) -> Array:
 
 
 def named_arrays(owner: str, state: Any) -> dict[str, Array]:
-    """A state as arrays by name."""
+    """What state_dict returned, as arrays by name. Raises TypeError if it is not a mapping."""
     if not isinstance(state, Mapping):
         raise TypeError(f"{owner}: expected what state_dict returns, got {type(state).__name__}")
     return {name: np.asarray(value) for name, value in state.items()}
 
 
 def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:
-    """Every reason why the arrays got can't take the places of the expected ones."""
+    """Every reason why the arrays `got` can't replace the expected ones; none if they can."""
     problems = [f"missing {name} {expected[name].shape}" for name in expected if name not in got]
     problems += [f"unexpected {name} {got[name].shape}" for name in got if name not in expected]
     for name in expected:
@@ -94,14 +94,14 @@ def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:
             problems.append(f"{name} has shape {got[name].shape}, expected {expected[name].shape}")
         elif name in got and not np.can_cast(got[name].dtype, expected[name].dtype, "same_kind"):
             problems.append(f"{name} holds {got[name].dtype}, expected {expected[name].dtype}")
-        elif name in got and not _holds(expected[name].dtype, got[name]):
+        elif name in got and not _survives_cast(got[name], expected[name].dtype):
             problems.append(f"{name} holds values that are too large for {expected[name].dtype}")
     return problems
 
 
-# The values are looked at: an overflow raises no flag on some platforms, WebAssembly for one, and never among integers.
-def _holds(dtype: np.dtype[Any], array: Array) -> bool:
-    """Whether values of the same kind stay what they are in a dtype, up to rounding."""
+# It compares values: NumPy reports no overflow on some platforms, WebAssembly for one, and never one of integers.
+def _survives_cast(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether all values survive a cast to a dtype of the same kind, up to rounding."""
     if np.can_cast(array.dtype, dtype):
         return True
     with np.errstate(over="ignore", invalid="ignore"):

@@ -13,23 +13,24 @@ import numpy as np
 from .arguments import described
 
 Rng: TypeAlias = "int | np.random.Generator | None"
-EITHER = "a seed (an int) or a numpy.random.Generator"
+SEED_OR_GENERATOR = "a seed (an int) or a numpy.random.Generator"
 
 
 @cache
 def _package() -> np.random.Generator:
-    """Made when it is first used, since numpy.random takes a tenth of the time of importing NumPy."""
+    """The package's generator, made at first use: importing numpy.random takes a tenth as long as importing NumPy."""
     return np.random.default_rng()
 
 
 def seed(n: int) -> None:
-    """Restart the package's generator from n, for all who hold it: same seed, same machine, same bytes.
+    """Restart the package's generator from n, also for layers that already hold it.
 
-    Raises TypeError for what is no int, a generator too; ValueError for a negative int.
+    The same seed gives the same bytes on the same machine.
+    Raises TypeError for anything but an int, also for a generator; ValueError for a negative int.
     """
     if isinstance(n, np.random.Generator):
-        raise TypeError("seed: expected a seed (an int), got a Generator; pass that as rng= to what shall draw from it")
-    _package().bit_generator.state = np.random.PCG64(_checked("seed", n, "a seed (an int)")).state
+        raise TypeError("seed: expected a seed (an int), got a Generator; pass that as rng= to whatever draws from it")
+    _package().bit_generator.state = np.random.PCG64(_checked_seed("seed", n, "a seed (an int)")).state
 
 
 def generator(rng: Rng = None) -> np.random.Generator:
@@ -39,10 +40,12 @@ def generator(rng: Rng = None) -> np.random.Generator:
     """
     if rng is None:
         return _package()
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(_checked("rng", rng, EITHER))
+    if isinstance(rng, np.random.Generator):
+        return rng
+    return np.random.default_rng(_checked_seed("rng", rng, SEED_OR_GENERATOR))
 
 
-def _checked(owner: str, n: int, expected: str) -> int:
+def _checked_seed(owner: str, n: int, expected: str) -> int:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise TypeError(f"{owner}: expected {expected}, got {described(n)}")
     if n < 0:

@@ -1,4 +1,4 @@
-"""What is said of an argument that does not fit."""
+"""The errors for arguments that do not fit."""
 
 import math
 from fractions import Fraction

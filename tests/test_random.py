@@ -19,7 +19,7 @@ def test_the_same_seed_gives_the_same_bytes():
     assert all(a != b for a, b in zip(first, other))
 
 
-def test_seed_restarts_the_generator_in_place_for_all_who_hold_it():
+def test_seed_restarts_the_generator_in_place_also_for_its_holders():
     held = generator()
     seed(1)
     first = held.random()

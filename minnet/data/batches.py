@@ -1,4 +1,4 @@
-"""Data handed out in batches."""
+"""Data in batches, in a new order each epoch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from numpy.typing import ArrayLike, DTypeLike
 from ..arguments import flag, paired_arrays, real_array, whole_number
 from ..random import Rng, generator
 
-CHUNK_BYTES = 2**25
-
+CHUNK_BYTES = 2**25  # of x that are gathered at a time
 
 Transform = Callable[[Array, "np.random.Generator"], Array]
 
 
 class Batches:
-    """Batches of (x, y), which can be walked again and again: once an epoch.
+    """Batches of (x, y), to be iterated over once an epoch.
 
     x (N, ...) and y (N, ...): arrays of one length.  batch_size: rows in a batch; the last one may be shorter.
-    shuffle: whether each walk has the rows in a new order.  rng: what draws the orders.
-    dtype: what real x, and floating y, are handed out as; integer labels stay what they are. With dtype=None x and y
+    shuffle: whether each epoch has the rows in a new order.  rng: what draws the orders.
+    dtype: the dtype of x in a batch, and of y if it is floating; integer labels keep theirs. With dtype=None x and y
     keep their dtypes, so that token ids stay integers.
-    extra: further arrays of that length, treated as y and handed out after it: (x, y, weights) with extra=(weights,).
-    transform: for augmentation, a function (x, rng) -> x of as many rows, called with each batch's x as it is handed
-    out, a copy, and the generator of the orders.
+    extra: further arrays of that length, treated as y and put after it: (x, y, weights) with extra=(weights,).
+    transform: for augmentation, a function (x, rng) -> x with as many rows. It is called with a copy of each batch's x,
+    already of that dtype, and with the generator that draws the orders.
     Raises ValueError for no rows, arrays of different lengths, x without a feature axis, a batch_size below 1, or a
     transform that changes the number of rows; TypeError for x that is not real, a batch_size that is not an int, an
     extra that is not a tuple, or a transform that can't be called.
@@ -51,7 +50,7 @@ class Batches:
             raise TypeError(f"Batches: expected x of real numbers, got {self.x.dtype}")
         if self.x.ndim < 2:
             raise ValueError(f"Batches: expected x of shape (N, ...) with a feature axis, got {self.x.shape}")
-        self.extra = _further(extra, len(self.x))
+        self.extra = _extra_arrays(extra, len(self.x))
         if transform is not None and not callable(transform):
             raise TypeError(f"Batches: expected transform to be a function (x, rng) -> x, got {transform!r}")
         self.transform = transform
@@ -67,8 +66,8 @@ class Batches:
         n, size = len(self.x), self.batch_size
         plain = not self.extra and self.transform is None
         order = self.rng.permutation(n) if self.shuffle else None
-        # One gather for many batches, handed out in slices, costs a fraction of a gather for each; take costs less
-        # than half of an index by an array where rows are short.
+        # Gathering the rows of many batches at once, and slicing them, costs a fraction of gathering each batch; for
+        # short rows, take costs less than half of indexing by an array.
         chunk = size * max(1, CHUNK_BYTES // max(1, size * self.x[:1].nbytes))
         for start in range(0, n, chunk):
             rows = slice(start, start + chunk)
@@ -86,15 +85,15 @@ class Batches:
     def _transformed(self, x: Array) -> Array:
         if self.transform is None:
             return x
-        # Batches in order are views of the data, which a transform must not come to change.
+        # Without shuffling, batches are views of the data, which a transform must not change.
         result = real_array("Batches: transform", self.transform(x if self.shuffle else x.copy(), self.rng))
         if result.shape[:1] != x.shape[:1]:
             raise ValueError(f"Batches: expected transform to give {len(x)} rows for x {x.shape}, got {result.shape}")
         return result if self.dtype is None else result.astype(self.dtype, copy=False)
 
 
-def _further(extra: tuple[ArrayLike, ...], n: int) -> tuple[Array, ...]:
-    """What Batches hands out after y, as arrays."""
+def _extra_arrays(extra: tuple[ArrayLike, ...], n: int) -> tuple[Array, ...]:
+    """extra as arrays, each checked to have n rows."""
     if not isinstance(extra, (tuple, list)):
         raise TypeError(f"Batches: expected extra to be a tuple of arrays, got {type(extra).__name__}")
     arrays = tuple(np.asarray(array) for array in extra)

@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST, read with distrust: a file may be cut off, damaged, or made to exhaust the memory."""
+"""Reads IDX, the format of MNIST, and trusts no file: it may be cut off, damaged, or made to exhaust the memory."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from numpy import ndarray as Array
 
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
-# No gzip stream unpacks to more than 1,032 times its size, and a large one that comes near is not data.
+# No gzip stream unpacks to more than 1,032 times its size, and a large one that comes near that is not data.
 GZIP_LIMIT, LARGE, LARGE_GZIP_LIMIT = 1032, 2**24, 100
 
-SLICE = 2**18  # bytes read at a time: gzip keeps another copy, from Python 3.12 on two, of what it is asked for at once
+SLICE = 2**18  # bytes read at a time: gzip makes another copy of each read, two from Python 3.12 on
 
 
 def load_idx(path: str | os.PathLike[str]) -> Array:
     """The array in an IDX file, the format of MNIST: images as they are, say uint8 (60000, 28, 28), or labels.
 
-    path: of a plain or gzipped file, told from its content. All six types of the format are read: uint8, int8, int16,
-    int32, float32 and float64.
-    Nothing is allocated before the header is known to declare no more than a file of this size can hold; a gzipped
-    one, above 16 MiB, no more than 100 times its size: unpack such a file first if you trust it.
+    path: of a plain or a gzipped file, which its content tells. All six types of the format are read: uint8, int8,
+    int16, int32, float32 and float64.
+    Before anything is allocated, the header is checked to declare no more than a file of this size can hold. In a
+    gzipped file, an array above 16 MiB may have at most 100 times the file's size; unpack a larger one first, if you
+    trust it.
     Raises ValueError for a file that isn't whole or has bytes after its end; FileNotFoundError for a missing one.
     Source: LeCun, Cortes and Burges 1998, The MNIST database.
     """
@@ -46,7 +47,7 @@ def load_idx(path: str | os.PathLike[str]) -> Array:
 
 
 def _read_idx(path: Path, file: BufferedIOBase, size: int, packed: bool) -> Array:
-    """The array in an open IDX file of this size, once its header is known to be justified by that."""
+    """The array in an open IDX file, whose header is first checked against its size on the disk."""
     header = file.read(4)
     if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in IDX_TYPES:
         types = ", ".join(f"{code:02x}" for code in IDX_TYPES)
@@ -56,10 +57,11 @@ def _read_idx(path: Path, file: BufferedIOBase, size: int, packed: bool) -> Arra
     if not 1 <= axes <= 64 or len(lengths) < 4 * axes:
         _bad_idx(path, "1 to 64 axes and the length of each", f"{axes} axes and {len(lengths) // 4} lengths")
     shape = tuple(np.frombuffer(lengths, ">u4").tolist())
-    count, room = math.prod(shape), math.prod(max(1, length) for length in shape)  # NumPy needs the latter to be small
+    count = math.prod(shape)
+    nonzero = math.prod(length for length in shape if length)  # which NumPy limits even where count is 0
     what = f"{count * dtype.itemsize} bytes for {dtype.newbyteorder('=')} of shape {shape}"
     limit = min(GZIP_LIMIT * size, max(LARGE, LARGE_GZIP_LIMIT * size)) if packed else size
-    if count * dtype.itemsize > limit or room * dtype.itemsize > sys.maxsize:
+    if count * dtype.itemsize > limit or nonzero * dtype.itemsize > sys.maxsize:
         _bad_idx(path, f"at most {limit} bytes in a {'gzip ' * packed}file of {size}", f"a header that declares {what}")
     values = bytearray(count * dtype.itemsize)
     read = _fill(values, file)
@@ -71,8 +73,8 @@ def _read_idx(path: Path, file: BufferedIOBase, size: int, packed: bool) -> Arra
 
 def _fill(values: bytearray, file: BufferedIOBase) -> int:
     """Read until all values are there or the file ends. Returns how many bytes were read."""
-    room, read = memoryview(values), 0
-    while got := file.readinto(room[read : read + SLICE]):
+    view, read = memoryview(values), 0
+    while got := file.readinto(view[read : read + SLICE]):
         read += got
     return read
 

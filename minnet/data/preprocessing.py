@@ -1,4 +1,4 @@
-"""Raw values made into what a model learns from: standardized features, and labels as one-hot rows."""
+"""Raw data turned into what a model learns from: standardized features, and labels as one-hot rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def one_hot(y: ArrayLike, classes: int | None = None) -> Array:
     if labels.size and labels.dtype.kind not in "iu":
         raise TypeError(f"one_hot: expected y to hold integer labels, got {labels.dtype}")
     if classes is None and not labels.size:
-        raise ValueError("one_hot: expected classes to be given for no labels, got neither")
+        raise ValueError("one_hot: expected classes where there are no labels, got neither")
     if labels.size and labels.min() < 0:
         raise ValueError(f"one_hot: expected labels of at least 0, got {labels.min()}")
     C = int(labels.max()) + 1 if classes is None else whole_number("one_hot", "classes", classes, least=1)
@@ -40,15 +40,15 @@ def one_hot(y: ArrayLike, classes: int | None = None) -> Array:
 
 
 class Standardize:
-    """Features with mean 0 and standard deviation 1, as measured on the training part.
+    """Shifts and scales features to mean 0 and standard deviation 1, as computed from the training part.
 
-    Transform   (x − mean) / std, the feature-wise mean and standard deviation of what was fitted
+    Transform   (x − mean) / std, with the mean and standard deviation of each feature in the x of fit
 
-    Shapes      x (..., D), of two axes at least to fit   mean, std (D,), float64
+    Shapes      x (..., D), in fit of two axes at least   mean, std (D,), float64
 
-    A feature that was constant becomes 0: its std counts as 1. Floating x keeps its dtype, other x becomes float32.
-    Raises TypeError for x that is not real; ValueError for one to fit that has no rows or is not finite, or another D
-    afterwards; RuntimeError for a transform before fit.
+    A constant feature becomes 0: its std is set to 1. Floating x keeps its dtype, other x becomes float32.
+    Raises TypeError for x that is not real; ValueError if fit gets no rows or values that are not finite, or transform
+    another D; RuntimeError for transform before fit.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Standardize:
         self.std: Array | None = None
 
     def fit(self, x: ArrayLike) -> Self:
-        """Measure x."""
+        """Compute mean and std from x."""
         x = real_array("Standardize", plain_array("Standardize", "x", x))
         if x.ndim < 2 or not x.size:
             raise ValueError(f"Standardize: expected x of shape (N, ..., D) with rows to fit, got {x.shape}")
@@ -64,13 +64,13 @@ class Standardize:
             raise ValueError("Standardize: expected x to be finite, got infinities or NaN")
         rows = x.reshape(-1, x.shape[-1])
         first = rows[0].astype(np.float64)
-        rows = rows - first  # so that of constants nothing is left, however their mean is rounded
+        rows = rows - first  # so that a constant becomes exactly 0, however its mean is rounded
         self.mean, self.std = first + rows.mean(axis=0), rows.std(axis=0)
         self.std[self.std == 0] = 1
         return self
 
     def transform(self, x: ArrayLike) -> Array:
-        """x by the measures of what was fitted, as a new array."""
+        """x, standardized with the mean and std that fit computed, as a new array."""
         if self.mean is None or self.std is None:
             raise RuntimeError("Standardize: transform before fit; call fit with the training part first")
         x = real_array("Standardize", x)
@@ -81,5 +81,5 @@ class Standardize:
         return y.astype(x.dtype if x.dtype.kind == "f" else np.float32, copy=False)
 
     def fit_transform(self, x: ArrayLike) -> Array:
-        """Measure x, and return it transformed."""
+        """Fit to x, and return it transformed."""
         return self.fit(x).transform(x)

@@ -1,4 +1,4 @@
-"""Samples parted at random, for training and for testing."""
+"""Samples split at random into a training and a test part."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..random import Rng, generator
 def train_test_split(
     x: ArrayLike, y: ArrayLike, test_size: float | int = 0.2, stratify: bool = True, *, rng: Rng = None
 ) -> tuple[Array, Array, Array, Array]:
-    """Part the samples at random: x_train, x_test, y_train, y_test.
+    """Split the samples at random: x_train, x_test, y_train, y_test.
 
-    test_size: the share of the test part, rounded up, or as an int its number of samples.
-    stratify: whether every class, that is every value of a one-dimensional y, has the same share of both parts, to
+    test_size: the share of the samples in the test part, rounded up; or, as an int, their number.
+    stratify: whether each class, that is each value of a one-dimensional y, makes up the same share of both parts, to
     within one sample.
     rng: what draws the parts.
-    Raises ValueError for x and y of different lengths, for a part that would be empty, and for stratifying by what
-    are not labels.
+    Raises ValueError for x and y of different lengths, for a part that would be empty, and if stratify finds no labels
+    in y.
     """
     x, y = paired_arrays("train_test_split", x, y)
     n = len(x)
@@ -32,7 +32,7 @@ def train_test_split(
         raise ValueError(f"train_test_split: expected test_size to leave samples in both parts of {n}, got {test_size}")
     if stratify and (y.ndim != 1 or y.dtype.kind == "f"):
         raise ValueError(
-            f"train_test_split: expected one label a sample to stratify by, got y of shape {y.shape} and {y.dtype}; "
+            f"train_test_split: expected one label per sample to stratify by, got y of shape {y.shape} and {y.dtype}; "
             "pass stratify=False"
         )
     order = generator(rng).permutation(n)
@@ -42,9 +42,9 @@ def train_test_split(
 
 
 def _stratified(y: Array, size: int) -> Array:
-    """Which rows make a part of this size in which each class has its share, to within one row: the first of each.
+    """A mask of `size` rows, the first ones of each class, in which each class has its share to within one row.
 
-    Every class gets its share rounded down, and those that lost most by it one row more.
+    Every class gets its share rounded down; those that lost most by the rounding get one row more.
     """
     _, label, count = np.unique(y, return_inverse=True, return_counts=True)
     share = count * size / len(y)

@@ -1,4 +1,4 @@
-"""The optimizers of first order, by growing complexity."""
+"""The first-order optimizers, by growing complexity: they need nothing but the gradient."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class SGD(Optimizer):
             v *= self.momentum
             v += g
             step = g + self.momentum * v if self.nesterov else v
-        np.multiply(step, lr, out=g)  # which is used up, so that there is no temporary
+        np.multiply(step, lr, out=g)  # g is not needed any more: this saves a temporary
         w -= g
 
 
 class RMSprop(Optimizer):
-    """Divides each entry's gradient by the root of a running mean of its square.
+    """Divides each entry of the gradient by the root of a running mean of its square.
 
     Update      v ← α v + (1 − α) g²      u ← μ u + g / (√v + ε)      w ← w − lr u
 
@@ -87,7 +87,7 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Divides each entry's gradient by the root of the sum of all its squares so far.
+    """Divides each entry of the gradient by the root of the sum of its squares so far.
 
     Update      v ← v + g²      w ← w − lr g / (√v + ε)
 
@@ -114,13 +114,13 @@ class Adagrad(Optimizer):
 
 
 class Adam(Optimizer):
-    """Means of the gradients and of their squares so far, in which each counts β times as much as the next.
+    """Steps by exponential moving averages of the gradient and of its square.
 
     Update      m ← β₁ m + g      v ← β₂ v + g²
                 w ← w − lr m̂ / (√v̂ + ε),  m̂ = m / (1 + β₁ + … + β₁ᵗ⁻¹),  v̂ = v / (1 + β₂ + … + β₂ᵗ⁻¹),  t from 1
 
-    betas: β₁ and β₂.  eps: ε.  The rest as in Optimizer. The same as PyTorch's, without amsgrad; but m and v are sums
-    of weight 1 for the last gradient, where the paper and PyTorch's state have m (1 − β₁) and v (1 − β₂).
+    betas: β₁ and β₂.  eps: ε.  The rest as in Optimizer. The same as PyTorch's, without amsgrad; but m and v are the
+    sums above: m (1 − β₁) and v (1 − β₂) are the m and v of the paper and of PyTorch's state.
     Source: Kingma and Ba 2015.
     """
 
@@ -142,8 +142,8 @@ class Adam(Optimizer):
         self.eps = number(self.name, "eps", eps)
         self.add_moments("m", "v")
 
-    # The sums make two passes fewer than the paper's means. With the divisor of m and the root of that of v, and both
-    # taken out of the vectors, m̂ / (√v̂ + ε) is (root / divisor) m / (√v + root ε); √v takes the place of g.
+    # Sums take two passes fewer than the paper's means. With the scalars divisor = Σ β₁ⁱ and root = √Σ β₂ⁱ,
+    # m̂ / (√v̂ + ε) is (root / divisor) m / (√v + root ε); √v overwrites g.
     def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
         m, v = moments
         (beta1, beta2), t = self.betas, self.steps + 1
@@ -161,7 +161,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay of its own, which the running means do not see.
+    """Adam with decoupled weight decay, which stays out of the moving averages.
 
     Update      w ← (1 − lr λ) w for parameters that decay, then as Adam
 

@@ -22,21 +22,21 @@ Parameters = Iterable[Parameter]
 LearningRate = float | Callable[[int], float]
 ClipNorm = float | None
 
-# How many entries are updated at a time, so that what an update touches stays in the third-level cache. A step of Adam
-# on 12 million takes 18.5 ms this way, 22.3 with 2¹⁵, whose calls are many, and 25.2 in one stretch.
+# Entries updated at a time, few enough that what an update touches stays in the third-level cache. A step of Adam on 12
+# million takes 18.5 ms this way, 22.3 in blocks of 2¹⁵, which take more calls, and 25.2 all at once.
 BLOCK = 2**18
 
 
 class Optimizer:
     """The base of optimizers.
 
-    parameters: what `model.parameters()` returns. Their data and gradients move into two vectors here, and the
-    parameters keep views; an array that is assigned to a parameter later is copied in at the next step.
+    parameters: what `model.parameters()` returns. Their data and gradients are copied into two vectors here, and become
+    views of them; an array that is assigned to a parameter later is copied in at the next step.
     lr: the learning rate, or a function of the step, which counts from 0.
-    A step clears the gradients of these parameters only. Weights are tied by sharing a Parameter, not its data; and a
-    model and its optimizer are copied or pickled together, in one call, or saved through their state_dict.
+    A step clears the gradients of these parameters only. To tie weights, share a Parameter, not its data. Copy or
+    pickle a model and its optimizer together, in one call, or save what their state_dict returns.
     weight_decay: λ; λ w is added to the gradient of every parameter whose `decay` is true.
-    clip_norm: a gradient whose norm, over all parameters, is larger is scaled down to it; before weight decay.
+    clip_norm: the largest norm of the gradient over all parameters; a larger one is scaled down, before weight decay.
     Raises TypeError for what is not a Parameter or a number; ValueError for no parameters, for parameters of
     several dtypes, and for a number out of range.
     """
@@ -59,12 +59,12 @@ class Optimizer:
     def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
         """Change w and the moments, in place, by the gradient g, which may be overwritten.
 
-        It is called for one stretch of the vectors after the other; `steps` counts the steps before this one.
+        It is called once for each block of the vectors; `steps` counts the steps before this one.
         """
         raise NotImplementedError(f"{self.name} has no update")
 
     def step(self) -> None:
-        """Apply the gradients that have been added up since the last step, and set them to zero."""
+        """Apply the gradients accumulated since the last step, and set them to zero."""
         self.gather()
         w, g = self._w, self._g
         lr = self.lr_at(self.steps)
@@ -88,7 +88,7 @@ class Optimizer:
         return number(self.name, "lr", self.lr(step)) if callable(self.lr) else self.lr
 
     def gradient_is_finite(self) -> bool:
-        """Whether all entries of the gradient are; mostly told by their squares, which one product adds up."""
+        """Whether the whole gradient is finite; the sum of its squares, one dot product, tells in most cases."""
         self.gather()
         try:
             square = self._g.dot(self._g)
@@ -108,7 +108,7 @@ class Optimizer:
         self._g.fill(0)
 
     def add_moments(self, *names: str) -> None:
-        """New vectors of zeros, as long as w: handed to update in this order, and part of the state."""
+        """Add vectors of zeros, as long as w; update gets them in this order, and they are part of the state."""
         self.moments |= {name: np.zeros_like(self._w) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
@@ -116,9 +116,9 @@ class Optimizer:
         return {"steps": self.steps} | {name: moment.copy() for name, moment in self.moments.items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Go on where another optimizer of the same kind stopped.
+        """Resume from the state of another optimizer of the same kind.
 
-        Raises ValueError that lists every missing, unexpected and unfit name; nothing has been changed then.
+        Raises ValueError that lists every missing, unexpected and mismatched name; nothing is changed in that case.
         """
         arrays = named_arrays(self.name, state)
         if problems := misfits({"steps": np.asarray(self.steps)} | self.moments, arrays):
@@ -130,7 +130,7 @@ class Optimizer:
             moment[...] = arrays[name]
 
     def _move_in(self) -> None:
-        """Make the two vectors, and the parameters views of them."""
+        """Make the two vectors, and turn data and gradients of the parameters into views of them."""
         self._w = np.concatenate([p.data.reshape(-1) for p in self.parameters])
         self._g = np.concatenate([p.grad.reshape(-1) for p in self.parameters])
         self._views, end = [], 0
@@ -139,7 +139,7 @@ class Optimizer:
             self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
         self.gather()
 
-    # A view is copied as an array of its own: a copy makes its vectors anew.
+    # Copying turns views into separate arrays, so a copied optimizer makes its vectors anew.
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_w", "_g", "_views")}
 
@@ -148,9 +148,9 @@ class Optimizer:
         self._move_in()
 
     def gather(self) -> None:
-        """Bring home what was assigned to a parameter from outside.
+        """Copy arrays that were assigned to parameters into the vectors.
 
-        Raises ValueError for one whose shape or dtype is not what it was when this was made.
+        Raises ValueError for a parameter whose shape or dtype has changed since the optimizer was made.
         """
         for p, w, g in self._views:
             if p.data is not w or p.grad is not g:
@@ -170,7 +170,7 @@ def _norm(g: Array) -> float:
 
 
 def _distinct(owner: str, parameters: Parameters) -> list[Parameter]:
-    """The parameters, each once, once they are known to fit into one vector."""
+    """The parameters, each once. Raises TypeError or ValueError if they do not fit into one vector."""
     if not isinstance(parameters, Iterable):
         raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {parameters!r}")
     found = list(parameters)

@@ -1,6 +1,6 @@
 """Schedules of the learning rate: each function here returns one, a function of the step, for an optimizer's `lr`.
 
-The first step is 0. Beyond its last step a schedule stays at its final value.
+Steps are updates of the optimizer, not epochs, and count from 0. After its last step, a schedule keeps its final rate.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ Schedule = Callable[[int], float]
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
-    """Lower the rate at once, again and again.
+    """Multiply the rate by a factor every so many steps.
 
     Rate        lr · factor^⌊step / every⌋
 
     every: how many steps the rate stays the same.
-    Raises TypeError for what is no number, ValueError for one below 0 or an every below 1.
+    Raises TypeError for an argument of another type, ValueError for a negative number or an every below 1.
 
     >>> schedule = step_decay(0.5, every=100)
     >>> schedule(99), schedule(100)
@@ -31,11 +31,11 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
 
 
 def exponential_decay(lr: float, rate: float) -> Schedule:
-    """Lower the rate by the same factor at every step.
+    """Multiply the rate by the same factor at every step.
 
     Rate        lr · rate^step
 
-    Raises TypeError for what is no number, ValueError for one below 0.
+    Raises TypeError for an argument that is not a number, ValueError for a negative one.
     """
     lr, rate = number("exponential_decay", "lr", lr), number("exponential_decay", "rate", rate)
     return lambda step: lr * rate**step
@@ -46,8 +46,8 @@ def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
 
     Rate        (1 − t) lr + t · final,  t = step / steps
 
-    final: the rate at step `steps` and from there on.
-    Raises TypeError for what is no number, ValueError for one below 0 or steps below 1.
+    final: the rate at step `steps` and after it.
+    Raises TypeError for an argument of another type, ValueError for a negative number or steps below 1.
     The same as PyTorch's LinearLR with start_factor = 1, end_factor = final / lr and total_iters = steps, and as
     Keras's PolynomialDecay with its default power of 1.
 
@@ -66,12 +66,12 @@ def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
 
 
 def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
-    """Lower the rate along half a wave: slowly at first and at last.
+    """Lower the rate along half a cosine wave: slowly at the beginning and at the end.
 
     Rate        final + (lr − final) (1 + cos(π · step / steps)) / 2
 
-    final: the rate at step `steps` and from there on.
-    Raises TypeError for what is no number, ValueError for one below 0 or steps below 1.
+    final: the rate at step `steps` and after it.
+    Raises TypeError for an argument of another type, ValueError for a negative number or steps below 1.
     Source: Loshchilov and Hutter 2017, without restarts.
     """
     lr, final = number("cosine_decay", "lr", lr), number("cosine_decay", "final", final)
@@ -80,13 +80,13 @@ def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
 
 
 def linear_warmup(steps: int, then: float | Schedule) -> Schedule:
-    """Raise the rate in even steps to where another schedule begins, which then takes over.
+    """Raise the rate linearly to the first rate of another schedule, which then takes over.
 
     Rate        then(0) · (step + 1) / steps for the first `steps` steps, afterwards then(step − steps)
 
-    then: a schedule, or a number, the rate that stays.
-    Raises TypeError for steps that are no int or a then that is neither, ValueError for steps below 1 or a then
-    below 0.
+    then: a schedule; or a number, for a rate that stays there.
+    Raises TypeError for steps that are not an int or a then that is neither; ValueError for steps below 1 or a
+    negative then.
     Source: Goyal et al. 2017.
 
     >>> schedule = linear_warmup(4, then=cosine_decay(0.8, steps=10))
@@ -101,14 +101,14 @@ def linear_warmup(steps: int, then: float | Schedule) -> Schedule:
 def one_cycle(
     lr: float, steps: int, warmup: float = 0.3, start_factor: float = 1 / 25, final_factor: float = 1e-4
 ) -> Schedule:
-    """Raise the rate along half a wave, then lower it along another, over the whole of a training.
+    """Raise the rate along half a cosine wave, then lower it along another, over a whole training.
 
     Rate        lr (s + (1 − s) (1 − cos(π · step / p)) / 2) before step p = warmup · steps − 1, afterwards
                 lr (f + (1 − f) (1 + cos(π (step − p) / (e − p))) / 2) to the last step e = steps − 1
 
-    warmup: the share of the steps on the way up, from 0 to below 1; below 1 / steps, there is none.
+    warmup: the share of the steps that raise the rate, from 0 to below 1; below 1 / steps, none does.
     start_factor, final_factor: s and f, the first and the last rate as shares of lr, the highest.
-    Raises TypeError for what is no number, ValueError for one out of range or steps below 1.
+    Raises TypeError for an argument of another type, ValueError for one out of range or steps below 1.
     The same as PyTorch's OneCycleLR with final_div_factor = start_factor / final_factor, which divides the first rate.
     Source: Smith and Topin 2018; the half waves, fastai.
     """
@@ -126,7 +126,7 @@ def one_cycle(
     return schedule
 
 
-def _half_wave(start: float, end: float, way: float) -> float:
-    """From start to end; in this form of the sum both are met exactly."""
-    c = math.cos(math.pi * way)
+def _half_wave(start: float, end: float, progress: float) -> float:
+    """From start to end along half a cosine wave; in this form, the sum gives both ends exactly."""
+    c = math.cos(math.pi * progress)
     return (start * (1 + c) + end * (1 - c)) / 2

@@ -11,9 +11,9 @@ def numbered(n):
     return np.stack([ids, ids + 0.5], axis=1).astype(np.float32), ids
 
 
-def orders(batches, walks):
-    """The rows of several walks, by their numbers."""
-    return [np.concatenate([y for _, y in batches]).tolist() for _ in range(walks)]
+def orders(batches, epochs):
+    """The order of the rows in each of several epochs, by their numbers."""
+    return [np.concatenate([y for _, y in batches]).tolist() for _ in range(epochs)]
 
 
 def test_the_last_short_batch_is_kept_and_counted():
@@ -47,11 +47,11 @@ def test_x_and_y_stay_paired():
         assert x[:, 0].tolist() == y.tolist()
 
 
-def test_two_walks_at_once_do_not_disturb_each_other():
+def test_two_iterations_at_once_do_not_disturb_each_other():
     batches = Batches(*numbered(12), batch_size=5, rng=0)
-    walks = list(zip(batches, batches))
+    pairs = list(zip(batches, batches))
     for side in (0, 1):
-        assert sorted(np.concatenate([pair[side][1] for pair in walks])) == list(range(12))
+        assert sorted(np.concatenate([pair[side][1] for pair in pairs])) == list(range(12))
 
 
 @pytest.mark.rows("chunk_bytes", [1, 50, 100])
@@ -65,7 +65,7 @@ def test_data_that_are_gathered_in_several_pieces_give_the_same_batches(monkeypa
 
 @pytest.mark.rows("dtype", [np.uint8, np.bool_, np.int64, np.float16, np.float32, np.float64])
 @pytest.mark.rows("shuffle", [True, False])
-def test_real_x_is_handed_out_as_float32(dtype, shuffle):
+def test_real_x_becomes_float32_in_a_batch(dtype, shuffle):
     x, y = np.array([[0, 1], [1, 0], [1, 1]], dtype), np.arange(3)
     for bx, by in Batches(x, y, 2, shuffle, rng=0):
         assert bx.dtype == np.float32
@@ -103,7 +103,7 @@ def test_without_shuffling_the_rows_come_in_order_and_are_not_copied():
     assert all(np.shares_memory(bx, x) for bx, _ in batches)
 
 
-def test_walking_leaves_the_data_as_they_were():
+def test_writing_into_shuffled_batches_leaves_the_data_as_they_were():
     x, y = numbered(10)
     for bx, by in Batches(x, y, 4, rng=0):
         bx[...], by[...] = -1, -1
@@ -149,7 +149,7 @@ def weighted(n):
 
 @pytest.mark.rows("shuffle", [True, False])
 @pytest.mark.rows("chunk_bytes", [1, 2**25])
-def test_extra_arrays_are_handed_out_in_step(monkeypatch, shuffle, chunk_bytes):
+def test_extra_arrays_keep_in_step_with_x_and_y(monkeypatch, shuffle, chunk_bytes):
     monkeypatch.setattr(minnet.data.batches, "CHUNK_BYTES", chunk_bytes)
     x, ids, extra = weighted(23)
     seen = []
@@ -177,7 +177,7 @@ def test_extra_arrays_are_treated_as_y():
     assert listed.tolist() == [1, 2, 3, 4]
 
 
-def test_a_transform_is_given_each_batch_as_it_is_handed_out_and_the_generator():
+def test_a_transform_is_given_each_batch_in_its_dtype_and_the_generator():
     calls = []
 
     def transform(x, rng):
@@ -199,15 +199,15 @@ def test_a_transform_leaves_extra_arrays_alone_and_may_change_the_shape_of_a_row
         assert np.array_equal(bx[:, 1, 0], -by) and np.array_equal(weights, 2 * by)
 
 
-def test_every_walk_is_transformed_anew_and_the_same_seed_gives_the_same_walks():
+def test_every_epoch_is_transformed_anew_and_the_same_seed_gives_the_same_epochs():
     def noisy(x, rng):
         return x + rng.normal(size=x.shape)
 
-    def walks(seed):
+    def epochs(seed):
         batches = Batches(*numbered(10), 4, False, transform=noisy, rng=seed)
         return [np.concatenate([x for x, _ in batches]).tolist() for _ in range(2)]
 
-    first, again, other = walks(1), walks(1), walks(2)
+    first, again, other = epochs(1), epochs(1), epochs(2)
     assert first == again != other
     assert first[0] != first[1]
 

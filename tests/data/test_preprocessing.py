@@ -41,7 +41,7 @@ def test_what_are_not_labels_of_these_classes_is_refused(y, classes, error, text
         one_hot(np.array(y), classes)
 
 
-def test_standardized_features_are_measured_in_standard_deviations_from_the_mean():
+def test_standardized_features_are_in_standard_deviations_from_the_mean():
     x = np.array([[1.0, 10.0], [3.0, 30.0], [5.0, 50.0], [7.0, 30.0]])
     scale = Standardize()
     result = scale.fit_transform(x)
@@ -51,7 +51,7 @@ def test_standardized_features_are_measured_in_standard_deviations_from_the_mean
     assert result[:, 1] == pytest.approx([-(2**0.5), 0, 2**0.5, 0], rel=1e-15)
 
 
-def test_the_test_part_is_measured_by_the_training_part():
+def test_the_test_part_is_standardized_by_the_training_part():
     scale = Standardize().fit([[0.0], [2.0]])
     assert scale.transform([[4.0], [1.0]]).tolist() == [[3], [0]]
     assert scale.transform([4.0]).tolist() == [3]
@@ -133,7 +133,7 @@ def test_transform_before_fit_is_named():
         ([["a"]], TypeError, "real numbers"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_and_changes_nothing(x, error, text):
+def test_x_that_cannot_be_standardized_is_refused_and_changes_nothing(x, error, text):
     scale = Standardize().fit([[0.0, 0.0], [2.0, 2.0]])
     with pytest.raises(error, match=f"^Standardize: .*{text}"):
         scale.fit(x)

@@ -1,4 +1,4 @@
-"""Faults of data and of files: what is read with distrust, and written whole or not at all."""
+"""Faults of data and of files: of what is checked when it is read, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FILES = {
         (
             "in_test = _stratified(y[order], size)",
             "in_test = _stratified(y, size)",
-            "the classes of other rows are held in their shares",
+            "the split is stratified by the labels of other rows",
         ),
     ],
     "data/idx": [
@@ -61,7 +61,7 @@ FILES = {
             "a large gzip file may ask for a thousand times its size",
         ),
         ("while got := file", "if got := file", "only the first slice of the values is read"),
-        (" or room * dtype.itemsize > sys.maxsize:", ":", "a huge shape with no entries is left to NumPy"),
+        (" or nonzero * dtype.itemsize > sys.maxsize:", ":", "a huge shape with no entries is left to NumPy"),
         ("if read < len(values) or file.read(1):", "if read < len(values):", "bytes after the end are overlooked"),
         (
             'array.byteswap(inplace=True).view(dtype.newbyteorder("="))',

@@ -53,8 +53,8 @@ UPDATES = {
     ],
     "optimizers/first_order": [
         ("step = g + self.momentum * v if", "step = g + v if", "Nesterov looks ahead without μ"),
-        ("g /= np.sqrt(v) + self.eps", "g /= np.sqrt(v + self.eps)", "RMSprop's ε stands in the root"),
-        ("(np.sqrt(v) + self.eps)", "np.sqrt(v + self.eps)", "Adagrad's ε stands in the root"),
+        ("g /= np.sqrt(v) + self.eps", "g /= np.sqrt(v + self.eps)", "RMSprop's ε is inside the root"),
+        ("(np.sqrt(v) + self.eps)", "np.sqrt(v + self.eps)", "Adagrad's ε is inside the root"),
         ("g += root * self.eps", "g += self.eps", "Adam's ε is not corrected as v is"),
         (
             "(beta1, beta2), t = self.betas, self.steps + 1",
@@ -79,9 +79,13 @@ UPDATES = {
             "rows = list(range(min(pairs, len(s))))",
             "once the history is full, the newest pair is not the last",
         ),
-        ("            self._w[...] = at.w\n", "", "after a closure that fails, w is where the line search looked"),
+        ("            self._w[...] = current.w\n", "", "after a closure that fails, w is where the line search looked"),
         ("for p_, w_p, _ in self._views if p_.decay)", "for p_, w_p, _ in self._views)", "the objective decays biases"),
-        ("        self.steps += 1\n        return at.phi", "        return at.phi", "a schedule stands still"),
+        (
+            "        self.steps += 1\n        return current.phi",
+            "        return current.phi",
+            "a schedule stands still",
+        ),
         (
             "            self.decay(self._w, self._g, 1.0)\n",
             "",
@@ -89,14 +93,14 @@ UPDATES = {
         ),
     ],
     "optimizers/schedules": [
-        ("t = min(step / steps, 1.0)", "t = step / steps", "a linear rate falls on below zero after the last step"),
+        ("t = min(step / steps, 1.0)", "t = step / steps", "a linear rate falls below zero after the last step"),
         (
             "return (1 - t) * lr + t * final",
             "return lr + t * (final - lr)",
             "the last rate of a linear decay is rounded",
         ),
         ("min(step / steps, 1.0))", "step / steps)", "the rate rises again after the last step"),
-        ("else after(step - steps))", "else after(step))", "what comes after a warmup has lost its beginning"),
+        ("else after(step - steps))", "else after(step))", "after a warmup, the next schedule skips its beginning"),
         (
             "peak, last = warmup * steps - 1, steps - 1",
             "peak, last = warmup * steps, steps - 1",

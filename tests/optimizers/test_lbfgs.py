@@ -90,7 +90,7 @@ def on_digits(net, rows=slice(None)):
 
 
 def updates(optimizer):
-    """How many have been made, as long as each left a pair."""
+    """How many updates have been made, as long as each left a pair."""
     return int(optimizer.state_dict()["pairs"])
 
 
@@ -453,7 +453,7 @@ def test_gradients_whose_sum_overflows_are_followed():
     assert LBFGS(f.parameters(), max_iter=1).step(f.closure) < 5.9e38
 
 
-def test_values_that_overflow_are_neither_warned_of_nor_in_the_way():
+def test_values_that_overflow_give_no_warning_and_do_no_harm():
     f = Function([9.0], lambda w: np.exp(w * w).sum(), lambda w: 2 * w * np.exp(w * w), np.float32)
     optimizer = LBFGS(f.parameters(), lr=1e3)  # first to −991; and at 9 the square of the gradient overflows
     optimizer.step(f.closure)
@@ -594,7 +594,7 @@ def test_a_function_that_gives_no_lr_is_refused_and_nothing_changes(bad, error):
     assert (f.w.data[0], f.calls) == (3.0, 0)
 
 
-def test_an_array_assigned_to_a_parameter_is_taken_up():
+def test_an_array_assigned_to_a_parameter_is_used():
     f = parabola()
     optimizer = LBFGS(f.parameters(), max_iter=1)
     f.w.data = np.array([-3.0])
@@ -602,7 +602,7 @@ def test_an_array_assigned_to_a_parameter_is_taken_up():
     np.testing.assert_allclose(f.w.data, [-2.0], rtol=1e-14)
 
 
-def test_a_gradient_that_the_closure_assigns_is_taken_up():
+def test_a_gradient_that_the_closure_assigns_is_used():
     f = parabola()
 
     def closure():

@@ -202,7 +202,7 @@ def test_the_parameters_are_views_of_one_vector_and_their_gradients_of_another()
         assert [array.ctypes.data for array in arrays[1:]] == ends[:-1]
 
 
-def test_an_array_assigned_to_data_is_taken_up():
+def test_an_array_assigned_to_data_is_used():
     p, q = parameter([1.0, 2.0]), parameter([3.0])
     optimizer = SGD([p, q], lr=1.0)
     given = np.array([10.0, 20.0])
@@ -216,7 +216,7 @@ def test_an_array_assigned_to_data_is_taken_up():
     assert q.data[0] == 3.0
 
 
-def test_an_array_assigned_to_grad_is_taken_up():
+def test_an_array_assigned_to_grad_is_used():
     p = parameter([1.0, 2.0])
     optimizer = SGD([p], lr=1.0)
     given = np.array([1.0, -1.0])
@@ -499,7 +499,7 @@ def test_an_optimizer_without_an_update_says_so():
         Optimizer([parameter([0.0])], lr=0.1).step()
 
 
-# An optimizer of one's own, as the first lines of the file describe it
+# An optimizer of one's own, as the docstring of optimizer.py describes it
 
 
 class Belief(Optimizer):
@@ -524,7 +524,7 @@ def falling(step):
 OWN = [{"lr": 0.1}, {"lr": falling, "rate": 0.25, "weight_decay": 0.1, "clip_norm": 0.5}]
 
 
-def test_two_moments_of_ones_own_are_handed_over_in_their_order():
+def test_update_gets_two_moments_of_ones_own_in_their_order():
     p, q = parameter([1.0]), parameter([2.0])
     optimizer = Belief([p, q], lr=3.0)
     p.grad += 4.0
@@ -554,7 +554,7 @@ def test_an_optimizer_of_ones_own_gives_the_same_in_blocks_of_any_size(options, 
     np.testing.assert_equal(second.state_dict(), first.state_dict())
 
 
-def test_an_update_gets_one_stretch_after_the_other_of_every_vector(monkeypatch):
+def test_update_is_called_once_for_each_block_of_the_vectors(monkeypatch):
     seen = []
 
     class Recorder(Optimizer):
