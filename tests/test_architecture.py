@@ -51,7 +51,7 @@ FILES = {
         "history": set(),
     },
     "insight": {
-        "check_layer": {"differences", "trial"},
+        "check_layer": {"differences", "table", "trial"},
         "trial": set(),
         "diagnose": {"arrays", "experiments", "observation", "table"},
         "experiments": {"arrays", "differences", "observation"},
