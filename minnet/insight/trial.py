@@ -37,7 +37,7 @@ class Trial:
         )
 
     def copy(self) -> Layer:
-        """The layer as it was before any pass."""
+        """A copy of the layer as it was before any pass."""
         return copy.deepcopy(self.layer)
 
     def fail(self, what: str, cause: Exception | None = None) -> NoReturn:
@@ -95,10 +95,10 @@ def as_inputs(layer: Layer, inputs: tuple[ArrayLike, ...]) -> list[Array]:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"check_layer: expected inputs of finite numbers, got nan or inf in input {i}")
     if arrays[0].dtype.kind in "biu":
-        trial = copy.deepcopy(layer)
+        copied = copy.deepcopy(layer)
         try:
-            y = trial(arrays[0].astype(np.float64), *arrays[1:])
-            if trial.backward(np.ones_like(y) if isinstance(y, Array) else 1.0) is not None:
+            y = copied(arrays[0].astype(np.float64), *arrays[1:])
+            if copied.backward(np.ones_like(y) if isinstance(y, Array) else 1.0) is not None:
                 arrays[0] = arrays[0].astype(np.float64)
         except (TypeError, ValueError, IndexError):  # it takes integers only
             pass
@@ -127,7 +127,7 @@ def perturb(layer: Layer, rng: np.random.Generator) -> Layer:
 
 
 def largest(arrays: Iterable[Array]) -> float:
-    """The largest absolute value in any of the arrays, 0 in none."""
+    """The largest absolute value in any of the arrays, 0 if there is none."""
     return max((float(np.max(np.abs(array), initial=0)) for array in arrays), default=0.0)
 
 
