@@ -1,9 +1,8 @@
-"""Looking at a model before it is trained: what it consists of, and how large that is."""
+"""summary: what a model consists of, and how large that is."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +12,16 @@ from numpy.typing import DTypeLike
 
 from ..arguments import described
 from ..layer import Layer, label
+from .observation import watch_layers
+from .table import table
 
 
 @dataclass(frozen=True)
 class LayerSummary:
     """A row of a summary: a layer, its output for one sample, its own parameters, and the bytes of its output.
 
-    shape is None for a layer that was not run, or gave no array. parameters are without those of layers inside; shared
-    ones are counted where they come first. A layer that hands on the output of one inside has 0 bytes.
+    shape is None for a layer that was not run, or returned no array. parameters leaves out those of layers inside;
+    shared ones are counted where they come first. A layer that returns the output of one inside it has 0 bytes.
     """
 
     name: str
@@ -46,20 +47,16 @@ class Summary:
         return sum(row.bytes for row in self.rows)
 
     def __str__(self) -> str:
-        lines = [("layer", "output shape", "parameters", "bytes")]
+        cells = [("layer", "output shape", "parameters", "bytes")]
         for row in self.rows:
             indent = "  " * sum(
                 row.name.startswith(f"{outer.name}.") or not outer.name for outer in self.rows if outer != row
             )
             shape = "not run" if row.shape is None else f"({', '.join(['N', *map(str, row.shape)])})"
             name = f"{row.name}: " if row.name else ""
-            lines.append((f"{indent}{name}{row.layer}", shape, f"{row.parameters:,}", f"{row.bytes:,}"))
-        lines.append(("total", "", f"{self.parameters:,}", f"{self.bytes:,}"))
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        return "\n".join(
-            f"{layer:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}  {size:>{widths[3]}}"
-            for layer, shape, count, size in lines
-        )
+            cells.append((f"{indent}{name}{row.layer}", shape, f"{row.parameters:,}", f"{row.bytes:,}"))
+        cells.append(("total", "", f"{self.parameters:,}", f"{self.bytes:,}"))
+        return "\n".join(table(cells, right=(2, 3)))
 
     __repr__ = __str__
 
@@ -104,25 +101,15 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
     rows = []
     for name, layer in layers.items():
         y = outputs.get(name)
-        handed_on = any(y is outputs.get(f"{name}.{inner}".strip(".")) for inner in layer.walk(Layer) if inner)
-        shape, size = (y.shape[1:], 0 if handed_on else y.nbytes) if isinstance(y, Array) else (None, 0)
+        passed_on = any(y is outputs.get(f"{name}.{inner}".strip(".")) for inner in layer.walk(Layer) if inner)
+        shape, size = (y.shape[1:], 0 if passed_on else y.nbytes) if isinstance(y, Array) else (None, 0)
         rows.append(LayerSummary(name, label(layer), shape, counts[name], size))
     return Summary(rows)
 
 
-def _outputs(model: Layer, x: Array) -> dict[str, Array]:
-    """What each layer of a copy of the model gives when x goes in, by name."""
-    outputs: dict[str, Array] = {}
-
-    def recorded(name: str, forward: Callable[..., Array]) -> Callable[..., Array]:
-        def record(*inputs: Any, **options: Any) -> Array:
-            outputs[name] = forward(*inputs, **options)
-            return outputs[name]
-
-        return record
-
+def _outputs(model: Layer, x: Array) -> dict[str, Any]:
+    """What each layer of a copy of the model returns when x goes in, by name."""
     model = copy.deepcopy(model).eval()
-    for name, layer in model.walk(Layer).items():
-        layer.forward = recorded(name, layer.forward)
+    called, _ = watch_layers(model.walk(Layer))
     model(x)
-    return outputs
+    return {watch.name: watch.y for watch in called}

@@ -1,4 +1,4 @@
-"""What check_layer tries a layer on: copies of it in one mode, its inputs and an upstream gradient."""
+"""What check_layer runs a layer on: copies of it in one mode, its inputs and an upstream gradient."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Trial:
         )
 
     def copy(self) -> Layer:
-        """The layer as it was before any pass."""
+        """A copy of the layer as it was before any pass."""
         return copy.deepcopy(self.layer)
 
     def fail(self, what: str, cause: Exception | None = None) -> NoReturn:
-        """Raise LayerCheckError in the name of the layer."""
+        """Raise LayerCheckError that names the layer."""
         what = what.replace(f"{self.layer!r}: ", "")
         mode = "" if self.layer.training else " (in evaluation mode)"
         raise LayerCheckError(f"{label(self.layer)}: {what}{mode}") from cause
@@ -73,37 +73,40 @@ class Trial:
         return gradients
 
     def expect_same(self, got: Any, expected: Any, complaint: str, size: float = 0.0) -> None:
-        """Fail unless both are equal, up to rounding of numbers of their own size or of the size given."""
+        """Fail unless both agree to within 1e-9 of the largest expected value, or of `size` if that is larger."""
         tolerance = 1e-9 * max(np.max(np.abs(expected), initial=0), size)
         if np.shape(got) != np.shape(expected) or not (np.abs(got - expected) <= tolerance).all():
             self.fail(complaint)
 
-    def expect_untouched(self, method: str, handed: Iterable[tuple[str, Any, Any]]) -> None:
-        """Fail if an array, of (name, array, copy from before), was written to by a method."""
-        for name, array, before in handed:
+    def expect_untouched(self, method: str, arrays: Iterable[tuple[str, Any, Any]]) -> None:
+        """Fail if a method wrote into one of the arrays, each given as (name, array, copy from before)."""
+        for name, array, before in arrays:
             if not np.array_equal(array, before):
                 self.fail(f"{method} wrote into {name}")
 
 
 def as_inputs(layer: Layer, inputs: tuple[ArrayLike, ...]) -> list[Array]:
-    """The inputs as arrays, real ones in float64. Integers that the layer differentiates are real; others are ids."""
+    """The inputs as arrays, real ones in float64.
+
+    Integers in the first become float64 too if the layer has a gradient for it; otherwise they are ids.
+    """
     arrays = [cast(np.array(x), np.float64) for x in inputs]
     for i, array in enumerate(arrays):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"check_layer: expected inputs of finite numbers, got nan or inf in input {i}")
     if arrays[0].dtype.kind in "biu":
-        trial = copy.deepcopy(layer)
+        copied = copy.deepcopy(layer)
         try:
-            y = trial(arrays[0].astype(np.float64), *arrays[1:])
-            if trial.backward(np.ones_like(y) if isinstance(y, Array) else 1.0) is not None:
+            y = copied(arrays[0].astype(np.float64), *arrays[1:])
+            if copied.backward(np.ones_like(y) if isinstance(y, Array) else 1.0) is not None:
                 arrays[0] = arrays[0].astype(np.float64)
         except (TypeError, ValueError, IndexError):  # it takes integers only
             pass
     return arrays
 
 
-def plain_arrays(layer: Layer) -> str:
-    """Which attributes are arrays that are neither trained nor saved, as part of an error's text."""
+def unregistered_arrays(layer: Layer) -> str:
+    """Which attributes are arrays but neither Parameter nor Buffer, as a phrase for an error; "" if there are none."""
     names = [
         f"{path}.{name}" if path else name
         for path, inner in layer.walk(Layer).items()
@@ -113,8 +116,8 @@ def plain_arrays(layer: Layer) -> str:
     return f" ({', '.join(names)}: neither trained nor saved)" if names else ""
 
 
-def moved_off(layer: Layer, rng: np.random.Generator) -> Layer:
-    """The layer with its parameters off their initial values, and without gradients or cache."""
+def perturb(layer: Layer, rng: np.random.Generator) -> Layer:
+    """Move the parameters off their initial values, in place, and clear gradients and caches. Returns the layer."""
     for p in layer.parameters():
         p.data *= rng.uniform(0.5, 1.5, p.data.shape)
         p.data += np.where(p.data == 0, rng.normal(0, 0.5, p.data.shape), 0)
@@ -124,7 +127,7 @@ def moved_off(layer: Layer, rng: np.random.Generator) -> Layer:
 
 
 def largest(arrays: Iterable[Array]) -> float:
-    """The largest absolute value in any of the arrays, 0 in none."""
+    """The largest absolute value in any of the arrays, 0 if there is none."""
     return max((float(np.max(np.abs(array), initial=0)) for array in arrays), default=0.0)
 
 
@@ -133,8 +136,8 @@ def cast(array: Array, dtype: type) -> Array:
     return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
-def strided(array: Array) -> Array:
-    """The same values in columns, with room between them in memory."""
+def non_contiguous(array: Array) -> Array:
+    """A copy in column-major order, with a gap in memory after each value."""
     wide = np.zeros((*array.shape[::-1], 2), array.dtype)
     wide[..., 0] = array.T
     return wide[..., 0].T

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..insight.observation import Observation, first_not_finite, not_finite
+from ..insight.arrays import not_finite
+from ..insight.observation import Observation, first_not_finite
 from ..layer import Buffer, Layer, Parameter
 from ..optimizers.optimizer import Optimizer
 

@@ -225,7 +225,7 @@ def test_a_bias_that_is_small_beside_its_gradient_is_no_fault():
     assert report.findings == [] and report.layers[2].updates["b"] > 1
 
 
-def test_the_initial_loss_is_held_against_ln_c():
+def test_the_initial_loss_is_compared_with_ln_c():
     report = diagnose(network(), *digits())
     name, chance = report.chance
     assert name == "ln 10" and chance == pytest.approx(2.302585093, abs=1e-9)
@@ -545,6 +545,15 @@ def test_samples_that_contradict_each_other_cannot_be_learned_by_heart():
     (only,) = findings(model, x=np.repeat(x[:2], 5, axis=0), y=y)
     assert only.endswith("its gradients fit the loss, so it may be too small; try more units")
     assert only.startswith("the model can't learn 10 samples by heart")
+
+
+@pytest.mark.rows("depth, rng", [(16, 4), (21, 3), (26, 0)])
+def test_no_gradient_of_a_deep_net_that_cannot_learn_is_accused(depth, rng):
+    draw = np.random.default_rng(rng)
+    sizes = [(64, 32)] + [(32, 32)] * depth
+    layers = [layer for size in sizes for layer in (Linear(*size, rng=draw), ReLU())]
+    found = findings(Sequential(*layers, Linear(32, 10, rng=draw), SoftmaxCrossEntropy()))
+    assert "the model can't learn 32 samples by heart" in found[-1] and "its gradients fit the loss" in found[-1]
 
 
 def test_samples_are_taken_from_the_whole_batch():

@@ -5,7 +5,7 @@ from minnet.insight.differences import Differences
 
 
 def compare(f, x, gradient, dy=None, seed=0):
-    """Hold the gradient of Σ dy f(x) against differences."""
+    """Compare the gradient of Σ dy f(x) with differences."""
     dy = np.ones_like(f(x)) if dy is None else dy
     return Differences(lambda: f(x), dy, np.random.default_rng(seed)).compare(x, gradient)
 
@@ -195,3 +195,44 @@ def test_the_same_generator_gives_the_same_comparison():
     x = normal(30, 40)
     assert compare(np.square, x, 2 * x, seed=3) == compare(np.square, x, 2 * x, seed=3)
     assert compare(np.square, x, 2 * x, seed=3) != compare(np.square, x, 2 * x, seed=4)
+
+
+def along(f, x, gradient, tolerance=1e-6, seed=0):
+    """Compare the gradient of f(x), a number, along a direction; also how often f was called."""
+    calls = []
+
+    def counted():
+        calls.append(1)
+        return f(x)
+
+    slope = Differences(counted, 1.0, np.random.default_rng(seed), tolerance).compare_direction(x, gradient)
+    return slope, len(calls)
+
+
+def test_a_direction_compares_all_entries_with_few_evaluations():
+    x = normal(30, 40)
+    for seed in range(5):
+        slope, calls = along(lambda x: float((x**2).sum()), x, 2 * x, seed=seed)
+        assert not slope.wrong and slope.error < 1e-6 and calls == 4
+        wrong = 2 * x
+        wrong[12, 34] += 0.1
+        slope, calls = along(lambda x: float((x**2).sum()), x, wrong, seed=seed)
+        assert slope.wrong and slope.analytic != slope.numeric and calls <= 10
+
+
+@pytest.mark.rows("tolerance, wrong", [(1e-6, True), (1e-3, True), (1e-1, False)])
+def test_an_error_below_the_tolerance_is_right(tolerance, wrong):
+    x = normal(3, 4)
+    assert along(lambda x: float((x**2).sum()), x, 2.02 * x, tolerance)[0].wrong is wrong
+
+
+def test_on_a_kink_of_a_sum_a_direction_says_so():
+    x = np.zeros(1)
+    slope, _ = along(lambda x: float(np.maximum(x, 0).sum()), x, np.zeros(1))
+    assert slope.on_kink and not slope.wrong
+
+
+def test_where_the_smallest_step_leaves_the_domain_the_numeric_slope_is_nan():
+    x = np.array([1e-20, 1.0])
+    slope, _ = along(lambda x: float(np.log(x).sum()), x, 1 / x)
+    assert np.isnan(slope.numeric)

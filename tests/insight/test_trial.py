@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minnet import Flatten, Layer, LayerCheckError, Linear, Parameter, ReLU, check_layer
-from minnet.insight.trial import Trial, as_inputs, cast, largest, plain_arrays, strided
+from minnet.insight.trial import Trial, as_inputs, cast, largest, non_contiguous, unregistered_arrays
 
 
 class Table(Layer):
@@ -73,8 +73,8 @@ def test_an_input_that_is_not_finite_is_the_callers_mistake():
 
 
 def test_arrays_that_are_neither_trained_nor_saved_are_named_where_they_may_be_the_cause():
-    assert plain_arrays(Plain()) == " (g: neither trained nor saved)"
-    assert plain_arrays(Linear(3, 2)) == ""
+    assert unregistered_arrays(Plain()) == " (g: neither trained nor saved)"
+    assert unregistered_arrays(Linear(3, 2)) == ""
     with pytest.raises(LayerCheckError, match=r"is float64, though .* float32 \(g: neither trained nor saved\)"):
         check_layer(Plain(), np.random.default_rng(0).normal(size=(4, 3)))
 
@@ -93,5 +93,5 @@ def test_helpers_do_what_they_say():
     assert cast(np.ones(2), np.float32).dtype == np.float32
     assert cast(np.arange(2), np.float32).dtype.kind == "i"
     x = np.arange(6.0).reshape(2, 3)
-    assert np.array_equal(strided(x), x)
-    assert not strided(x).flags.c_contiguous and not strided(x).flags.f_contiguous
+    assert np.array_equal(non_contiguous(x), x)
+    assert not non_contiguous(x).flags.c_contiguous and not non_contiguous(x).flags.f_contiguous

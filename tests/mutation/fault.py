@@ -8,8 +8,8 @@ from pathlib import Path
 from .checkpoints import CHECKPOINTS
 from .containers import CONTAINERS
 from .files import FILES
+from .insight import INSIGHT
 from .layers import FEATURES, IMAGES
-from .looking import LOOKING
 from .numbers import NUMBERS
 from .training import TRAINING
 from .updates import UPDATES
@@ -20,8 +20,11 @@ Row = tuple[str, str, str]
 LIKELY = {
     "arguments": ("test_layer*.py", "optimizers/test_optimizer*.py"),
     "files/archive": ("files/test_models*.py", "training/test_checkpoint.py"),
-    "insight/differences": ("insight/test_check_layer*.py",),
-    "insight/observation": ("insight/test_diagnose*.py",),
+    "insight/arrays": ("insight/test_diagnose*.py", "training/test_divergence*.py"),
+    "insight/differences": ("insight/test_check_layer*.py", "insight/test_experiments*.py"),
+    "insight/experiments": ("insight/test_diagnose*.py",),
+    "insight/observation": ("insight/test_experiments*.py", "insight/test_diagnose*.py", "insight/test_summary*.py"),
+    "insight/table": ("insight/test_summary*.py", "insight/test_check_layer*.py", "insight/test_diagnose*.py"),
     "insight/trial": ("insight/test_check_layer*.py",),
     "layer": ("test_contract*.py", "insight/test_summary*.py", "layers/test_containers*.py"),
     "layers": ("test_contract*.py",),
@@ -75,4 +78,4 @@ def faults(*tables: dict[str, list[Row]]) -> list[Fault]:
     return [Fault(module, *row) for table in tables for module, rows in table.items() for row in rows]
 
 
-FAULTS = faults(IMAGES, FEATURES, CONTAINERS, NUMBERS, UPDATES, FILES, TRAINING, CHECKPOINTS, LOOKING)
+FAULTS = faults(IMAGES, FEATURES, CONTAINERS, NUMBERS, UPDATES, FILES, TRAINING, CHECKPOINTS, INSIGHT)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-LOOKING = {
+INSIGHT = {
     "insight/check_layer": [
         ("        _check_layout(trial, gradients)\n", "", "a layer that misreads columns passes"),
         ("        _check_earlier_pass(trial)\n", "", "a layer that keeps something from the pass before passes"),
         ("        _check_float32(trial)\n", "", "a layer that makes float64 of float32 passes"),
         ("    for trial in (training, evaluation):", "    for trial in (training,):", "evaluation is not checked"),
         (
-            "    _check_state(evaluation, untrained=moved_off(subject.eval(), rng))\n",
+            "    _check_state(evaluation, untrained=perturb(subject.eval(), rng))\n",
             "",
             "a layer whose statistics are not saved passes",
         ),
         ("            _check_evaluation(trial)\n", "            pass\n", "noise in evaluation passes"),
         ("            _check_loss(trial)\n", "            pass\n", "a loss without a prediction passes"),
-        ("[*handed, *weights])\n    for name", "weights)\n    for name", "a forward that writes into x passes"),
+        ("[*given, *weights])\n    for name", "weights)\n    for name", "a forward that writes into x passes"),
         (
-            "[*handed, *weights])\n    for name",
-            "handed)\n    for name",
+            "[*given, *weights])\n    for name",
+            "given)\n    for name",
             "a forward that writes into a parameter passes",
         ),
         ("0.5 * np.flip(x) if trial.x else np.flip(x)", "x", "what is kept of the same x goes unseen"),
@@ -46,23 +46,27 @@ LOOKING = {
     "insight/differences": [
         ("TOLERANCE = 1e-6", "TOLERANCE = 1e-3", "an error of a thousandth passes"),
         (
-            "            moves.append((..., scale * self.rng.normal(size=array.shape)))\n",
-            "            pass\n",
+            "[*moves, _direction(array, rng)] if large else moves",
+            "moves",
             "an entry of a large array that is not in the sample is not checked",
         ),
         ("SHRINKS = (1, 8, 64, 512)", "SHRINKS = (1,)", "a kink within a step is called wrong"),
         ("before = np.array(array[where])", "before = array[where]", "a large array is left moved"),
         (
-            "if lowest - tolerance <= given <= highest + tolerance:",
-            "if highest - lowest > tolerance:",
+            "if lowest - allowed <= analytic <= highest + allowed:",
+            "if highest - lowest > allowed:",
             "on a kink any gradient is right",
         ),
     ],
     "insight/diagnose": [
-        ("(silent & ~idle).mean()", "silent.mean()", "units that are given nothing but 0 are called dead"),
         (
-            "learned=loss < (chance[1] if chance else zero or 0.0) / 2",
-            "learned=False",
+            "(zero_output & ~zero_input).mean()",
+            "zero_output.mean()",
+            "units that are given nothing but 0 are called dead",
+        ),
+        (
+            "learned = loss < (chance[1] if chance else equal_scores or 0.0) / 2",
+            "learned = False",
             "a model that has learned is told to raise its learning rate",
         ),
         ("if ratio and watch.own[name].decay:", "if ratio:", "the first bias tells of a learning rate too high"),
@@ -73,6 +77,21 @@ LOOKING = {
         ),
         ("after > LARGE * max(before, 1.0)", "after > LARGE", "the layer after the one that enlarges is blamed too"),
     ],
+    "insight/experiments": [
+        (
+            "if here.error <= TOLERANCE and not here.on_kink:",
+            "if not here.wrong:",
+            "a wrong gradient on a kink of the loss is called right",
+        ),
+        ("    array += OFF_KINK", "    array += 0", "a right gradient on a kink is called wrong"),
+        (
+            "return here.wrong and math.isfinite(here.numeric)",
+            "return here.wrong",
+            "a right gradient is called wrong where the loss has no value",
+        ),
+        ("            watch.held = None\n", "", "the gradients of the layers before are those of a loss without them"),
+        ("TOLERANCE = 1e-2", "TOLERANCE = 1.0", "a gradient that is wrong by a factor is right"),
+    ],
     "insight/observation": [
         (
             "[*self.model.walk(np.random.Generator).values(), generator()]",
@@ -80,24 +99,26 @@ LOOKING = {
             "a diagnosis draws from the package's generator",
         ),
         (
-            "float(np.linalg.norm(array.astype(np.float64).reshape(-1)))",
-            "float(np.linalg.norm(array.reshape(-1)))",
-            "a norm whose square overflows is infinite",
-        ),
-        (
-            "if abs(taken - given) <= allowed or beside or abs(left - right) <= allowed:",
-            "if True:",
-            "a gradient on a kink is called wrong",
-        ),
-        ("np.mean(np.square(array, dtype=np.float64))", "np.mean(np.square(array))", "a mean square overflows"),
-        (
             "copy.deepcopy(model).train(), x, y, weights",
             "copy.deepcopy(model), x, y, weights",
             "the mode is the model's",
         ),
+        ("if id(p) not in theirs}", "}", "a layer's parameters are those of the layers inside it too"),
+    ],
+    "insight/arrays": [
+        (
+            "float(np.linalg.norm(array.astype(np.float64).reshape(-1)))",
+            "float(np.linalg.norm(array.reshape(-1)))",
+            "a norm whose square overflows is infinite",
+        ),
+        ("np.mean(np.square(array, dtype=np.float64))", "np.mean(np.square(array))", "a mean square overflows"),
+    ],
+    "insight/table": [
+        ("cell.rjust(width) if i in right else cell.ljust(width)", "cell.ljust(width)", "numbers are not aligned"),
+        (").rstrip()", ")", "lines of a table end in spaces"),
     ],
     "insight/summary": [
-        ("0 if handed_on else y.nbytes", "y.nbytes", "an output that is handed on counts twice"),
+        ("0 if passed_on else y.nbytes", "y.nbytes", "an output that is passed on counts twice"),
         ("model = copy.deepcopy(model).eval()", "model = copy.deepcopy(model)", "batch norm refuses the sample"),
         ("counts[holder] += parameter.data.size", "counts[holder] += len(parameter.data)", "matrices count as vectors"),
         (
