@@ -95,7 +95,7 @@ FACADES = {"__init__", *(f"{room}/__init__" for room in ROOMS if room)}  # names
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 135, "SoftmaxCrossEntropy": 105}
+LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 150, "SoftmaxCrossEntropy": 105}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {
