@@ -1,4 +1,47 @@
-"""A layer-based mini neural-net framework in NumPy, without autograd: the derivation is the code, and it is checked."""
+"""A layer-based mini neural-net framework in NumPy, without autograd.
+
+The derivation is the code, and it is checked. A model is layers in a row,
+the last of them a loss; an optimizer updates their parameters. There are:
+
+Layers
+    together        Sequential Residual Concatenate
+    linear, of ids  Linear Embedding PositionalEmbedding
+    images, signals Conv1d Conv2d ConvTranspose2d
+                    MaxPool2d AvgPool2d GlobalAveragePool
+    sequences       RNN LSTM GRU LastStep MultiHeadAttention
+    activations     ReLU LeakyReLU PReLU ELU GELU SiLU Sigmoid Tanh Softplus
+                    Softmax LogSoftmax
+    regularization  Dropout BatchNorm LayerNorm RMSNorm GroupNorm
+    shapes          Flatten Reshape
+Losses
+    of classes      SoftmaxCrossEntropy BinaryCrossEntropy MulticlassHinge
+    of numbers      MeanSquaredError MeanAbsoluteError Huber
+Training
+    the loop        fit, which returns a History; evaluate predict
+    optimizers      SGD RMSprop Adagrad Adam AdamW; LBFGS in your own loop
+    learning rates  step_decay exponential_decay cosine_decay linear_warmup
+                    one_cycle
+    first weights   zeros constant normal uniform orthogonal glorot_uniform
+                    glorot_normal he_uniform he_normal lecun_normal
+    randomness      seed generator
+    files           save load; CheckpointError for a damaged or foreign one
+Data
+    read            load_digits load_idx
+    prepared        train_test_split Standardize one_hot Batches
+Insight
+    right?          check_layer; LayerCheckError where a gradient is wrong
+    good?           accuracy top_k_accuracy confusion_matrix
+                    classification_report r2_score
+    in a model      summary
+    no learning?    diagnose
+Of your own
+    to derive from  Layer Loss Optimizer
+    in a layer      Parameter Buffer
+
+After `import minnet as mn`, help(mn.Layer) says how to write a layer, and
+help(mn.check_layer) what is checked of it; help(mn.fit) has all options of
+the loop, help of any other name its formulas, shapes and errors.
+"""
 
 from .data.batches import Batches
 from .data.digits import load_digits
@@ -58,6 +101,8 @@ from .training.evaluate import evaluate
 from .training.fit import fit
 from .training.history import History
 from .training.predict import predict
+
+__version__ = "0.1.0"
 
 __all__ = [
     "ELU",

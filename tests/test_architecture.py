@@ -106,11 +106,12 @@ FILES = {
     },
 }
 FACADES = {"__init__", *(f"{room}/__init__" for room in ROOMS if room)}  # names or a docstring, and no logic
+CONTENTS = "__init__"  # whose docstring is the table of contents that help(minnet) begins with
 
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 135, "SoftmaxCrossEntropy": 105}
+LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 150, "SoftmaxCrossEntropy": 105}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {
@@ -120,6 +121,7 @@ TESTS_OF_THE_WHOLE = {
     "test_documents.py",
     "test_examples.py",
     "test_mutation.py",
+    "test_packaging.py",
     "test_portability.py",
 }
 
@@ -241,9 +243,9 @@ def test_imports_are_relative_public_and_plain():
 def test_a_facade_has_no_logic(file):
     first, *rest = TREES[file].body
     assert isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    for node in rest:
-        names = [target.id for target in node.targets] if isinstance(node, ast.Assign) else []
-        assert isinstance(node, ast.ImportFrom) or names == ["__all__"]
+    said = [node for node in rest if not isinstance(node, ast.ImportFrom)]
+    assert all(isinstance(node, ast.Assign) and ast.literal_eval(node.value) for node in said)
+    assert [ast.unparse(node.targets) for node in said] == (["__version__", "__all__"] if file == "__init__" else [])
 
 
 def test_the_only_requirements_at_run_time_are_numpy_and_tqdm():
@@ -279,7 +281,7 @@ def test_no_file_is_a_drawer():
 
 
 def test_every_file_says_why_it_exists():
-    texts = {file: ast.get_docstring(tree) or "" for file, tree in TREES.items()}
+    texts = {file: ast.get_docstring(tree) or "" for file, tree in TREES.items() if file != CONTENTS}
     assert [file for file, text in texts.items() if not 1 <= len(text.splitlines()) <= 6] == []
 
 

@@ -43,6 +43,7 @@ def test_a_fault_is_caught_by_the_test_that_fails_and_a_harmless_change_survives
     fault, trial = mutation
     for folder in ("minnet", "tests"):
         (tmp_path / folder).mkdir()
+    (tmp_path / "minnet/__init__.py").touch()  # without it, a minnet that is installed comes first
     (tmp_path / "minnet/double.py").write_text("def double(x):\n    return x * 2\n", encoding="utf-8")
     (tmp_path / "tests/test_double.py").write_text(
         "from minnet.double import double\n\n\ndef test_two_is_doubled():\n    assert double(2) == 4\n",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,13 @@ class Optimizer:
     clip_norm: the largest norm of the gradient over all parameters; a larger one is scaled down, before weight decay.
     Raises TypeError for what is not a Parameter or a number; ValueError for no parameters, for parameters of
     several dtypes, and for a number out of range.
+
+    Printed, it tells its numbers as they are now, and of a schedule of this package the rate of the next step. A
+    function of your own is named and not called: that could change something.
+
+    >>> from minnet import SGD, Linear, cosine_decay
+    >>> print(SGD(Linear(64, 10).parameters(), lr=cosine_decay(0.5, steps=1000)))
+    SGD(lr=0.5 by cosine_decay, weight_decay=0, momentum=0, nesterov=False): 2 parameters, 650 values, 0 steps taken
     """
 
     def __init__(
@@ -52,11 +61,18 @@ class Optimizer:
         self.moments: dict[str, Array] = {}
         self._move_in()
 
+    def __repr__(self) -> str:
+        shown = {"lr": _rate(self)} | {name: _figure(value) for name, value in vars(self).items() if _is_shown(value)}
+        counts = {"parameter": len(self.parameters), "value": len(self._w), "step": int(shown.pop("steps"))}
+        told = ", ".join(f"{n:,} {noun}{'s' * (n != 1)}" for noun, n in counts.items())
+        return f"{self.name}({', '.join(f'{name}={text}' for name, text in shown.items())}): {told} taken"
+
     @property
     def name(self) -> str:
         return type(self).__name__
 
-    def update(self, w: Array, g: Array, lr: float, *moments: Array) -> None:
+    # Anything may follow lr, so that type checkers let an update of one's own name its moments.
+    def update(self, w: Array, g: Array, lr: float, *moments: Any, **options: Any) -> None:
         """Change w and the moments, in place, by the gradient g, which may be overwritten.
 
         It is called once for each block of the vectors; `steps` counts the steps before this one.
@@ -161,6 +177,42 @@ class Optimizer:
                     )
                 w[...], g[...] = p.data, p.grad
                 p.data, p.grad = w, g
+
+
+def _is_shown(value: Any) -> bool:
+    """Whether it is a number or a tuple of numbers; but not infinity, which stands for no limit."""
+    if isinstance(value, tuple):
+        return all(map(_is_shown, value))
+    return isinstance(value, (int, float, np.bool_, np.number)) and value != math.inf
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_figure, value))})"
+    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _rate(optimizer: Optimizer) -> str:
+    """The learning rate, or the name of its schedule with the rate of the next step, if that can be asked for."""
+    lr = optimizer.lr
+    if not callable(lr):
+        return _figure(lr)
+    if not _is_ours(lr):
+        return str(getattr(lr, "__name__", type(lr).__name__))
+    name = lr.__qualname__.partition(".")[0]
+    with suppress(Exception):  # of a rate that grows beyond all bounds, for one
+        return f"{optimizer.lr_at(optimizer.steps):g} by {name}" if _is_pure(lr) else name
+    return name
+
+
+def _is_ours(schedule: Any) -> bool:
+    return isinstance(schedule, FunctionType) and schedule.__module__ == f"{__package__}.schedules"
+
+
+def _is_pure(schedule: Any) -> bool:
+    """Whether it is a schedule of this package, as are all that it calls: it depends on the step alone."""
+    held = [cell.cell_contents for cell in getattr(schedule, "__closure__", None) or ()]
+    return _is_ours(schedule) and all(isinstance(value, (int, float)) or _is_pure(value) for value in held)
 
 
 def _norm(g: Array) -> float:

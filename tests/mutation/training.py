@@ -162,6 +162,8 @@ TRAINING = {
     "training/history": [
         ("        except BaseException:", "        except Exception:", "Ctrl-C leaves half of an epoch"),
         ("repr(float(a)) == repr(float(b))", "a == b", "a history with NaN is not the one in the checkpoint"),
+        ("SHOWN // 2 : -SHOWN // 2]", "SHOWN // 2 : 1 - SHOWN // 2]", "a long table lacks one of the last epochs"),
+        ("if i >= len(column):", "if i > len(column):", "a history with a column that is shorter can't be printed"),
     ],
     "training/progress": [
         ("total=total, initial=done,", "total=total, initial=0,", "the bar of a resumed run starts at 0"),

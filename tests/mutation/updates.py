@@ -50,6 +50,21 @@ UPDATES = {
             ":",
             "a model whose dtype changes after its optimizer was made is trained in the old one",
         ),
+        (
+            "all(isinstance(value, (int, float)) or _is_pure(value) for value in held)",
+            "True",
+            "a schedule that draws is called where an optimizer is printed",
+        ),
+        (
+            "with suppress(Exception):",
+            "with suppress(ValueError):",
+            "an optimizer whose rate overflows can't be printed",
+        ),
+        (
+            "lr_at(optimizer.steps):g}",
+            "lr_at(optimizer.steps - 1):g}",
+            "the rate that is printed is that of the last step",
+        ),
     ],
     "optimizers/first_order": [
         ("step = g + self.momentum * v if", "step = g + v if", "Nesterov looks ahead without μ"),

@@ -2,12 +2,14 @@ import copy
 import itertools
 import math
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 
-from minnet import SGD, Linear, Parameter, ReLU, Sequential, SoftmaxCrossEntropy
+from minnet import LBFGS, SGD, Adam, Linear, Parameter, ReLU, Sequential, SoftmaxCrossEntropy
 from minnet.optimizers.optimizer import Optimizer
+from minnet.optimizers.schedules import cosine_decay, exponential_decay, linear_warmup, one_cycle, step_decay
 
 
 def parameter(values, dtype=np.float64, decay=True):
@@ -653,3 +655,90 @@ def test_an_update_that_raises_is_no_step():
     with pytest.raises(ArithmeticError):
         optimizer.step()
     assert optimizer.state_dict() == {"steps": 0}
+
+
+# What it prints
+
+
+def test_an_optimizer_is_told_in_a_line():
+    net = model()
+    optimizer = SGD(net.parameters(), lr=0.5, momentum=0.9, weight_decay=1e-4, clip_norm=5)
+    train(net, optimizer, range(3))
+    numbers = "lr=0.5, weight_decay=0.0001, clip_norm=5, momentum=0.9, nesterov=False"
+    assert repr(optimizer) == str(optimizer) == f"SGD({numbers}): 4 parameters, 51 values, 3 steps taken"
+
+
+@pytest.mark.rows(
+    "make, numbers",
+    [
+        (Adam, "lr=0.001, weight_decay=0, betas=(0.9, 0.999), eps=1e-08"),
+        (LBFGS, "lr=1, weight_decay=0, max_iter=20, tolerance_grad=1e-07, tolerance_change=1e-09"),
+        (lambda p: Belief(p, lr=np.float32(0.1), rate=np.float64(0.25)), "lr=0.1, weight_decay=0, rate=0.25"),
+        (lambda p: Belief(p, lr=1, rate=(np.int64(3), 1 / 3)), "lr=1, weight_decay=0, rate=(3, 0.333333)"),
+    ],
+)
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+def test_the_line_has_the_numbers_of_every_kind(make, numbers, dtype):
+    optimizer = make([parameter(1.0, dtype)])
+    assert repr(optimizer) == f"{optimizer.name}({numbers}): 1 parameter, 1 value, 0 steps taken"
+
+
+def test_the_line_has_the_numbers_as_they_are_now():
+    p = parameter(np.zeros((1000, 2)))
+    optimizer = SGD([p], lr=0.5)
+    optimizer.lr, optimizer.momentum, optimizer.clip_norm = 0.25, 0.5, 1.0
+    optimizer.step()
+    numbers = "lr=0.25, weight_decay=0, clip_norm=1, momentum=0.5, nesterov=False"
+    assert repr(optimizer) == f"SGD({numbers}): 1 parameter, 2,000 values, 1 step taken"
+
+
+@pytest.mark.rows(
+    "name, schedule",
+    [
+        ("step_decay", step_decay(0.5, every=2)),
+        ("exponential_decay", exponential_decay(0.5, 0.5)),
+        ("cosine_decay", cosine_decay(0.5, 8)),
+        ("linear_warmup", linear_warmup(3, then=0.25)),
+        ("linear_warmup", linear_warmup(2, then=linear_warmup(2, then=one_cycle(0.5, 8)))),
+        ("one_cycle", one_cycle(0.5, 8)),
+    ],
+)
+def test_a_schedule_is_told_by_its_name_and_the_rate_of_the_next_step(name, schedule):
+    optimizer = SGD([parameter([0.0])], schedule)
+    for step in range(6):
+        assert f"(lr={schedule(step):g} by {name}, " in repr(optimizer)
+        optimizer.step()
+
+
+class Drawing:
+    def __init__(self):
+        self.rng, self.called = np.random.default_rng(0), 0
+
+    def __call__(self, step):
+        self.called += 1
+        return self.rng.random()
+
+
+@pytest.mark.rows(
+    "make, told",
+    [
+        (lambda drawing: drawing, "Drawing"),
+        (lambda drawing: drawing.__call__, "__call__"),
+        (lambda drawing: lambda step: drawing(step), "<lambda>"),
+        (lambda drawing: partial(drawing), "partial"),
+        (lambda drawing: linear_warmup(2, then=drawing), "linear_warmup"),
+        (lambda drawing: linear_warmup(2, then=linear_warmup(2, then=lambda step: drawing(step))), "linear_warmup"),
+    ],
+)
+def test_a_function_of_ones_own_is_named_and_not_called(make, told):
+    drawing = Drawing()
+    optimizer = SGD([parameter([0.0])], make(drawing))
+    assert repr(optimizer).startswith(f"SGD(lr={told}, weight_decay=0, ")
+    assert drawing.called == 0 and drawing.rng.random() == np.random.default_rng(0).random()
+
+
+def test_a_rate_beyond_all_bounds_is_told_by_its_name():
+    optimizer = SGD([parameter([0.0])], exponential_decay(0.5, 2.0))
+    optimizer.load_state_dict({"steps": 10_000})
+    assert repr(optimizer).startswith("SGD(lr=exponential_decay, ")
+    assert repr(optimizer).endswith("10,000 steps taken")

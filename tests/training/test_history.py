@@ -1,8 +1,10 @@
-"""History: whole, whatever interrupts it, and comparable with another."""
+"""History: whole, whatever interrupts it, comparable with another, and a table where it is printed."""
 
+import copy
 import math
 import sys
 
+import numpy as np
 import pytest
 
 from minnet import History
@@ -127,3 +129,69 @@ def test_two_histories_agree_as_far_as_both_go(ours, theirs, agree):
 def test_an_empty_history_agrees_with_all_on_either_side(history):
     assert History().agrees_with(History(history))
     assert History(history).agrees_with(History())
+
+
+def cells(history):
+    return [line.split() for line in str(history).splitlines()]
+
+
+def test_a_history_is_printed_with_epochs_down_and_figures_across():
+    history = History(loss=[1.5, 0.123456], val_accuracy=[0.25, 1.0], seconds=[61.25, 0.001])
+    assert str(history).splitlines() == [
+        "epoch    loss  val_accuracy   seconds",
+        "    1   1.500        0.2500     61.25",
+        "    2  0.1235         1.000  0.001000",
+    ]
+
+
+def test_its_repr_is_that_of_a_dict():
+    history = History(loss=[1.0, math.nan], seconds=[0.5])
+    assert repr(history) == "{'loss': [1.0, nan], 'seconds': [0.5]}"
+    assert f"{history}" == str(history) != repr(history)
+
+
+@pytest.mark.rows("history", [History(), History(loss=[], seconds=[])])
+def test_a_history_without_an_epoch_says_so(history):
+    assert str(history) == "no epochs yet"
+
+
+@pytest.mark.rows("epochs", [1, 19, 20])
+def test_a_short_history_is_printed_whole(epochs):
+    history = History(loss=[float(i) for i in range(epochs)])
+    header, *rows = cells(history)
+    assert header == ["epoch", "loss"]
+    assert [(int(number), float(loss)) for number, loss in rows] == [(i + 1, i) for i in range(epochs)]
+
+
+@pytest.mark.rows("epochs", [21, 22, 10_000])
+def test_of_a_long_history_the_middle_is_left_out(epochs):
+    history = History(loss=[float(i) for i in range(epochs)], seconds=[1.0] * epochs)
+    _, *rows = cells(history)
+    assert rows[10] == ["..."]
+    numbers = [*range(1, 11), *range(epochs - 9, epochs + 1)]
+    assert [int(row[0]) for row in rows if row != ["..."]] == numbers
+    assert [float(row[1]) for row in rows if row != ["..."]] == pytest.approx([n - 1 for n in numbers], rel=5e-4)
+
+
+def test_the_columns_of_a_table_end_in_line_whatever_is_in_them():
+    values = [1e-300, -12345.678, math.nan, -math.inf, np.float32(0.1), np.float64(2.0), 7, True, 1234.0, None, 0.0]
+    lines = str(History(a=values, a_long_name=[*values])).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    shown = "1.000e-300 -1.235e+04 nan -inf 0.1000 2.000 7.000 1.000 1234 None 0.000"
+    assert [line.split()[1] for line in lines[1:]] == shown.split()
+
+
+def test_a_column_that_is_shorter_has_nothing_below_its_end():
+    assert cells(History(loss=[1.0, 2.0], rate=[0.5])) == [
+        ["epoch", "loss", "rate"],
+        ["1", "1.000", "0.5000"],
+        ["2", "2.000"],
+    ]
+    assert not any(line.endswith(" ") for line in str(History(loss=[1.0, 2.0], rate=[0.5])).splitlines())
+
+
+def test_printing_a_history_leaves_it_as_it_is():
+    history = History(loss=[float(i) for i in range(50)])
+    before = copy.deepcopy(history)
+    str(history)
+    assert history == before
