@@ -19,8 +19,8 @@ Losses
 Training
     the loop        fit, which returns a History; evaluate predict
     optimizers      SGD RMSprop Adagrad Adam AdamW; LBFGS in your own loop
-    learning rates  step_decay exponential_decay cosine_decay linear_warmup
-                    one_cycle
+    learning rates  step_decay exponential_decay linear_decay cosine_decay
+                    linear_warmup one_cycle
     first weights   zeros constant normal uniform orthogonal glorot_uniform
                     glorot_normal he_uniform he_normal lecun_normal
     randomness      seed generator
