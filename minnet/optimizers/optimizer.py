@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -42,12 +40,11 @@ class Optimizer:
     Raises TypeError for what is not a Parameter or a number; ValueError for no parameters, for parameters of
     several dtypes, and for a number out of range.
 
-    Printed, it tells its numbers as they are now, and of a schedule of this package the rate of the next step. A
-    function of your own is named and not called: that could change something.
+    Printed, it shows its numbers as they are now; a schedule by its name.
 
     >>> from minnet import SGD, Linear, cosine_decay
     >>> print(SGD(Linear(64, 10).parameters(), lr=cosine_decay(0.5, steps=1000)))
-    SGD(lr=0.5 by cosine_decay, weight_decay=0, momentum=0, nesterov=False): 2 parameters, 650 values, 0 steps taken
+    SGD(lr=cosine_decay.<lambda>, weight_decay=0, momentum=0, nesterov=False): 2 parameters, 650 values, 0 steps taken
     """
 
     def __init__(
@@ -62,10 +59,10 @@ class Optimizer:
         self._move_in()
 
     def __repr__(self) -> str:
-        shown = {"lr": _rate(self)} | {name: _figure(value) for name, value in vars(self).items() if _is_shown(value)}
-        counts = {"parameter": len(self.parameters), "value": len(self._w), "step": int(shown.pop("steps"))}
+        shown = {"lr": self.lr, **{name: value for name, value in numbers_of(self).items() if value != math.inf}}
+        counts = {"parameter": len(self.parameters), "value": len(self._w), "step": self.steps}
         told = ", ".join(f"{n:,} {noun}{'s' * (n != 1)}" for noun, n in counts.items())
-        return f"{self.name}({', '.join(f'{name}={text}' for name, text in shown.items())}): {told} taken"
+        return f"{self.name}({', '.join(f'{name}={_short(value)}' for name, value in shown.items())}): {told} taken"
 
     @property
     def name(self) -> str:
@@ -179,40 +176,23 @@ class Optimizer:
                 p.data, p.grad = w, g
 
 
-def _is_shown(value: Any) -> bool:
-    """Whether it is a number or a tuple of numbers; but not infinity, which stands for no limit."""
-    if isinstance(value, tuple):
-        return all(map(_is_shown, value))
-    return isinstance(value, (int, float, np.bool_, np.number)) and value != math.inf
+def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
+    """The attributes of an optimizer that are numbers, or tuples of numbers, but for the count of its steps."""
+    return {name: value for name, value in vars(optimizer).items() if name != "steps" and _is_numbers(value)}
 
 
-def _figure(value: Any) -> str:
+def _is_numbers(value: Any) -> bool:
+    kinds = (bool, int, float, np.bool_, np.integer, np.floating)
+    return isinstance(value, kinds) or (isinstance(value, tuple) and all(isinstance(v, kinds) for v in value))
+
+
+def _short(value: Any) -> str:
+    """A number to six digits, a tuple of them, or the name of a schedule, which is not called: that may change it."""
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__name__).replace("<locals>.", "")
     if isinstance(value, tuple):
-        return f"({', '.join(map(_figure, value))})"
+        return f"({', '.join(map(_short, value))})"
     return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
-
-
-def _rate(optimizer: Optimizer) -> str:
-    """The learning rate, or the name of its schedule with the rate of the next step, if that can be asked for."""
-    lr = optimizer.lr
-    if not callable(lr):
-        return _figure(lr)
-    if not _is_ours(lr):
-        return str(getattr(lr, "__name__", type(lr).__name__))
-    name = lr.__qualname__.partition(".")[0]
-    with suppress(Exception):  # of a rate that grows beyond all bounds, for one
-        return f"{optimizer.lr_at(optimizer.steps):g} by {name}" if _is_pure(lr) else name
-    return name
-
-
-def _is_ours(schedule: Any) -> bool:
-    return isinstance(schedule, FunctionType) and schedule.__module__ == f"{__package__}.schedules"
-
-
-def _is_pure(schedule: Any) -> bool:
-    """Whether it is a schedule of this package, as are all that it calls: it depends on the step alone."""
-    held = [cell.cell_contents for cell in getattr(schedule, "__closure__", None) or ()]
-    return _is_ours(schedule) and all(isinstance(value, (int, float)) or _is_pure(value) for value in held)
 
 
 def _norm(g: Array) -> float:

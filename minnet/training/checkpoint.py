@@ -16,21 +16,12 @@ from ..arguments import real_array
 from ..errors import CheckpointError
 from ..files.archive import read, write
 from ..layer import Buffer, Parameter
-from ..optimizers.optimizer import Optimizer
+from ..optimizers.optimizer import Optimizer, numbers_of
 from ..random import generator
 from .evaluate import Tally
 from .generators import Generators, States
 from .history import History
-from .identity import (
-    NUMBERS,
-    SCHEDULE,
-    attributes_of,
-    changes,
-    differences,
-    identity_of,
-    numbers_of,
-    with_schedule,
-)
+from .identity import NUMBERS, SCHEDULE, changes, differences, identity_of, plain_numbers, with_schedule
 from .run import Position, Run
 
 SHOWN = 4  # differences in an error
@@ -123,7 +114,7 @@ def _content(checkpoint: Checkpoint) -> tuple[dict[str, Array], dict[str, Any]]:
         "generators": checkpoint.generators.states(),
         "walk began": checkpoint.walk_began,
         "history": {name: [float(value) for value in column] for name, column in run.history.items()},
-        "numbers": numbers_of(run.optimizer),
+        "numbers": plain_numbers(run.optimizer),
         "stopped": run.stopped,
     }
     if run.stopping:
@@ -150,7 +141,7 @@ def _check_same(checkpoint: Checkpoint, notes: Any) -> None:
 def _roll_back(checkpoint: Checkpoint) -> Callable[[], None]:
     """What undoes all that _restore changes of what the user has: the model, the optimizer, history and generators."""
     run, generators, states = checkpoint.run, checkpoint.generators, checkpoint.generators.states()
-    model, optimizer, numbers = run.model.state_dict(), run.optimizer.state_dict(), attributes_of(run.optimizer)
+    model, optimizer, numbers = run.model.state_dict(), run.optimizer.state_dict(), numbers_of(run.optimizer)
     history = {name: [*column] for name, column in run.history.items()}
 
     def roll_back() -> None:
@@ -202,7 +193,7 @@ def _stopping(notes: dict[str, Any], best: dict[str, Array]) -> dict[str, Any]:
 
 def _checked_numbers(optimizer: Optimizer, numbers: dict[str, Any]) -> dict[str, Any]:
     """The numbers of an optimizer in a file as its attributes. Raises ValueError if names or shapes are others."""
-    own, shapes = numbers_of(optimizer), {name: np.shape(value) for name, value in numbers.items()}
+    own, shapes = plain_numbers(optimizer), {name: np.shape(value) for name, value in numbers.items()}
     if shapes != {name: np.shape(value) for name, value in own.items()}:
         raise ValueError(f"expected the numbers of {optimizer.name}, {', '.join(own)}, got {numbers}")
     real_array("its numbers", np.hstack([*numbers.values()]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.batches import Batches
 from ..layer import Buffer, Parameter
-from ..optimizers.optimizer import Optimizer
+from ..optimizers.optimizer import Optimizer, numbers_of
 from .generators import Generators
 from .inputs import Data
 from .rates import Rates, are_rates, difference, rates_at, sample
@@ -35,7 +35,7 @@ def identity_of(run: Run, generators: Generators, steps: Iterable[str] | None = 
         "the arrays": [f"{n} {s.data.dtype} {s.data.shape}" for n, s in run.model.walk(Parameter, Buffer).items()],
         OPTIMIZER: optimizer.name,
         SCHEDULE: _rates(optimizer, generators, steps),
-        NUMBERS: numbers_of(optimizer),
+        NUMBERS: plain_numbers(optimizer),
         PARAMETERS: [names[id(p)] + ", not decayed" * (not p.decay) for p in optimizer.parameters],
         **{what: _size(getattr(run, what)) for what in DATA},
         "the metrics": sorted(run.metrics),
@@ -72,19 +72,9 @@ def with_schedule(there: Identity, here: Identity) -> Identity:
     return there | {OPTIMIZER: str(there.get(OPTIMIZER)).partition(", lr=")[0], SCHEDULE: here[SCHEDULE]}
 
 
-def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
+def plain_numbers(optimizer: Optimizer) -> dict[str, Any]:
     """The numbers of an optimizer by name, as a file gives them back; a callback may set some."""
-    return {name: np.asarray(value).tolist() for name, value in attributes_of(optimizer).items()}
-
-
-def attributes_of(optimizer: Optimizer) -> dict[str, Any]:
-    """Those of its attributes that are numbers, or tuples of numbers."""
-    return {name: value for name, value in vars(optimizer).items() if name != "steps" and _is_numbers(value)}
-
-
-def _is_numbers(value: Any) -> bool:
-    kinds = (bool, int, float, np.bool_, np.integer, np.floating)
-    return isinstance(value, kinds) or (isinstance(value, tuple) and all(isinstance(v, kinds) for v in value))
+    return {name: np.asarray(value).tolist() for name, value in numbers_of(optimizer).items()}
 
 
 def _rates(optimizer: Optimizer, generators: Generators, steps: Iterable[str] | None) -> Rates:

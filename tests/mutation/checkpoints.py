@@ -59,7 +59,7 @@ CHECKPOINTS = {
             "empty columns of a given history stay",
         ),
         (
-            '        "numbers": numbers_of(run.optimizer),\n',
+            '        "numbers": plain_numbers(run.optimizer),\n',
             '        "numbers": checkpoint.identity[NUMBERS],\n',
             "numbers that the callback set are those of the beginning",
         ),

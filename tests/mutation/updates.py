@@ -50,20 +50,16 @@ UPDATES = {
             ":",
             "a model whose dtype changes after its optimizer was made is trained in the old one",
         ),
+        ("if value != math.inf}}", "}}", "no limit is printed as an infinite one"),
         (
-            "all(isinstance(value, (int, float)) or _is_pure(value) for value in held)",
-            "True",
+            'return getattr(value, "__qualname__", type(value).__name__)',
+            "return str(value(0)) + getattr(value, '__qualname__', '')",
             "a schedule that draws is called where an optimizer is printed",
         ),
         (
-            "with suppress(Exception):",
-            "with suppress(ValueError):",
-            "an optimizer whose rate overflows can't be printed",
-        ),
-        (
-            "lr_at(optimizer.steps):g}",
-            "lr_at(optimizer.steps - 1):g}",
-            "the rate that is printed is that of the last step",
+            'if name != "steps" and _is_numbers(value)',
+            "if _is_numbers(value)",
+            "a run that has taken steps is another one",
         ),
     ],
     "optimizers/first_order": [

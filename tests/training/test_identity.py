@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from minnet import SGD, Adam, Batches, Dropout, Linear, ReLU, Sequential, SoftmaxCrossEntropy, cosine_decay
+from minnet.optimizers.optimizer import numbers_of
 from minnet.training.generators import Generators
-from minnet.training.identity import attributes_of, changes, differences, identity_of, numbers_of, with_schedule
+from minnet.training.identity import changes, differences, identity_of, plain_numbers, with_schedule
 from minnet.training.run import Run
 
 X, Y = np.ones((6, 4), np.float32), np.zeros(6, int)
@@ -24,7 +25,7 @@ def identity(run):
 
 def told(run, other):
     """Where a run is not the one whose identity a file has, in sentences."""
-    notes = json.loads(json.dumps({"belongs to": identity(other), "numbers": numbers_of(other.optimizer)}))
+    notes = json.loads(json.dumps({"belongs to": identity(other), "numbers": plain_numbers(other.optimizer)}))
     return list(differences(run, Generators(model=run.model, train=run.train), identity(run), notes))
 
 
@@ -65,7 +66,7 @@ def test_numbers_that_a_callback_of_that_run_has_set_are_no_difference_for_who_h
     other = run_of()
     notes = {"belongs to": identity(other)}
     other.optimizer.momentum = 0.5
-    notes["numbers"] = numbers_of(other.optimizer)
+    notes["numbers"] = plain_numbers(other.optimizer)
     assert list(differences(other, Generators(model=other.model, train=other.train), identity(other), notes)) == []
 
 
@@ -94,5 +95,5 @@ def test_what_a_callback_may_set_is_no_change_and_what_a_file_can_not_give_back_
 def test_the_numbers_of_an_optimizer_are_its_attributes_but_for_steps_and_what_is_no_number():
     _, optimizer = run_of(), Adam(Linear(2, 2).parameters(), lr=0.5)
     optimizer.note, optimizer.extra, optimizer.several = "x", np.float32(2), [1, 2]
-    assert attributes_of(optimizer)["extra"] == 2 and not {"steps", "note", "several"} & numbers_of(optimizer).keys()
-    assert json.loads(json.dumps(numbers_of(optimizer)))["lr"] == 0.5
+    assert numbers_of(optimizer)["extra"] == 2 and not {"steps", "note", "several"} & plain_numbers(optimizer).keys()
+    assert json.loads(json.dumps(plain_numbers(optimizer)))["lr"] == 0.5
