@@ -107,7 +107,7 @@ class Layer:
         except Exception as error:
             self.clear_cache()
             if not str(error).startswith(f"{self!r}: "):
-                add_location(error, self, f"{label(self)}, given {shapes(*inputs)}")
+                add_location(error, self, f"{one_line(self)}, given {shapes(*inputs)}")
             raise
 
     def __getstate__(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Layer:
         found: dict[str, Any] = {}
         for name, value in _walk(self, "", set()):
             if found.setdefault(name, value) is not value:
-                raise ValueError(f"{label(self)}: two of its attributes are named {name}")
+                raise ValueError(f"{one_line(self)}: two of its attributes are named {name}")
         return {name: value for name, value in found.items() if isinstance(value, kinds)}
 
     def parameters(self) -> list[Parameter]:
@@ -155,9 +155,9 @@ class Layer:
         Raises ValueError listing every missing, unexpected or mismatched name; nothing is changed in that case.
         """
         own = self.walk(Parameter, Buffer)
-        arrays = named_arrays(label(self), state)
+        arrays = named_arrays(one_line(self), state)
         if problems := misfits({name: target.data for name, target in own.items()}, arrays):
-            raise ValueError(f"{label(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
+            raise ValueError(f"{one_line(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
         arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
         for target in own.values():
             # `buffer.data = buffer.data + 1` makes a NumPy scalar of a 0-d array; make it a writable array again.
@@ -178,7 +178,7 @@ class Layer:
     def astype(self, dtype: DTypeLike) -> Self:
         """Change all parameters and floating buffers to a floating dtype, in place, before an optimizer is made."""
         if np.dtype(dtype).kind != "f":
-            raise TypeError(f"{label(self)}: expected a floating dtype, got {np.dtype(dtype)}")
+            raise TypeError(f"{one_line(self)}: expected a floating dtype, got {np.dtype(dtype)}")
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype)
             parameter.grad = parameter.grad.astype(dtype)
@@ -227,7 +227,7 @@ def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: D
     return x
 
 
-def label(layer: Layer) -> str:
+def one_line(layer: Layer) -> str:
     """The layer on one line: its repr, or Name(...) if the repr has several lines."""
     text = repr(layer)
     return text if "\n" not in text else f"{type(layer).__name__}(...)"

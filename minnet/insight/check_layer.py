@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..layer import Buffer, Layer, Parameter, label
+from ..layer import Buffer, Layer, Parameter, one_line
 from .differences import Comparison, Differences
 from .table import table
 from .trial import Trial, as_inputs, cast, largest, non_contiguous, perturb, unregistered_arrays
@@ -88,7 +88,7 @@ def check_layer(layer: Layer, *inputs: ArrayLike, rng: int | np.random.Generator
         _check_layout(trial, gradients)
         _check_float32(trial)
     _check_state(evaluation, untrained=perturb(subject.eval(), rng))
-    return CheckReport(label(layer), report)
+    return CheckReport(one_line(layer), report)
 
 
 def _check_passes(trial: Trial) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import described, number
-from ..layer import Layer, label
+from ..layer import Layer, one_line
 from .arrays import is_float_array, norm, rms
 from .experiments import STEPS, learn_by_heart, loss_of_equal_scores, wrong_gradient
 from .observation import Observation, Watch, first_not_finite
@@ -118,7 +118,7 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
         chance = _chance(called, y, equal_scores)
         nonfinite, finding = first_not_finite(observation, loss) or (None, "")
         if nonfinite:
-            return Diagnosis(label(model), loss, chance, None, nonfinite, rows, [finding])
+            return Diagnosis(one_line(model), loss, chance, None, nonfinite, rows, [finding])
         dead = {row.name: row.dead for row in rows if row.dead is not None and row.dead > MANY_DEAD}
         alike = list(_about_sameness(x))
         findings = [*alike, *_about_targets(called, y), *_about_sizes(called, x, loss, chance)]
@@ -127,7 +127,7 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
             findings += [*_about_dead_units(dead), *_about_gradients(called, dead)]
             findings += _about_updates(called, lr, learned)
         overfit, finding = _by_heart(model, x, y, equal_scores, others=bool(findings))
-    return Diagnosis(label(model), loss, chance, overfit, None, rows, findings + [finding] * bool(finding))
+    return Diagnosis(one_line(model), loss, chance, overfit, None, rows, findings + [finding] * bool(finding))
 
 
 def _row(watch: Watch, lr: float) -> LayerDiagnosis:

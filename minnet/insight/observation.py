@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, Parameter, label
+from ..layer import Layer, Parameter, one_line
 from ..random import generator
 from .arrays import not_finite
 
@@ -26,7 +26,7 @@ class Watch:
 
     def __init__(self, name: str, layer: Layer) -> None:
         self.name, self.layer, self.own = name, layer, own_parameters(layer)
-        self.title = f"layer {name}, {label(layer)}" if name else label(layer)
+        self.title = f"layer {name}, {one_line(layer)}" if name else one_line(layer)
         self.inputs: tuple[Any, ...] = ()
         self.options: dict[str, Any] = {}
         self.y: Any = None
@@ -106,7 +106,7 @@ class Observation:
         loss = self.call_and_reset(partial(self.model, self.x, self.y, *self.weights))
         if not isinstance(loss, (float, np.floating)):
             raise TypeError(
-                f"{label(self.model)}: expected model(x, y) to be the loss, a float, got {type(loss).__name__}"
+                f"{one_line(self.model)}: expected model(x, y) to be the loss, a float, got {type(loss).__name__}"
             )
         return float(loss)
 

@@ -11,7 +11,7 @@ from numpy import ndarray as Array
 from numpy.typing import DTypeLike
 
 from ..arguments import described
-from ..layer import Layer, label
+from ..layer import Layer, one_line
 from .observation import watch_layers
 from .table import table
 
@@ -103,7 +103,7 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
         y = outputs.get(name)
         passed_on = any(y is outputs.get(f"{name}.{inner}".strip(".")) for inner in layer.walk(Layer) if inner)
         shape, size = (y.shape[1:], 0 if passed_on else y.nbytes) if isinstance(y, Array) else (None, 0)
-        rows.append(LayerSummary(name, label(layer), shape, counts[name], size))
+        rows.append(LayerSummary(name, one_line(layer), shape, counts[name], size))
     return Summary(rows)
 
 

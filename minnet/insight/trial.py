@@ -12,7 +12,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..errors import LayerCheckError
-from ..layer import Layer, label
+from ..layer import Layer, one_line
 
 
 class Trial:
@@ -44,7 +44,7 @@ class Trial:
         """Raise LayerCheckError that names the layer."""
         what = what.replace(f"{self.layer!r}: ", "")
         mode = "" if self.layer.training else " (in evaluation mode)"
-        raise LayerCheckError(f"{label(self.layer)}: {what}{mode}") from cause
+        raise LayerCheckError(f"{one_line(self.layer)}: {what}{mode}") from cause
 
     def backward(self, layer: Layer, dy: Any) -> dict[str, Array]:
         """Copies of the gradients of the first input and of the parameters, by name."""

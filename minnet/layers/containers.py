@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, Parameter, add_location, drop_cache, label, shapes
+from ..layer import Layer, Parameter, add_location, drop_cache, one_line, shapes
 
 
 class Sequential(Layer):
@@ -39,11 +39,11 @@ class Sequential(Layer):
 
     def forward(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
         if target is None and sample_weight is not None:
-            raise ValueError(f"{label(self)}: was given a sample_weight without a target")
+            raise ValueError(f"{one_line(self)}: was given a sample_weight without a target")
         extra = () if target is None else (target,) if sample_weight is None else (target, sample_weight)
         if extra and not self.is_loss:
             raise ValueError(
-                f"{label(self)}: was given a target, but does not end in a loss; add SoftmaxCrossEntropy(), for example"
+                f"{one_line(self)}: was given a target, but does not end in a loss; add SoftmaxCrossEntropy(), for example"
             )
         i, last = 0, len(self.layers) - 1
         if self.is_loss and not extra:
@@ -60,7 +60,7 @@ class Sequential(Layer):
     def backward(self, dy: Any = None, input_gradient: bool | None = None) -> Any:
         if dy is None:
             if not self.is_loss:
-                raise TypeError(f"{label(self)}: backward needs dy, since this does not end in a loss")
+                raise TypeError(f"{one_line(self)}: backward needs dy, since this does not end in a loss")
             dy = 1.0
         if input_gradient is None:
             input_gradient = self.input_gradient and not self.is_loss
@@ -112,7 +112,7 @@ class Sequential(Layer):
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + f"\n)  {count:,} parameters"
 
     def _name(self, i: int) -> str:
-        return f"layer {i}, {label(self.layers[i])}"
+        return f"layer {i}, {one_line(self.layers[i])}"
 
     def _add_location(self, error: Exception, i: int, situation: str) -> None:
         add_location(error, self.layers[i], f"{self._name(i)}, {situation}")
@@ -140,7 +140,9 @@ class Residual(Layer):
         x = np.asarray(x)
         y = self.layers.forward(x)
         if y.shape != x.shape:
-            raise ValueError(f"{label(self)}: expected layers that keep the shape {x.shape}, got {y.shape} from them")
+            raise ValueError(
+                f"{one_line(self)}: expected layers that keep the shape {x.shape}, got {y.shape} from them"
+            )
         return x.astype(y.dtype, copy=False) + y
 
     def backward(self, dy: Array) -> Array | None:
@@ -174,7 +176,7 @@ class Concatenate(Layer):
         parts = [branch(x) for branch in self.branches]
         if len({part.shape[:-1] for part in parts}) > 1:
             got = " and ".join(str(part.shape) for part in parts)
-            raise ValueError(f"{label(self)}: expected branches that differ in the last axis only, got {got}")
+            raise ValueError(f"{one_line(self)}: expected branches that differ in the last axis only, got {got}")
         self.cache = np.cumsum([part.shape[-1] for part in parts])[:-1]
         # A branch that returns x may keep its dtype, uint8 or float64; the result has the smallest floating dtype.
         floating = [part.dtype for part in parts if part.dtype.kind == "f"]
@@ -203,7 +205,7 @@ def _distinct(owner: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
         for inner in layer.walk(Layer).values():
             if places.setdefault(id(inner), i) != i:
                 raise ValueError(
-                    f"{owner}: {label(inner)} is in layer {places[id(inner)]} and in layer {i}, but has one cache; "
+                    f"{owner}: {one_line(inner)} is in layer {places[id(inner)]} and in layer {i}, but has one cache; "
                     "make a second layer, and share the Parameter to share weights (decoder.W = encoder.W)"
                 )
     return layers
@@ -214,12 +216,12 @@ def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     for i, layer in enumerate(layers[:-1]):
         if layer.is_loss:
             raise ValueError(
-                f"Sequential: the loss {label(layer)} is layer {i} of {len(layers)}, a loss can only be the last"
+                f"Sequential: the loss {one_line(layer)} is layer {i} of {len(layers)}, a loss can only be the last"
             )
     for layer, following in pairwise(_leaves(layers)):
         if layer.gives_probabilities and following.takes_scores:
             raise ValueError(
-                f"Sequential: {label(layer)} in front of {label(following)}, which takes scores; leave it out: "
+                f"Sequential: {one_line(layer)} in front of {one_line(following)}, which takes scores; leave it out: "
                 "called without a target, the model still gives probabilities"
             )
     return layers

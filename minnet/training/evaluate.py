@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, label
+from ..layer import Layer, one_line
 from .inputs import Data, Metrics, check_batch, check_batches, check_metrics, check_model
 from .modes import in_mode
 
@@ -77,7 +77,7 @@ def loss_of(model: Layer, *batch: Any) -> float:
     if type(loss) is float:
         return loss
     if not isinstance(loss, (float, np.floating)):
-        raise TypeError(f"{label(model)}: expected model(x, y) to be the loss, a float, got {type(loss).__name__}")
+        raise TypeError(f"{one_line(model)}: expected model(x, y) to be the loss, a float, got {type(loss).__name__}")
     return float(loss)
 
 

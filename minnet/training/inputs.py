@@ -11,7 +11,7 @@ from numpy import ndarray as Array
 
 from ..arguments import described, plain_array
 from ..data.batches import Batches
-from ..layer import Layer, label
+from ..layer import Layer, one_line
 from ..layers.containers import Sequential
 from ..optimizers.optimizer import Optimizer
 
@@ -28,7 +28,7 @@ def check_model(owner: str, model: Any, needs_loss: bool = True) -> None:
         raise TypeError(f"{owner}: expected model to be a Layer, got {described(model)}")
     if needs_loss and isinstance(model, Sequential) and not model.is_loss:
         raise ValueError(
-            f"{owner}: expected a model that ends in a loss, got {label(model[-1]) if model else None} at the end; "
+            f"{owner}: expected a model that ends in a loss, got {one_line(model[-1]) if model else None} at the end; "
             "add SoftmaxCrossEntropy(), for example"
         )
 
