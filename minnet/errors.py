@@ -12,4 +12,4 @@ class LayerCheckError(AssertionError):
 
 
 class BackwardBeforeForward(RuntimeError, AttributeError):
-    """A cache was read that no forward has written; an AttributeError too, so that hasattr works."""
+    """A cache was read before any forward. An AttributeError too, so that hasattr(layer, "cache") is False."""

@@ -43,7 +43,8 @@ class Sequential(Layer):
         extra = () if target is None else (target,) if sample_weight is None else (target, sample_weight)
         if extra and not self.is_loss:
             raise ValueError(
-                f"{one_line(self)}: was given a target, but does not end in a loss; add SoftmaxCrossEntropy(), for example"
+                f"{one_line(self)}: was given a target, but does not end in a loss; "
+                "add SoftmaxCrossEntropy(), for example"
             )
         i, last = 0, len(self.layers) - 1
         if self.is_loss and not extra:
