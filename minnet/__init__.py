@@ -70,12 +70,10 @@ from .layers.activations import (
     ELU,
     GELU,
     LeakyReLU,
-    LogSoftmax,
     PReLU,
     ReLU,
     Sigmoid,
     SiLU,
-    Softmax,
     Softplus,
     Tanh,
 )
@@ -88,6 +86,7 @@ from .layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from .layers.pooling import AvgPool2d, GlobalAveragePool, MaxPool2d
 from .layers.recurrent import GRU, LSTM, RNN
 from .layers.shape import Flatten, LastStep, Reshape
+from .layers.softmax import LogSoftmax, Softmax
 from .losses.classification import MulticlassHinge, SoftmaxCrossEntropy
 from .losses.elementwise import BinaryCrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
 from .losses.loss import Loss

@@ -95,6 +95,15 @@ def test_the_readme_leads_to_every_example_and_every_page():
     assert {name for name in names if f"]({name})" not in readme} == set()
 
 
+def test_the_readme_names_every_layer_loss_and_optimizer():
+    (there,) = re.findall(r"^## What there is\n(.*?)^## ", read(README), flags=re.MULTILINE | re.DOTALL)
+    kinds = minnet.Layer, minnet.Optimizer
+    values = {name: getattr(minnet, name) for name in minnet.__all__}
+    exported = {name for name, value in values.items() if isinstance(value, type) and issubclass(value, kinds)}
+    missing = {name for name in exported - {"Layer", "Loss", "Optimizer"} if not re.search(rf"\b{name}\b", there)}
+    assert missing == set(), "add it under What there is"
+
+
 def test_the_contract_reads_the_same_wherever_it_stands():
     def sentences(text: str) -> list[str]:
         lines = re.sub(r"\n {3}(?=\w)", " ", text).splitlines()  # one may be broken in a document

@@ -1,4 +1,4 @@
-"""Elementwise functions, and the two that normalise the last axis."""
+"""Functions of each entry by itself, between the layers that mix them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy import ndarray as Array
 
 from ..arguments import whole_number
 from ..layer import Layer, Parameter, real_input
-from ..numerics import as_rows, erf, log_softmax, row_sum, sigmoid, softmax, softplus
+from ..numerics import as_rows, erf, sigmoid, softplus
 
 
 class ReLU(Layer):
@@ -231,48 +231,3 @@ class Softplus(Layer):
     def backward(self, dy: Array) -> Array:
         x = self.cache
         return dy * sigmoid(x)
-
-
-class Softmax(Layer):
-    """Positive shares that sum to one along the last axis.
-
-    Forward     p = exp(x) / Σ exp(x)
-    Backward    dx = p ⊙ (dy − Σ dy ⊙ p)
-
-    Shapes      x, p (..., C); sums over C
-
-    To train a classifier, end in SoftmaxCrossEntropy instead, which contains the softmax.
-    Source: Bridle 1990.
-    """
-
-    gives_probabilities = True
-
-    def forward(self, x: Array) -> Array:
-        self.cache = p = softmax(real_input(self, x))
-        return p
-
-    # ∂pᵢ/∂xⱼ = pᵢ (δᵢⱼ − pⱼ): pᵢ(1 − pᵢ) on the diagonal and −pᵢ pⱼ off it.
-    # So dxⱼ = Σᵢ dyᵢ pᵢ (δᵢⱼ − pⱼ) = pⱼ (dyⱼ − Σᵢ dyᵢ pᵢ), without the matrix ever being formed.
-    def backward(self, dy: Array) -> Array:
-        p = self.cache
-        return p * (dy - row_sum(dy * p))
-
-
-class LogSoftmax(Layer):
-    """The logarithm of the softmax, exact where the softmax itself underflows.
-
-    Forward     y = x − log Σ exp(x)
-    Backward    dx = dy − p Σ dy,  p = exp(y)
-
-    Shapes      x, y (..., C); sums over C
-
-    Source: Bridle 1990; ∂yᵢ/∂xⱼ = δᵢⱼ − pⱼ.
-    """
-
-    def forward(self, x: Array) -> Array:
-        self.cache = y = log_softmax(real_input(self, x))
-        return y
-
-    def backward(self, dy: Array) -> Array:
-        y = self.cache
-        return dy - np.exp(y) * row_sum(dy)

@@ -19,6 +19,24 @@ class Loss(Layer):
     `forward(scores, target=None, sample_weight=None)` returns the loss, or without a target the prediction;
     `backward(dloss=1.0)` returns dscores, where dloss is what the loss is multiplied by afterwards.
     Set `takes_scores = True` on a loss that contains a softmax or a sigmoid, so that Sequential refuses one before it.
+    Of the last batch, `total_weight()` returns the sum of weights that the loss was divided by, so that evaluate can
+    average over batches, by rows if it is None; `count_correct()` returns how many predictions were right and of how
+    many, for the accuracy, None if nothing is classified.
+
+    >>> import numpy as np
+    >>> from minnet import Loss, check_layer
+    >>> class Poisson(Loss):  # of counts, whose expected values are exp(scores)
+    ...     def forward(self, scores, target=None):
+    ...         rate = np.exp(scores)
+    ...         self.cache = rate, target
+    ...         return rate if target is None else float(np.mean(rate - target * scores))
+    ...
+    ...     def backward(self, dloss=1.0):
+    ...         rate, target = self.cache
+    ...         return (rate - target) * (dloss / rate.size)
+    >>> report = check_layer(Poisson(), np.array([[0.5, -1.0]]), np.array([[2, 0]]))
+    >>> print(str(report).splitlines()[0])
+    Poisson(): the gradients are right and the contract holds
     """
 
     is_loss = True

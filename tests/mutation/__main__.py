@@ -19,7 +19,7 @@ HERE = Path(__file__).parents[2]
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="how many faults are tried at a time")
-    parser.add_argument("--only", metavar="TEXT", default="", help="only faults whose module or description has it")
+    parser.add_argument("--only", metavar="TEXT", default="", help="only faults with this in module or description")
     parser.add_argument(
         "--quick", action="store_true", help="only the likely tests: a survivor may be caught by others"
     )
@@ -28,7 +28,7 @@ def options() -> argparse.Namespace:
         "--tests", metavar="CHECKOUT", type=Path, default=HERE, help="take all but minnet/ from another checkout"
     )
     chosen = parser.parse_args()
-    if not any(chosen.only in str(fault) for fault in FAULTS):
+    if not any(fault.told_by(chosen.only) for fault in FAULTS):
         parser.error(f"there is no fault with {chosen.only!r} in it")
     if not (chosen.tests / "tests").is_dir():
         parser.error(f"{chosen.tests} is no checkout, there is no tests/ in it")
@@ -56,7 +56,7 @@ def sound(source: Path, chosen: list[Fault]) -> float:
 
 def main() -> None:
     chosen = options()
-    tried = [fault for fault in FAULTS if chosen.only in str(fault)]
+    tried = [fault for fault in FAULTS if fault.told_by(chosen.only)]
     if chosen.list:
         print("\n".join(map(str, tried)))
         return

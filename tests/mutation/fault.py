@@ -57,6 +57,10 @@ class Fault:
     def __str__(self) -> str:
         return f"{self.module}: {self.breaks}"
 
+    def told_by(self, text: str) -> bool:
+        """Whether its module or description has a text in it, in capitals or not."""
+        return text.lower() in str(self).lower()
+
     def planted(self, package: Path) -> str:
         """The module's text with the fault in it. Raises ValueError if it has no one place."""
         path = package / f"{self.module}.py"

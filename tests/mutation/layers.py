@@ -234,13 +234,15 @@ FEATURES = {
         ),
         ("self.cache = x, np.minimum(x, 0)", "self.cache = x, x", "exp of a large x overflows in ELU"),
         ("self.alpha * np.exp(negative) * dy", "np.exp(negative) * dy", "ELU's slope forgets an alpha other than 1"),
+        ("self.a.grad += da if len(a) > 1 else da.sum()", "self.a.grad += da.sum()", "all slopes get one gradient"),
+    ],
+    "layers/softmax": [
         ("return p * (dy - row_sum(dy * p))", "return dy * p * (1 - p)", "softmax's Jacobian is its diagonal"),
         (
             'Source: Bridle 1990.\n    """\n\n    gives_probabilities = True',
             'Source: Bridle 1990.\n    """\n\n    gives_probabilities = False',
             "a double softmax is not refused",
         ),
-        ("self.a.grad += da if len(a) > 1 else da.sum()", "self.a.grad += da.sum()", "all slopes get one gradient"),
     ],
     "layers/shape": [
         (
