@@ -25,7 +25,7 @@ class Loss(Layer):
 
     >>> import numpy as np
     >>> from minnet import Loss, check_layer
-    >>> class Poisson(Loss):  # of counts, whose expected values are exp(scores)
+    >>> class Poisson(Loss):  # of counts with the expected values exp(scores)
     ...     def forward(self, scores, target=None):
     ...         rate = np.exp(scores)
     ...         self.cache = rate, target
@@ -34,7 +34,7 @@ class Loss(Layer):
     ...     def backward(self, dloss=1.0):
     ...         rate, target = self.cache
     ...         return (rate - target) * (dloss / rate.size)
-    >>> report = check_layer(Poisson(), np.array([[0.5, -1.0]]), np.array([[2, 0]]))
+    >>> report = check_layer(Poisson(), np.array([[0.5, -1.0]]), np.array([[2.0, 0.0]]))
     >>> print(str(report).splitlines()[0])
     Poisson(): the gradients are right and the contract holds
     """
