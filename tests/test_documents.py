@@ -27,6 +27,12 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+def headings(text: str) -> set[str]:
+    """The headings of a document, as links name them."""
+    found = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
 def dead_links(path: Path) -> list[str]:
     """The targets in this repository, of links outside of code, where there is nothing."""
     text = re.sub(r"^```.*?^```|`[^`\n]*`", "", read(path), flags=re.MULTILINE | re.DOTALL)
@@ -49,7 +55,20 @@ def test_a_link_to_nothing_is_found_and_code_is_no_link(tmp_path):
     assert dead_links(tmp_path / "page.md") == ["gone.md", "z/"]
 
 
-@of_documents
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/speed.md"])
+def test_a_link_to_a_heading_leads_to_one(name):
+    text = read(ROOT / name)
+    targets = [target.split("#") for target in re.findall(r"\]\(([^)\s:]*#[^)\s]+)\)", text)]
+    assert targets
+    for file, anchor in targets:
+        path = (ROOT / name).parent / file if file else ROOT / name
+        assert anchor in headings(read(path)), (file, anchor)
+
+
+PYTHON = [path for path in DOCUMENTS if blocks(read(path), "python")]
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_python_of_a_document_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names: dict = {}

@@ -78,7 +78,7 @@ def _is_wrong(observation: Observation, array: Array, gradient: Callable[[], Arr
     if here.error <= TOLERANCE and not here.on_kink:
         return False
     array += OFF_KINK * (rms(before) or 1.0) * rng.normal(size=array.shape)
-    off_kink = _slope(observation, array, gradient, rng)
+    off_kink = _slope(observation, array, gradient, generator(0))  # along the same direction: it has shown a difference
     array[...] = before
     if math.isfinite(off_kink.numeric):
         return off_kink.wrong or off_kink.on_kink
@@ -91,7 +91,7 @@ def _slope(observation: Observation, array: Array, gradient: Callable[[], Array]
     def loss() -> float:
         try:
             return observation.forward()
-        except ValueError:  # it expects probabilities, for example
+        except Exception:  # it expects probabilities, or divides by a norm of 0
             return math.nan
 
     if math.isfinite(loss()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,12 @@ from .arrays import not_finite
 class Watch:
     """Wraps forward and backward of one layer of a copied model, and keeps the arrays of the last call of each.
 
-    own: the layer's parameters by name, without those of layers inside it.
     inputs, options, y: of forward.  dy, dx: of backward.
     held: None, or an array that forward returns in the place of y.
     """
 
     def __init__(self, name: str, layer: Layer) -> None:
-        self.name, self.layer, self.own = name, layer, own_parameters(layer)
+        self.name, self.layer = name, layer
         self.title = f"layer {name}, {one_line(layer)}" if name else one_line(layer)
         self.inputs: tuple[Any, ...] = ()
         self.options: dict[str, Any] = {}
@@ -33,6 +32,11 @@ class Watch:
         self.dy: Any = None
         self.dx: Any = None
         self.held: Array | None = None
+
+    @cached_property
+    def own(self) -> dict[str, Parameter]:
+        """The layer's parameters by name, without those of layers inside it."""
+        return own_parameters(self.layer)
 
     @property
     def x(self) -> Any:

@@ -52,7 +52,7 @@ class Checkpoint:
         return self.every is not None and self.run.position.batch % self.every == 0
 
     # To resume within an epoch, the generators are set to their states at its start, so that the same order is drawn,
-    # the batches that were done are skipped, and then the generators are set to where they had come.
+    # the batches that were done are skipped, and then the generators are set to the states that they had after those.
     def batches(self) -> Iterable[tuple[Any, ...]]:
         """The batches of the present epoch that are to come. Raises ValueError if train has fewer than are done."""
         done, now = self.run.position.batch, self.generators.states()

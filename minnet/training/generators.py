@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
-from types import FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -81,22 +81,29 @@ def _members(value: Any) -> Iterable[tuple[Any, Any]]:
         return [("func", value.func), ("args", value.args), ("keywords", value.keywords)]
     if isinstance(value, FunctionType):
         defaults = [("defaults", value.__defaults__), ("keyword defaults", value.__kwdefaults__)]
-        return [*_variables(value), *defaults, *vars(value).items()]
+        return [*_closure(value), *defaults, *vars(value).items(), *_globals(value)]
     return getattr(value, "__dict__", {}).items()
 
 
-def _variables(function: FunctionType) -> list[tuple[str, Any]]:
-    """The variables of a function's closure, and the generators among the global ones that it uses."""
-    try:
-        found = inspect.getclosurevars(function)
-    except ValueError:  # one of its closure has no value yet
-        return []
-    shared = [(name, value) for name, value in found.globals.items() if _is_generator(value)]
-    return [*found.nonlocals.items(), *shared]
+def _closure(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The variables of a function's closure, by name, without those that have no value yet."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+        with suppress(ValueError):
+            yield name, cell.cell_contents
 
 
-def _is_generator(value: Any) -> bool:
-    return isinstance(value, np.random.Generator) or _is_unsupported(value)
+def _globals(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The generators among the global variables that a function names, or one that is defined in it."""
+    for name in _names(function.__code__):
+        value = function.__globals__.get(name)
+        if isinstance(value, np.random.Generator) or _is_unsupported(value):
+            yield name, value
+
+
+def _names(code: CodeType) -> list[str]:
+    """The names in a function, and in the functions, lambdas and comprehensions that are defined in it."""
+    inner = [name for held in code.co_consts if isinstance(held, CodeType) for name in _names(held)]
+    return [*code.co_names, *inner]
 
 
 def _is_unsupported(value: Any) -> bool:

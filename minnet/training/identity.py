@@ -1,4 +1,4 @@
-"""What tells a training run from another one: a checkpoint is taken by the run that it is of, and by no other."""
+"""What tells a training run from another: only the run that a checkpoint is of may resume from it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def changes(run: Run, before: Identity, now: Identity) -> list[str]:
 
 
 def with_schedule(there: Identity, here: Identity) -> Identity:
-    """The identity in a file. One of before there were rates in it has none: then ours are taken to be the same."""
+    """The identity in a file. Older files have no rates of the schedule: then ours are taken to be the same."""
     if SCHEDULE in there:
         return there
     return there | {OPTIMIZER: str(there.get(OPTIMIZER)).partition(", lr=")[0], SCHEDULE: here[SCHEDULE]}

@@ -232,6 +232,49 @@ def test_a_wrong_gradient_is_found_in_a_deep_net_too(wrong):
     assert "layer 10, Passes(<lambda>) hands back to layer 9, ReLU()" in wrong_gradient(model, *half_digits())
 
 
+def off_in(feature=None, row=None, factor=0.9):
+    """Hands back a gradient of which one feature, or one row, is off by a factor."""
+
+    def backward(dy):
+        dx = dy.copy()
+        dx[slice(None) if row is None else row, slice(None) if feature is None else feature] *= factor
+        return dx
+
+    return Passes(backward)
+
+
+@pytest.mark.rows("off", [off_in(feature=3), off_in(row=2)])
+def test_a_gradient_that_is_off_in_a_part_is_found_in_most_nets(off):
+    """Along a random direction a small part may weigh too little, there or only a layer further back."""
+    found = [wrong_gradient(deep(8, rng, off), *half_digits()) for rng in range(12)]
+    assert sum(text is not None for text in found) >= 11
+
+
+class Norm(Layer):
+    """y = x / ‖x‖ of the whole batch, in Python's numbers; `wrong` times the right dx."""
+
+    def __init__(self, wrong=1.0):
+        self.wrong = wrong
+
+    def forward(self, x):
+        size = math.sqrt(float((x * x).sum()))
+        1 / size  # a ZeroDivisionError where NumPy would warn
+        self.cache = x / size, size
+        return x / size
+
+    def backward(self, dy):
+        y, size = self.cache
+        return self.wrong * (dy - y * (dy * y).sum()) / size
+
+
+@pytest.mark.rows("wrong", [1.0, 2.0])
+def test_a_layer_that_raises_at_zero_is_no_obstacle(wrong):
+    found = wrong_gradient(
+        Sequential(Linear(3, 4, rng=0), Norm(wrong), Linear(4, 2, rng=1), SoftmaxCrossEntropy()), *batch()
+    )
+    assert (found is None) == (wrong == 1.0) and "hands back to layer 0" in (found or "hands back to layer 0")
+
+
 class OfProbabilities(LogLikelihood):
     """−the mean of log p of the label, of no value where a p is below 0; its dp is `wrong` times what it should be."""
 

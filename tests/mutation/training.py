@@ -180,16 +180,16 @@ TRAINING = {
         ('len(wanted) + (name == "lr")', "len(wanted)", "the learning rate does not stand last"),
     ],
     "training/generators": [
-        ("*_variables(value), *defaults, *vars", "*_variables(value), *vars", "a generator in a default is not saved"),
+        ("*_closure(value), *defaults, *vars", "*_closure(value), *vars", "a generator in a default is not saved"),
         (
-            "return [*found.nonlocals.items(), *shared]",
-            "return [*found.nonlocals.items()]",
-            "a generator that a function has by its name in the script is not saved",
+            "return [*code.co_names, *inner]",
+            "return [*code.co_names]",
+            "a generator that a comprehension draws from is not saved",
         ),
         (
-            "    except ValueError:  # one",
-            "    except TypeError:  # one",
-            "a variable without a value yet ends the training",
+            "        with suppress(ValueError):\n            yield name, cell.cell_contents",
+            "        yield name, cell.cell_contents",
+            "a function that mentions a name without a value yet ends the training",
         ),
         (
             '("func", value.func), ("args", value.args), ("keywords", value.keywords)]',

@@ -36,6 +36,28 @@ def from_the_script(x, rng):
     return x + OWN.normal(size=x.shape)
 
 
+def in_a_comprehension(x, rng):
+    return np.stack([row + OWN.normal(size=row.shape) for row in x])
+
+
+def in_a_lambda(x, rng):
+    return np.apply_along_axis(lambda row: row + OWN.normal(size=row.shape), 1, x)
+
+
+def in_a_generator_expression(x, rng):
+    return sum(row + OWN.normal(size=row.shape) for row in x)
+
+
+def in_a_function_in_it(x, rng):
+    def moved(row):
+        return row + OWN.normal(size=row.shape)
+
+    return np.stack([*map(moved, x)])
+
+
+OF_THE_SCRIPT = from_the_script, in_a_comprehension, in_a_lambda, in_a_generator_expression, in_a_function_in_it
+
+
 def enclosing(drawn):
     return lambda x, rng: x + drawn.normal(size=x.shape)
 
@@ -71,7 +93,7 @@ FOUND = {
     "in a default": with_a_default,
     "in a default by keyword": with_a_keyword,
     "in a function's attribute": with_an_attribute,
-    "by its name in the script": lambda drawn: from_the_script,
+    **{f"by its name, {each.__name__}": lambda drawn, each=each: each for each in OF_THE_SCRIPT},
     "in a function of a layer": lambda drawn: Sequential(Noisy(lambda shape: drawn.normal(size=shape))),
     "in a list in a dict in a tuple": lambda drawn: ({"deep": [drawn]},),
 }
@@ -79,7 +101,7 @@ FOUND = {
 
 @pytest.mark.rows("make", FOUND.values(), ids=FOUND)
 def test_a_generator_is_found_wherever_it_is_held(make):
-    drawn = OWN if make(None) is from_the_script else np.random.default_rng(4)
+    drawn = OWN if make(None) in OF_THE_SCRIPT else np.random.default_rng(4)
     train = Batches(np.zeros((2, 1)), np.zeros(2), 1, rng=5)
     train.held = make(drawn)
     assert [found for _, found in generators(train, "train") if found is not train.rng] == [drawn]
@@ -114,10 +136,9 @@ def test_a_long_chain_of_objects_is_followed_to_its_end():
 
 def test_a_variable_of_a_closure_that_has_no_value_yet_is_no_obstacle():
     def transform(x, rng):
-        return x + later.normal() * factor
+        return x + later.normal() * factor.normal()
 
-    factor, transform.own = 3, np.random.default_rng(0)
-    assert [found for _, found in generators(transform, "train")] == [transform.own]
+    factor, transform.own = np.random.default_rng(2), np.random.default_rng(0)
+    assert [found for _, found in generators(transform, "train")] == [factor, transform.own]
     later = np.random.default_rng(1)
-    assert [found for _, found in generators(transform, "train")] == [later, transform.own]
-    assert transform(1, None) == 1 + 3 * np.random.default_rng(1).normal()
+    assert [found for _, found in generators(transform, "train")] == [factor, later, transform.own]
