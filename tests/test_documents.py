@@ -10,7 +10,7 @@ import minnet
 ROOT = Path(minnet.__file__).parent.parent
 README, PAGES = ROOT / "README.md", sorted(ROOT.glob("docs/*.md"))
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES, ROOT / "findings" / "README.md", ROOT / "datasets" / "README.md"]
-WIDTH, FIRST_SCREEN = 100, 45
+WIDTH, FIRST_SCREEN = 100, 48
 
 of_documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
