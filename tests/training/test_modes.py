@@ -1,44 +1,12 @@
-"""The modes of layers, and their caches, after whatever happened in between."""
+"""All layers in one mode for a while: each then has its own again and no cache, whatever happened in between."""
 
 import numpy as np
 import pytest
 
-import minnet
-from minnet import (
-    Batches,
-    Layer,
-    Linear,
-    Sequential,
-    SoftmaxCrossEntropy,
-    evaluate,
-)
+from minnet import Dropout, Layer, Linear, Sequential
+from minnet.training.modes import in_mode
 
-X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
-Y = np.array([0, 1, 2, 1, 0])
-
-
-class Doubled(Layer):
-    """y = 2 x while training, x in evaluation; keeps x."""
-
-    def forward(self, x):
-        self.cache = x
-        return 2 * x if self.training else x
-
-    def backward(self, dy):
-        return 2 * dy
-
-
-class Failing(Layer):
-    """y = x, until x has a value above 100."""
-
-    def forward(self, x):
-        self.cache = x
-        if x.max() > 100:
-            raise RuntimeError("too much")
-        return x
-
-    def backward(self, dy):
-        return dy
+X = np.ones((3, 2), np.float32)
 
 
 class Pressing(Layer):
@@ -60,56 +28,25 @@ class Pressing(Layer):
             raise KeyboardInterrupt
 
 
-def classifier(*between):
-    return Sequential(Linear(2, 3, rng=0), *between, SoftmaxCrossEntropy())
-
-
-def in_order(batch_size=2):
-    return Batches(X, Y, batch_size, shuffle=False)
-
-
-def values(model):
-    return {name: array.tobytes() for name, array in model.state_dict().items()}
-
-
-def layers(model):
-    return list(model.walk(Layer).values())
-
-
-@pytest.mark.rows("call", ["predict", "evaluate"])
-def test_an_error_in_the_middle_leaves_modes_parameters_and_no_cache(call):
-    model = classifier(Failing(), Doubled())
-    model[2].eval()
-    before = values(model), [layer.training for layer in layers(model)]
-    x = X.copy()
-    x[4] = 1e4
-    arguments = {"predict": (x, 2), "evaluate": (Batches(x, Y, 2, shuffle=False), {"m": minnet.accuracy})}
-    with pytest.raises(RuntimeError, match="too much"):
-        getattr(minnet, call)(model, *arguments[call])
-    assert (values(model), [layer.training for layer in layers(model)]) == before
-    assert not any("cache" in vars(layer) for layer in layers(model))
-
-
-def test_an_error_in_a_metric_or_in_the_data_leaves_modes_and_no_cache():
-    def broken(y_true, y_pred):
-        raise KeyError("a metric")
-
-    def ends():
-        yield X, Y
-        raise OSError("the disk")
-
-    model = classifier(Doubled())
-    model[0].eval()
-    modes = [layer.training for layer in layers(model)]
-    for error, data, metrics in ((KeyError, in_order(), {"m": broken}), (OSError, ends(), {})):
-        with pytest.raises(error):
-            evaluate(model, data, metrics)
-        assert [layer.training for layer in layers(model)] == modes
-        assert not any("cache" in vars(layer) for layer in layers(model))
+@pytest.mark.rows("training", [True, False])
+@pytest.mark.rows("error", [None, ValueError, KeyboardInterrupt])
+def test_each_layer_gets_its_own_mode_back_and_keeps_no_cache(training, error):
+    model = Sequential(Linear(2, 2, rng=0), Sequential(Dropout(rng=0), Linear(2, 2, rng=0).eval()))
+    before = [layer.training for layer in model.walk(Layer).values()]
+    try:
+        with in_mode(model, training):
+            assert {layer.training for layer in model.walk(Layer).values()} == {training}
+            model(X)
+            if error:
+                raise error
+    except (ValueError, KeyboardInterrupt) as caught:
+        assert type(caught) is error
+    assert [layer.training for layer in model.walk(Layer).values()] == before == [True, True, True, True, False]
+    assert not any("cache" in vars(layer) for layer in model.walk(Layer).values())
 
 
 def test_ctrl_c_while_modes_are_given_back_leaves_none_in_evaluation_mode():
-    model = classifier(Pressing(), Doubled())
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(model, in_order())
-    assert all(layer.training and "cache" not in vars(layer) for layer in layers(model))
+    model = Sequential(Linear(2, 2, rng=0), Pressing(), Dropout(rng=0))
+    with pytest.raises(KeyboardInterrupt), in_mode(model, training=False):
+        model(X)
+    assert all(layer.training and "cache" not in vars(layer) for layer in model.walk(Layer).values())
