@@ -33,7 +33,7 @@ class Dropout(Layer):
     Shapes      x, m, y (...)
 
     p: the probability, from 0 to 1, that an entry is dropped.
-    rng: what draws m anew at every forward.
+    rng: what draws a new m at every forward.
     Raises ValueError for p outside of 0 … 1.
     Source: Srivastava et al. 2014, in the inverted form, which leaves evaluation alone.
     """

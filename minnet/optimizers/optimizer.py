@@ -152,7 +152,7 @@ class Optimizer:
             self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
         self.gather()
 
-    # Copying turns views into separate arrays, so a copied optimizer makes its vectors anew.
+    # Copying turns views into separate arrays, so a copied optimizer makes new vectors.
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_w", "_g", "_views")}
 

@@ -56,7 +56,7 @@ def fit(
 
     model: called as model(x, y) for the loss, a float; a Sequential that ends in a loss, or a layer of your own.
     optimizer: of the model's parameters.
-    train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), that can be walked again.
+    train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), for every epoch again.
     epochs: the total number of passes over train, with those of a run that is resumed.
     metrics: functions metric(y_true, y_pred) by name, for the validation data; recorded as val_NAME.
     patience: stop after this many epochs in a row in which `monitor`, a column of the history, has not improved. The
@@ -72,7 +72,7 @@ def fit(
     on_epoch_end has set, the order of the batches, history and patience, and the states of generators: the package's,
     and each numpy.random.Generator that is reachable from model, optimizer and data through attributes, lists, tuples,
     dicts and functions. Other state of a layer belongs in a Buffer; state of on_epoch_end is not saved. Data that draw
-    while they are walked need a generator of their own. The file of another model, optimizer, schedule, size of data or
+    while they are read need a generator of their own. The file of another model, optimizer, schedule, size of data or
     set of metrics is refused. A schedule is compared by its rates at a sample of steps and where it jumps; one that
     depends on more than the step is refused. The values of the data, and the seed, are not compared.
     progress: False to show no bars, as where there is no terminal; they show figures of training and validation in

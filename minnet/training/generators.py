@@ -71,7 +71,7 @@ def _members(value: Any) -> Iterable[tuple[Any, Any]]:
     """The members of a value by name: attributes, items, the object of a method, and what a function refers to."""
     if isinstance(value, Layer):
         return value.members()
-    if type(value) in (list, tuple):  # iterating over another sequence may count as a walk through the data
+    if type(value) in (list, tuple):  # to iterate over another sequence may use it up, or load it
         return enumerate(value)
     if type(value) is dict:
         return value.items()

@@ -62,7 +62,7 @@ def check_batches(owner: str, name: str, data: Any, again: bool = False) -> None
             raise TypeError(f"{expected}, got a {type(data).__name__} of {type(data[0]).__name__}")
     if again and isinstance(data, Iterator):
         raise TypeError(
-            f"{expected} that can be walked every epoch, got a {type(data).__name__}, which is used up after one; "
+            f"{expected} that can be read every epoch, got a {type(data).__name__}, which is used up after one; "
             "make it a list"
         )
 
@@ -97,7 +97,7 @@ def check_batch_size(train: Data) -> None:
 
 
 def check_values(name: str, data: Data) -> bool:
-    """Raise if a value is not finite. Returns whether data could be checked without a walk: Batches, list or tuple."""
+    """Raise if a value is not finite. Returns whether data could be checked beforehand: Batches, list or tuple."""
     if isinstance(data, Batches):
         for part, array in {"x": data.x, "y": data.y, **{f"extra[{i}]": a for i, a in enumerate(data.extra)}}.items():
             check_finite(f"{name}'s {part}", array)

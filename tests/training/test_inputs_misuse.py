@@ -175,7 +175,7 @@ AT_THE_DOOR = {
     "a number to train on": (lambda at: {"train": 3}, TypeError, "train", "Batches", "int"),
     "nothing to train on": (lambda at: {"train": None}, TypeError, "train", "Batches", "NoneType"),
     "a generator to train on": (lambda at: {"train": (b for b in [VALID])}, TypeError, "train", "generator", "list"),
-    "an iterator to train on": (lambda at: {"train": iter([VALID])}, TypeError, "train", "iterator", "walked every"),
+    "an iterator to train on": (lambda at: {"train": iter([VALID])}, TypeError, "train", "iterator", "read every"),
     "no batches": (lambda at: {"train": []}, ValueError, "train", "(x, y)", "empty list"),
     "fewer samples than a batch": (
         lambda at: {"train": Batches(X, Y, 32)},
