@@ -57,4 +57,4 @@ def main(epochs: int = EPOCHS, folder: str | None = None) -> float:
 
 
 if __name__ == "__main__":
-    main(EPOCHS, *sys.argv[1:])  # with a folder, to keep the checkpoint and the model
+    main(EPOCHS, *sys.argv[1:])  # with a folder that exists, to keep the checkpoint and the model

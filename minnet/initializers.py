@@ -83,6 +83,10 @@ def he_normal(shape: tuple[int, ...], rng: Rng = None) -> Array:
 
     Raises ValueError for fewer than two axes or a size below 1.
     Source: He et al. 2015.
+
+    >>> from minnet import Linear, he_normal
+    >>> layer = Linear(64, 10)
+    >>> layer.W.data[...] = he_normal(layer.W.data.shape, rng=0)
     """
     return generator(rng).normal(0.0, math.sqrt(2 / _fans(shape)[0]), shape)
 

@@ -59,10 +59,11 @@ class Optimizer:
         self._move_in()
 
     def __repr__(self) -> str:
-        shown = {"lr": self.lr, **{name: value for name, value in numbers_of(self).items() if value != math.inf}}
+        numbers = {name: value for name, value in numbers_of(self).items() if name[0] != "_" and value != math.inf}
+        shown = ", ".join(f"{name}={_short(value)}" for name, value in ({"lr": self.lr} | numbers).items())
         counts = {"parameter": len(self.parameters), "value": len(self._w), "step": self.steps}
         told = ", ".join(f"{n:,} {noun}{'s' * (n != 1)}" for noun, n in counts.items())
-        return f"{self.name}({', '.join(f'{name}={_short(value)}' for name, value in shown.items())}): {told} taken"
+        return f"{self.name}({shown}): {told} taken"
 
     @property
     def name(self) -> str:

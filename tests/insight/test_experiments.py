@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minnet import (
+    BatchNorm,
     Conv2d,
     Dropout,
     Flatten,
@@ -224,6 +225,15 @@ def test_no_gradient_of_a_deep_net_is_accused_though_every_step_crosses_kinks(de
 @pytest.mark.rows("rng", range(20))
 def test_no_gradient_of_many_deep_nets_is_accused(depth, rng):
     assert wrong_gradient(deep(depth, rng), *half_digits()) is None
+
+
+@pytest.mark.long
+@pytest.mark.rows("rng", [2, 3])
+def test_a_bias_in_front_of_a_batch_norm_has_no_gradient_and_is_not_accused_of_rounding(rng):
+    draw = np.random.default_rng(rng)
+    hidden = [layer for _ in range(30) for layer in (Linear(32, 32, rng=draw), BatchNorm(32), ReLU())]
+    model = Sequential(*hidden, Linear(32, 10, rng=draw), SoftmaxCrossEntropy())
+    assert wrong_gradient(model, *half_digits()) is None
 
 
 @pytest.mark.rows("wrong", [-1.0, 0.0, 1.1])

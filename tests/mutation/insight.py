@@ -79,8 +79,8 @@ INSIGHT = {
     ],
     "insight/experiments": [
         (
-            "if here.error <= TOLERANCE and not here.on_kink:",
-            "if not here.wrong:",
+            "if (here.error <= TOLERANCE and not here.on_kink) or",
+            "if not here.wrong or",
             "a wrong gradient on a kink of the loss is called right",
         ),
         ("    array += OFF_KINK", "    array += 0", "a right gradient on a kink is called wrong"),
@@ -91,6 +91,11 @@ INSIGHT = {
         ),
         ("            watch.held = None\n", "", "the gradients of the layers before are those of a loss without them"),
         ("TOLERANCE = 1e-2", "TOLERANCE = 1.0", "a gradient that is wrong by a factor is right"),
+        (
+            "        except Exception:  # it expects probabilities, or divides",
+            "        except ValueError:  # it expects probabilities, or divides",
+            "a layer that can't be given zeros ends the diagnosis",
+        ),
     ],
     "insight/observation": [
         (

@@ -50,7 +50,7 @@ UPDATES = {
             ":",
             "a model whose dtype changes after its optimizer was made is trained in the old one",
         ),
-        ("if value != math.inf}}", "}}", "no limit is printed as an infinite one"),
+        (" and value != math.inf}", "}", "no limit is printed as an infinite one"),
         (
             'return getattr(value, "__qualname__", type(value).__name__)',
             "return str(value(0)) + getattr(value, '__qualname__', '')",
