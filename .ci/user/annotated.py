@@ -19,6 +19,20 @@ class Shift(mn.Layer):
         return dy
 
 
+class Gated(mn.Layer):
+    """A layer of layers."""
+
+    def __init__(self, features: int) -> None:
+        self.inside, self.shift = mn.Linear(features, features), Shift(features)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return self.shift.forward(self.inside.forward(x))
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        dx: np.ndarray = self.inside.backward(self.shift.backward(dy))
+        return dx
+
+
 class Momentum(mn.Optimizer):
     def __init__(self, parameters: list[mn.Parameter], lr: float) -> None:
         super().__init__(parameters, lr)
@@ -38,7 +52,7 @@ def goes_on(history: mn.History) -> bool:
 
 
 x, y = mn.load_digits()
-model = mn.Sequential(Shift(64), mn.Linear(64, 10), mn.SoftmaxCrossEntropy())
+model = mn.Sequential(Gated(64), mn.Linear(64, 10), mn.SoftmaxCrossEntropy())
 history: mn.History = mn.fit(
     model,
     Momentum(model.parameters(), lr=0.01),

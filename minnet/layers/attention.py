@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
@@ -70,7 +71,7 @@ class MultiHeadAttention(Layer):
 
     # ds is softmax's Jacobian times dp, query by query; the rest is the product rule for q kᵀ and for p v. Σ dp ⊙ p is
     # do · o, since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         x, q, k, v, p, o = self.cache
         _, T, D = x.shape
         rows = as_rows(dy)

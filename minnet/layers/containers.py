@@ -146,7 +146,7 @@ class Residual(Layer):
             )
         return x.astype(y.dtype, copy=False) + y
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         dx = self.layers.backward(dy, self.input_gradient)
         return None if dx is None else dx + dy
 
@@ -184,7 +184,7 @@ class Concatenate(Layer):
         dtype = min(floating, key=lambda dtype: dtype.itemsize, default=None)
         return np.concatenate(parts, axis=-1, dtype=dtype)
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         parts = np.split(dy, self.cache, axis=-1)
         gradients = [
             _call_backward(branch, part, self.input_gradient)

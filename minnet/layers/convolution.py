@@ -9,6 +9,7 @@ copied side by side (im2col; see Strips in windows.py), so that each of the thre
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
@@ -156,7 +157,7 @@ class _Convolution(Layer):
             add_bias(y, self.b.data)
         return y
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         x, W, strips = self.cache, self.W.data, self.strips
         if self.bias:
             self.b.grad += bias_gradient(dy)
@@ -270,7 +271,7 @@ class ConvTranspose2d(Layer):
             add_bias(y, self.b.data)
         return y
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         x = self.cache
         if self.bias:
             self.b.grad += bias_gradient(dy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy import ndarray as Array
 
@@ -39,7 +41,7 @@ class Linear(Layer):
             add_to_rows(y, self.b.data)
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], y.shape[-1])
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         x, dy = as_rows(self.cache), as_rows(dy)
         self.W.grad += x.T.dot(dy)
         if self.bias:

@@ -6,6 +6,8 @@ one product for x W before it, one for each of dW, dU and dx after it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy import ndarray as Array
 
@@ -90,7 +92,7 @@ class RNN(_Recurrent):
         self.cache = x, h
         return np.ascontiguousarray(h[1:].swapaxes(0, 1))
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         x, h = self.cache
         da = 1 - h[1:] ** 2
         dh, U_T = np.zeros_like(h[0]), transposed(self.U.data)
@@ -154,7 +156,7 @@ class LSTM(_Recurrent):
 
     # Where σ and tanh give the gates y, their slopes are y (1 − y) and 1 − y²: (y + k)(1 − y), with k = 1 for g alone.
     # And o (1 − tanh² c) is o − h tanh c.
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         x, h, c, tanh_c, gates = self.cache
         T, N, H = tanh_c.shape
         da, (k, slope, one_minus, dgates) = np.empty((T, N, 4 * H), h.dtype), np.zeros((4, 4, N, H), h.dtype)
@@ -230,7 +232,7 @@ class GRU(_Recurrent):
         self.cache = x, h, a, m
         return np.ascontiguousarray(h[1:].swapaxes(0, 1))
 
-    def backward(self, dy: Array) -> Array | None:
+    def backward(self, dy: Array) -> Any:
         x, h, gates, m = self.cache
         r, z, n = np.split(gates, 3, axis=2)
         per_dh = np.concatenate([np.zeros_like(n), (h[:-1] - n) * z * (1 - z), (1 - z) * (1 - n * n)], axis=2)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import real_array
+from ..arguments import described, real_array
 from ..errors import CheckpointError
 from ..files.archive import read, write
 from ..layer import Buffer, Parameter
@@ -113,7 +113,7 @@ def _content(checkpoint: Checkpoint) -> tuple[dict[str, Array], dict[str, Any]]:
         "position": asdict(run.position),
         "generators": checkpoint.generators.states(),
         "walk began": checkpoint.walk_began,
-        "history": {name: [float(value) for value in column] for name, column in run.history.items()},
+        "history": {name: [_recorded(name, value) for value in column] for name, column in run.history.items()},
         "numbers": plain_numbers(run.optimizer),
         "stopped": run.stopped,
     }
@@ -121,6 +121,15 @@ def _content(checkpoint: Checkpoint) -> tuple[dict[str, Array], dict[str, Any]]:
         arrays |= {f"best/{name}": array for name, array in run.stopping.state.items()}
         notes["stopping"] = {"lowest": run.stopping.lowest, "waited": run.stopping.waited}
     return arrays, notes
+
+
+def _recorded(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"fit: expected numbers in the history, which a checkpoint can hold, got {described(value)} in {name}"
+        ) from None
 
 
 def _check_same(checkpoint: Checkpoint, notes: Any) -> None:

@@ -71,10 +71,11 @@ def fit(
     of a run that was never interrupted. It has the parameters and buffers, the optimizer with the numbers that
     on_epoch_end has set, the order of the batches, history and patience, and the states of generators: the package's,
     and each numpy.random.Generator that is reachable from model, optimizer and data through attributes, lists, tuples,
-    dicts and functions. Other state of a layer belongs in a Buffer; state of on_epoch_end is not saved. Data that draw
-    while they are read need a generator of their own. The file of another model, optimizer, schedule, size of data or
-    set of metrics is refused. A schedule is compared by its rates at a sample of steps and where it jumps; one that
-    depends on more than the step is refused. The values of the data, and the seed, are not compared.
+    dicts, and functions there (their closures and defaults, and generators of the script that they name themselves).
+    Other state of a layer belongs in a Buffer; state of on_epoch_end is not saved. Data that draw while they are read
+    need a generator of their own. The file of another model, optimizer, schedule, size of data or set of metrics is
+    refused. A schedule is compared by its rates at a sample of steps and where it jumps; one that depends on more than
+    the step is refused. The values of the data, and the seed, are not compared.
     progress: False to show no bars, as where there is no terminal; they show figures of training and validation in
     pairs, loss=0.43/0.52, as many as there is room for.
     history: what to append to, so that it is there after an interruption too; a new History by default.

@@ -312,3 +312,12 @@ def test_without_a_checkpoint_no_file_is_written_and_no_generator_looked_for(tmp
     monkeypatch.setattr(checkpoint, "Generators", None)
     minnet.fit(*parts(), rows(), 2)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["warm", None, [1.0, 2.0]])
+def test_a_history_that_a_checkpoint_can_not_hold_is_told_by_its_column(value, tmp_path):
+    def on_epoch_end(history):
+        history.setdefault("phase", []).append(value)
+
+    with pytest.raises(ValueError, match=r"expected numbers in the history, .* in phase$"):
+        minnet.fit(*parts(), rows(), 3, checkpoint=tmp_path / "run", on_epoch_end=on_epoch_end)
