@@ -100,9 +100,10 @@ def _slope(observation: Observation, array: Array, gradient: Callable[[], Array]
         except Exception:  # it expects probabilities, or divides by a norm of 0
             return math.nan
 
-    if math.isfinite(loss()):
+    differences = Differences(loss, 1.0, rng, TOLERANCE)
+    if math.isfinite(differences.y):
         observation.backward()
-    return Differences(loss, 1.0, rng, TOLERANCE).compare_direction(array, gradient())
+    return differences.compare_direction(array, gradient())
 
 
 def loss_of_equal_scores(model: Layer, observation: Observation) -> float | None:

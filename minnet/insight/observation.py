@@ -100,7 +100,7 @@ class Observation:
             {
                 name: layer
                 for name, layer in self.model.walk(Layer).items()
-                if own_parameters(layer) or len(layer.walk(Layer)) == 1
+                if len(layer.walk(Layer)) == 1 or own_parameters(layer)
             }
         )
 

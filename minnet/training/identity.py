@@ -95,7 +95,7 @@ def _rates(optimizer: Optimizer, generators: Generators, steps: Iterable[str] | 
 
 
 def _size(data: Data | None) -> str:
-    """How much there is, as far as it can be told without walking it."""
+    """How much there is, as far as it can be told without reading it."""
     if isinstance(data, Batches):
         return f"{len(data.x)} samples of {data.x.shape[1:]} in batches of {data.batch_size}, shuffle={data.shuffle}"
     return f"{len(data)} batches" if isinstance(data, Sized) else "nothing" if data is None else "batches"

@@ -12,6 +12,7 @@ import pytest
 import minnet
 from minnet import (
     LSTM,
+    Batches,
     BatchNorm,
     Concatenate,
     Conv2d,
@@ -439,3 +440,17 @@ def test_an_interrupted_predict_in_one_thread_does_not_disturb_another():
         return all(np.array_equal(predict(model, X, 2), expected) for _ in range(20))
 
     assert at_once(work, 3) == [True] * 3
+
+
+@pytest.mark.rows("call", ["predict", "evaluate"])
+def test_an_error_in_the_middle_leaves_modes_parameters_and_no_cache(call):
+    model = classifier(Failing(), Doubled())
+    model[2].eval()
+    before = values(model), [layer.training for layer in layers(model)]
+    x = X.copy()
+    x[4] = 1e4
+    arguments = {"predict": (x, 2), "evaluate": (Batches(x, Y, 2, shuffle=False), {"m": minnet.accuracy})}
+    with pytest.raises(RuntimeError, match="too much"):
+        getattr(minnet, call)(model, *arguments[call])
+    assert (values(model), [layer.training for layer in layers(model)]) == before
+    assert not any("cache" in vars(layer) for layer in layers(model))
