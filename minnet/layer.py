@@ -6,9 +6,7 @@ of its users: nothing here is reserved for the built-in ones.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, MappingView, Sequence, Set
-from types import ModuleType
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -17,42 +15,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .arguments import misfits, named_arrays, real_array
 from .errors import BackwardBeforeForward
-
-
-class Parameter:
-    """A trainable array and its accumulated gradient.
-
-    data: the values, made float32.  grad: of the same shape, zero at first.
-    decay: whether an optimizer's weight decay applies; False for the biases of built-in layers.
-    Raises TypeError if data are not real numbers.
-    """
-
-    def __init__(self, data: ArrayLike, *, decay: bool = True) -> None:
-        self.data: Array = real_array("Parameter", data).astype(np.float32)
-        self.grad: Array = np.zeros_like(self.data)
-        self.decay = decay
-
-    __array_ufunc__ = None  # makes `x * self.g` an error: it must be `x * self.g.data`
-
-    def __repr__(self) -> str:
-        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
-
-
-class Buffer:
-    """An array that is saved with the model but not trained, a running mean for example.
-
-    data: the values, made float32 if they are floating.
-    Raises TypeError if data are not real numbers.
-    """
-
-    def __init__(self, data: ArrayLike) -> None:
-        array = real_array("Buffer", data)
-        self.data: Array = array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
-
-    __array_ufunc__ = None
-
-    def __repr__(self) -> str:
-        return f"Buffer(shape={self.data.shape}, dtype={self.data.dtype})"
+from .parameter import Buffer, Parameter
+from .tree import Node, walk
 
 
 class _NoCache:
@@ -64,7 +28,7 @@ class _NoCache:
         raise BackwardBeforeForward(f"{layer!r}: backward before forward, there is no cache to work from")
 
 
-class Layer:
+class Layer(Node):
     """A function with a hand-written derivative. The whole contract:
 
     1. Assign every trained array as a `Parameter` in `__init__` (no `super().__init__()` call, no registration).
@@ -132,7 +96,7 @@ class Layer:
         ValueError if two of the objects have the same name.
         """
         found: dict[str, Any] = {}
-        for name, value in _walk(self, "", set()):
+        for name, value in walk(self, "", set()):
             if found.setdefault(name, value) is not value:
                 raise ValueError(f"{one_line(self)}: two of its attributes are named {name}")
         return {name: value for name, value in found.items() if isinstance(value, kinds)}
@@ -251,44 +215,3 @@ def _literal(value: Any) -> str:
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     return getattr(value, "__name__", None) or repr(value)
-
-
-def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """(name, object) for each parameter, buffer, generator and layer in value, the outer before the inner."""
-    members: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, (Parameter, Buffer, Layer, np.random.Generator)):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        yield name, value
-        if isinstance(value, Layer):
-            members = value.members()
-    elif isinstance(value, dict) and not _holds_state(list(value), depth=2):
-        members = value.items()
-    elif isinstance(value, (list, tuple)):
-        members = enumerate(value)
-    elif _holds_state(value, depth=4):
-        raise TypeError(
-            f"{name} is a {type(value).__name__} with parameters in it, where they are not found; use a list or a dict"
-        )
-    for key, member in members:
-        yield from _walk(member, f"{name}.{key}" if name else str(key), seen)
-
-
-def _holds_state(value: Any, depth: int) -> bool:
-    """Whether a value that walk does not search holds parameters, buffers or layers, at most `depth` levels down."""
-    if isinstance(value, (Parameter, Buffer, Layer)):
-        return True
-    if depth == 0 or value is None or isinstance(value, (bool, int, float, str, bytes, range, type, ModuleType)):
-        return False
-    inner: Any = ()
-    if isinstance(value, np.ndarray):
-        inner = value.flat if value.dtype == object else ()
-    elif isinstance(value, Mapping):
-        inner = [*value.keys(), *value.values()]
-    elif isinstance(value, (Set, Sequence, MappingView, deque)):
-        inner = value
-    else:
-        slots = (getattr(value, name, None) for name in getattr(type(value), "__slots__", ()))
-        inner = [*getattr(value, "__dict__", {}).values(), *slots]
-    return any(_holds_state(item, depth - 1) for item in inner)

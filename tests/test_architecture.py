@@ -97,7 +97,9 @@ FILES = {
         "attention": set(),
     },
     "": {
-        "layer": {"arguments", "errors"},
+        "layer": {"arguments", "errors", "parameter", "tree"},
+        "parameter": {"arguments", "tree"},
+        "tree": set(),
         "initializers": {"random"},
         "random": {"arguments"},
         "arguments": set(),

@@ -52,15 +52,19 @@ CONTAINERS = {
             "after a forward that failed, backward works from the one before",
         ),
         (
-            'real_array("Parameter", data).astype(np.float32)',
-            'real_array("Parameter", data).astype(np.float32, copy=False)',
-            "training writes into the array that a parameter was made from",
-        ),
-        (
             "parameter.grad = parameter.grad.astype(dtype)",
             "parameter.grad = np.zeros_like(parameter.data)",
             "a change of the dtype loses the gradients",
         ),
+    ],
+    "parameter": [
+        (
+            'real_array("Parameter", data).astype(np.float32)',
+            'real_array("Parameter", data).astype(np.float32, copy=False)',
+            "training writes into the array that a parameter was made from",
+        ),
+    ],
+    "tree": [
         ("elif isinstance(value, (list, tuple)):", "elif isinstance(value, list):", "layers in a tuple are refused"),
     ],
     "errors": [
