@@ -78,6 +78,11 @@ def real_array(owner: str, data: Any) -> Array:
     return array
 
 
+def writable(array: Any) -> Array:
+    """The array itself if it can be written to, else a copy: of a NumPy scalar, or of read-only memory."""
+    return np.require(array, requirements="W")
+
+
 def named_arrays(owner: str, state: Any) -> dict[str, Array]:
     """What state_dict returned, as arrays by name. Raises TypeError if it is not a mapping."""
     if not isinstance(state, Mapping):

@@ -19,7 +19,7 @@ from minnet import (
     Softmax,
     SoftmaxCrossEntropy,
 )
-from minnet.layer import add_location, real_input, shapes
+from minnet.layer import real_input
 
 CONTRACT = [
     "Assign every trained array as a `Parameter` in `__init__` (no `super().__init__()` call, no registration).",
@@ -206,10 +206,10 @@ def test_astype_changes_parameters_gradients_and_floating_buffers_in_place():
     assert layer.w.data[0] == np.float32(0.1)
 
 
-@pytest.mark.rows("dtype", [int, complex, bool, object])
-def test_astype_refuses_what_is_not_floating(dtype):
+@pytest.mark.rows("dtype", [int, complex, bool, object, np.float16, "e"])
+def test_astype_refuses_what_is_not_computed_in(dtype):
     layer = Scale(2)
-    with pytest.raises(TypeError, match=r"Scale\(2\): expected a floating dtype"):
+    with pytest.raises(TypeError, match=r"Scale\(2\): expected float32 or float64 to compute in"):
         layer.astype(dtype)
     assert layer.g.data.dtype == np.float32
 
@@ -356,24 +356,13 @@ def test_a_layer_that_names_itself_is_not_named_twice():
         Linear(3, 2)(np.ones((2, 4)))
 
 
-def test_an_error_whose_text_cannot_be_changed_gets_a_note():
-    error = OSError(2, "gone")
-    add_location(error, Scale(2), "layer 1, Scale(2)")
-    assert error.args == (2, "gone")
-    assert error.__notes__ == ["layer 1, Scale(2)"]
-
-
-def test_shapes_tells_arrays_from_other_things():
-    assert shapes(np.ones((2, 3)), [1, 2]) == "shape (2, 3), list"
-
-
-@pytest.mark.rows("given", [np.float16, np.float32, np.float64])
+@pytest.mark.rows("given", [np.float32, np.float64])
 def test_floating_input_keeps_its_dtype_where_none_is_asked_for(given):
     x = np.ones((2, 3), given)
     assert real_input(ReLU(), x) is x
 
 
-@pytest.mark.rows("x", [[[1, 2]], np.array([[1, 2]], np.uint8), np.array([[True, False]])])
+@pytest.mark.rows("x", [[[1, 2]], np.array([[1, 2]], np.uint8), np.array([[True, False]]), np.ones((1, 2), np.float16)])
 def test_other_real_input_becomes_float32(x):
     assert real_input(ReLU(), x).dtype == np.float32
 

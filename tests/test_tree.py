@@ -13,6 +13,7 @@ from minnet import (
     Parameter,
     ReLU,
     Sequential,
+    tree,
 )
 
 
@@ -77,6 +78,12 @@ def test_lists_tuples_and_dicts_are_walked_however_nested():
     assert list(layer.walk(Buffer)) == ["pair.1"]
 
 
+def object_array(w):
+    array = np.empty(2, object)
+    array[0] = w
+    return array
+
+
 @pytest.mark.rows(
     "hide",
     [
@@ -87,7 +94,7 @@ def test_lists_tuples_and_dicts_are_walked_however_nested():
         lambda w: [{"inner": {w}}],
         lambda w: collections.deque([w]),
         lambda w: {"w": w}.values(),
-        lambda w: np.array([w, None]),
+        lambda w: object_array(w),
         lambda w: types.SimpleNamespace(w=w),
         lambda w: {(w, "tuple in a set")},
         lambda w: types.SimpleNamespace(items=[w]),
@@ -175,3 +182,31 @@ def test_neither_cache_nor_arguments_are_walked():
     layer = Keeper({p(4)})
     layer(np.ones(1))
     assert list(layer.named_parameters()) == ["w"]
+
+
+def test_a_layer_at_the_end_of_a_long_list_is_found():
+    layer = Holder(many=[0.0] * 1000 + [Linear(1, 1)], table={**{str(i): i for i in range(1000)}, "last": p(1)})
+    assert list(layer.named_parameters()) == ["many.1000.W", "many.1000.b", "table.last"]
+
+
+def test_long_lists_of_words_are_not_walked_word_by_word():
+    seen = []
+
+    class Word(str):
+        def __getattribute__(self, name):
+            seen.append(name)
+            return super().__getattribute__(name)
+
+    words = [f"word {i}" for i in range(1000)]
+    layer = Holder(words=words, table=dict.fromkeys(words, 1), both=(words, set(words)), own=[Word("x")])
+    calls = []
+    walk = tree.walk
+
+    def counted(value, name, seen):
+        calls.append(name)
+        return walk(value, name, seen)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree, "walk", counted)
+        layer.parameters()
+    assert len(calls) < 20

@@ -72,12 +72,9 @@ class MultiHeadAttention(Layer):
     # ds is softmax's Jacobian times dp, query by query; the rest is the product rule for q kᵀ and for p v. Σ dp ⊙ p is
     # do · o, since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
     def backward(self, dy: Array) -> Any:
-        x, q, k, v, p, o = self.cache
-        _, T, D = x.shape
-        rows = as_rows(dy)
-        self.W_o.grad += o.T @ rows
-        self.b_o.grad += column_sum(rows)
-        (do,), (o,) = self.split_heads(rows @ self.W_o.data.T, T, 1), self.split_heads(o, T, 1)
+        x, q, k, v, p, joined = self.cache
+        (_, T, D), rows = x.shape, as_rows(dy)
+        (do,), (o,) = self.split_heads(rows @ self.W_o.data.T, T, 1), self.split_heads(joined, T, 1)
         dqkv = np.empty((len(rows), 3 * D), o.dtype)
         dq, dk, dv = self.split_heads(dqkv, T, 3)
         np.matmul(p, do, out=dv)
@@ -87,8 +84,11 @@ class MultiHeadAttention(Layer):
         np.matmul(ds.swapaxes(-1, -2), k, out=dq)
         dq *= 1 / math.sqrt(q.shape[-1])
         np.matmul(ds, q, out=dk)
-        self.W_qkv.grad += as_rows(x).T @ dqkv
-        self.b_qkv.grad += column_sum(dqkv)
+        if not self.frozen:
+            self.W_o.grad += joined.T @ rows
+            self.b_o.grad += column_sum(rows)
+            self.W_qkv.grad += as_rows(x).T @ dqkv
+            self.b_qkv.grad += column_sum(dqkv)
         return (dqkv @ self.W_qkv.data.T).reshape(x.shape) if self.input_gradient else None
 
     def split_heads(self, rows: Array, T: int, parts: int) -> Array:

@@ -159,6 +159,8 @@ class _Convolution(Layer):
 
     def backward(self, dy: Array) -> Any:
         x, W, strips = self.cache, self.W.data, self.strips
+        if self.frozen:
+            return correlate_transposed(dy, W, strips, x.shape) if self.input_gradient else None
         if self.bias:
             self.b.grad += bias_gradient(dy)
         if self.input_gradient and unfolding_dy_is_faster(x.shape, dy.shape, strips):
@@ -273,6 +275,8 @@ class ConvTranspose2d(Layer):
 
     def backward(self, dy: Array) -> Any:
         x = self.cache
+        if self.frozen:
+            return correlate(dy, self.W.data.swapaxes(2, 3), self.strips) if self.input_gradient else None
         if self.bias:
             self.b.grad += bias_gradient(dy)
         if not self.input_gradient:

@@ -43,9 +43,10 @@ class Linear(Layer):
 
     def backward(self, dy: Array) -> Any:
         x, dy = as_rows(self.cache), as_rows(dy)
-        self.W.grad += x.T.dot(dy)
-        if self.bias:
-            self.b.grad += column_sum(dy)
+        if not self.frozen:
+            self.W.grad += x.T.dot(dy)
+            if self.bias:
+                self.b.grad += column_sum(dy)
         return dy.dot(self.W.data.T).reshape(self.cache.shape) if self.input_gradient else None
 
 
@@ -80,7 +81,7 @@ class Embedding(Layer):
     # Sorting brings the rows of dy of each id together, so that reduceat sums them as one run.
     def backward(self, dy: Array) -> None:
         ids = self.cache.reshape(-1)
-        if ids.size:
+        if ids.size and not self.frozen:
             order = np.argsort(ids, kind="stable")
             starts = np.flatnonzero(np.diff(ids[order], prepend=-1))
             self.W.grad[ids[order[starts]]] += np.add.reduceat(as_rows(dy)[order], starts)
@@ -114,5 +115,6 @@ class PositionalEmbedding(Layer):
 
     def backward(self, dy: Array) -> Array:
         T = self.cache
-        self.W.grad[:T] += dy.sum(axis=0)
+        if not self.frozen:
+            self.W.grad[:T] += dy.sum(axis=0)
         return dy

@@ -160,6 +160,8 @@ class BatchNorm(Layer):
     def backward(self, dy: Array) -> Array:
         x, pivot, shift, r, used_batch_statistics = self.cache
         gamma, n = self.gamma.data, x.size // len(pivot)
+        if self.frozen and not used_batch_statistics:
+            return dy * (gamma * r)
         dbeta, dgamma = sums(x, pivot, dy)
         dgamma = (dgamma - shift * dbeta) * r
         self.gamma.grad += dgamma
@@ -204,8 +206,9 @@ class LayerNorm(Layer):
 
     def backward(self, dy: Array) -> Array:
         xhat, r = self.cache
-        self.gamma.grad += column_sum(dy * xhat)
-        self.beta.grad += column_sum(dy)
+        if not self.frozen:
+            self.gamma.grad += column_sum(dy * xhat)
+            self.beta.grad += column_sum(dy)
         return standardize_backward(dy * self.gamma.data, xhat, r, row_mean)
 
 
@@ -238,7 +241,8 @@ class RMSNorm(Layer):
     # dr/dxⱼ = −r² x̂ⱼ / n, as above but without the mean.
     def backward(self, dy: Array) -> Array:
         xhat, r = self.cache
-        self.gamma.grad += column_sum(dy * xhat)
+        if not self.frozen:
+            self.gamma.grad += column_sum(dy * xhat)
         dxhat = dy * self.gamma.data
         return r * (dxhat - xhat * row_mean(dxhat * xhat))
 
@@ -276,8 +280,9 @@ class GroupNorm(Layer):
 
     def backward(self, dy: Array) -> Array:
         xhat, r = self.cache
-        self.gamma.grad += column_sum(dy * self.by_position(xhat, dy.shape))
-        self.beta.grad += column_sum(dy)
+        if not self.frozen:
+            self.gamma.grad += column_sum(dy * self.by_position(xhat, dy.shape))
+            self.beta.grad += column_sum(dy)
         dx = standardize_backward(self.by_group(dy * self.gamma.data), xhat, r, row_mean)
         return self.by_position(dx, dy.shape)
 
