@@ -91,7 +91,7 @@ def real_array(owner: str, data: Any) -> Array:
     return array
 
 
-def sliceable(owner: str, name: str, data: Any) -> Any:
+def sliceable(owner: str, name: str, data: Any) -> Array:
     """data as an array; or as it is where it is read in slices, from a file for example: an h5py Dataset, a zarr array.
 
     Such data have shape and dtype, but perhaps no len; a slice of them is for plain_array or real_array.
