@@ -74,7 +74,14 @@ FILES = {
         "table": set(),
     },
     "files": {"models": {"archive"}, "archive": set()},
-    "data": {"batches": set(), "split": set(), "preprocessing": set(), "digits": set(), "idx": set()},
+    "data": {
+        "batches": {"rows"},
+        "split": set(),
+        "preprocessing": {"rows"},
+        "rows": set(),
+        "digits": set(),
+        "idx": set(),
+    },
     "optimizers": {
         "lbfgs": {"optimizer"},
         "first_order": {"optimizer"},

@@ -134,5 +134,22 @@ CONTAINERS = {
             "",
             "a state with more arrays than the model has is loaded",
         ),
+        ("and np.ma.is_masked(part):", "and part is data:", "masks of rows are lost"),
+        (
+            "isinstance(data, tuple) and any(",
+            "isinstance(data, tuple) and not any(",
+            "two inputs of equal shapes are taken for rows",
+        ),
+        (
+            "not all(isinstance(value, str) for value in array.flat)",
+            "False",
+            "objects are data until somebody computes with them",
+        ),
+        ('        and not hasattr(data, "iloc")\n', "", "a Series is read in slices of its labels"),
+        (
+            "isinstance(array, Array) and array.flags.writeable else",
+            "isinstance(array, Array) else",
+            "what can't be written to is written to",
+        ),
     ],
 }
