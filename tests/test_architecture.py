@@ -65,7 +65,10 @@ FILES = {
     "insight": {
         "check_layer": {"differences", "table", "trial"},
         "trial": set(),
-        "diagnose": {"arrays", "experiments", "observation", "table"},
+        "diagnose": {"arrays", "diagnosis", "experiments", "findings", "observation", "targets"},
+        "findings": {"arrays", "diagnosis", "observation"},
+        "targets": {"arrays", "observation"},
+        "diagnosis": {"arrays", "observation", "table"},
         "experiments": {"arrays", "differences", "observation"},
         "differences": {"arrays"},
         "summary": {"observation", "table"},
