@@ -46,7 +46,7 @@ PRINTED = {
     "convnet": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "custom_layer": r"the gradients are right(.|\n)*WrongScale\(4\): wrong gradient of g",
     "digits": r"Accuracy on 360 test digits: [89]\d\.\d%",
-    "fine_tune": r"\d% with the frozen body, (.*) from scratch\.\nThe first task is where it was: (.*) before, \2 after",
+    "fine_tune": r"% with the frozen body, (.*) from scratch\.\nThe first task is where it was: (.*) before, \2 after",
     "perceptron": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "recurrent": r"GRU is wrong at  [a-h.]{40}\n\nAccuracy by (.|\n)*\n 30 ",
     "residual_block": r" 16 y = f\(x\) +[1-4]?\d\.\d% #+\n 16 y = x \+ f\(x\) +[5-9]\d\.\d% #+$",

@@ -11,7 +11,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import plain_array, whole_number
-from ..layer import Layer, thread
+from ..layer import Layer, drop_cache, thread
 from ..naming import one_line
 from ..tree import is_long_data
 from .inputs import check_model
@@ -34,15 +34,15 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     if x.ndim == 0:
         raise ValueError("predict: expected x of shape (N, ...), got a single number")
     # walk raises TypeError for layers where it doesn't find them, in a set for example
-    caches = [(own, own.get("cache")) for own in map(vars, model.walk(Layer).values())]
+    caches = [(layer, vars(layer).get("cache")) for layer in model.walk(Layer).values()]
     evaluating, thread.evaluating = thread.evaluating, True
     try:
         return _in_batches(copied_layers(model, {}), x, batch_size)
     finally:
         thread.evaluating = evaluating
-        for own, cache in caches:  # of a layer that was reached through a function, not by its copy
-            if own.get("cache") is not cache:
-                own.pop("cache", None) if cache is None else own.update(cache=cache)
+        for layer, cache in caches:
+            if vars(layer).get("cache") is not cache:  # it was reached through a function, not by its copy
+                drop_cache(layer) if cache is None else vars(layer).update(cache=cache)
 
 
 def _in_batches(model: Layer, x: Array, batch_size: int) -> Array:
