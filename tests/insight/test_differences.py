@@ -209,17 +209,17 @@ def test_a_complaint_comes_with_the_derivatives_of_all_entries_that_were_moved()
 
 
 def test_rounding_that_a_function_makes_much_of_is_not_taken_for_a_slope():
-    """A bias that cancels, in front of 1e8 times what is left of it: as a batch norm does, in front of thirty more."""
+    """A bias that cancels, in front of what multiplies the rest by 1e8, as thirty batch norms do."""
     rows, dy = np.random.default_rng(1).normal(size=(32, 1)), np.random.default_rng(2).normal(size=(32, 1))
 
     def cancels(b):
         z = rows + b
-        return 1e8 * (z - z.mean(axis=0))
+        return np.sin(1e8 * (z - z.mean(axis=0)))
 
     for seed in range(200):
         b = np.random.default_rng(seed).normal(size=1)
         assert compare(cancels, b, np.zeros(1), dy, seed).complaint == ""
-    assert compare(cancels, b, np.full(1, 1e4), dy).complaint != ""
+    assert compare(cancels, b, np.full(1, 1e3), dy).complaint != ""
 
 
 @pytest.mark.rows("steepness", [1e6, 1e8, 1e10])

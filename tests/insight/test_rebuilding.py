@@ -10,8 +10,8 @@ from minnet.insight.rebuilding import double_states, rebuilt, unmoved
 
 def states():
     # The legacy generators are those of users, whom minnet leaves as they are.
-    legacy = np.random.get_state()[1].tolist()  # noqa: NPY002
-    return copy.deepcopy(generator().bit_generator.state), legacy, random.getstate()
+    _, key, place, *_ = np.random.get_state()  # noqa: NPY002
+    return copy.deepcopy(generator().bit_generator.state), key.tolist(), place, random.getstate()
 
 
 def draw():
