@@ -22,11 +22,12 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
 
     Shapes      x (N, ...)   result (N, ...): for a classifier that ends in its loss, the probabilities (N, C)
 
-    batch_size: how many rows of x at a time, which bounds the memory that it takes.
-    It runs on copies of the layers that share the model's parameters and buffers: the model's modes and caches are not
-    touched, and several threads may predict with one model at once, unless a layer's forward writes into an array that
-    it keeps.
-    Raises ValueError for x without a batch axis or a batch_size below 1.
+    batch_size: how many rows of x at a time, which bounds the memory that it takes. Another one gives the same up to
+    rounding: matrix products of other sizes add in another order.
+    The thread is in evaluation mode meanwhile, so all layers are, however they are reached. It runs on copies of the
+    layers that share the model's parameters and buffers: the model's modes and caches are not touched, and several
+    threads may predict with one model at once, unless a layer's forward writes into an array that it keeps.
+    Raises ValueError for x without a batch axis or a batch_size below 1, TypeError for a model of several outputs.
     """
     check_model("predict", model, needs_loss=False)
     batch_size = whole_number("predict", "batch_size", batch_size, least=1)

@@ -569,3 +569,11 @@ def test_two_outputs_are_no_rows(outputs):
     for rows in (1, 2, 3):
         with pytest.raises(TypeError, match=r"predict: expected Two\(\) to give one array, got a (tuple|dict)"):
             predict(Two(), X[:rows])
+
+
+@pytest.mark.rows("batch_size", [1, 7, 50, 256])
+def test_another_batch_size_gives_the_same_up_to_rounding(batch_size):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 256)).astype(np.float32)
+    model = Sequential(Linear(256, 64, rng=0), ReLU(), Linear(64, 10, rng=1), SoftmaxCrossEntropy())
+    assert np.allclose(predict(model, x, batch_size), predict(model, x, 100), rtol=1e-5, atol=1e-6)
