@@ -21,7 +21,7 @@ ADVICE = {
     "m": "make numbers of the times, in days for example",
     "V": "make one array of its fields",
 } | dict.fromkeys(
-    "UST", "give text a column for each value, or number labels with np.unique(labels, return_inverse=True)[1]"
+    "UST", "make texts one-hot, a column for each value; number labels with np.unique(labels, return_inverse=True)[1]"
 )
 
 
@@ -89,6 +89,19 @@ def real_array(owner: str, data: Any) -> Array:
     if array.dtype.kind not in REAL:
         raise TypeError(f"{expected}, got {_unreal(array, data)}")
     return array
+
+
+def cast_array(owner: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """An array of real numbers in another dtype. Raises ValueError if a value is too large for it."""
+    if np.can_cast(array.dtype, dtype):
+        return array.astype(dtype, copy=False)
+    cast = _cast(array, dtype)
+    if dtype.kind == "f" and np.isfinite(cast).all():  # in a third of the time that the comparison takes
+        return cast
+    lost = array[~_kept(array, cast)]
+    if lost.size:
+        raise ValueError(f"{owner}: expected values that {dtype} can hold, got {lost[0]}")
+    return cast
 
 
 def sliceable(owner: str, name: str, data: Any) -> Array:
@@ -199,11 +212,17 @@ def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:
     return problems
 
 
-# It compares values: NumPy reports no overflow on some platforms, WebAssembly for one, and never one of integers.
+# They compare values: NumPy reports no overflow on some platforms, WebAssembly for one, and never one of integers.
 def _survives_cast(array: Array, dtype: np.dtype[Any]) -> bool:
     """Whether all values survive a cast to a dtype of the same kind, up to rounding."""
-    if np.can_cast(array.dtype, dtype):
-        return True
+    return np.can_cast(array.dtype, dtype) or bool(_kept(array, _cast(array, dtype)).all())
+
+
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
-        cast = array.astype(dtype)
-    return bool((cast == array).all() if dtype.kind in "iu" else (np.isfinite(cast) == np.isfinite(array)).all())
+        return array.astype(dtype)
+
+
+def _kept(array: Array, cast: Array) -> Any:
+    """Where a cast kept the values of an array, up to rounding."""
+    return cast == array if cast.dtype.kind in "biu" else np.isfinite(cast) == np.isfinite(array)

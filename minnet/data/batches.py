@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import flag, is_stored, paired_arrays, real_array, sliceable, whole_number
+from ..arguments import cast_array, flag, is_stored, paired_arrays, real_array, sliceable, whole_number
 from ..random import Rng, generator
 from .rows import in_order, rows_of, shuffled, shuffled_blocks
 
@@ -82,8 +82,8 @@ class Batches:
         for rows in _chunks(arrays, size, self.dtype, self.rng if self.shuffle else None):
             x, y, *extra = (rows_of(array, rows) for array in arrays)
             if self.dtype is not None:
-                x = x.astype(self.dtype, copy=False)
-                y, *extra = (a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a for a in (y, *extra))
+                x = cast_array("Batches: x", x, self.dtype)
+                y, *extra = (cast_array("Batches: y", a, self.dtype) if a.dtype.kind == "f" else a for a in (y, *extra))
             for i in range(0, len(x) - len(x) % size if self.drop_last else len(x), size):
                 if plain:
                     yield x[i : i + size], y[i : i + size]
@@ -96,7 +96,7 @@ class Batches:
         result = real_array("Batches: transform", self.transform(x, self.rng))
         if result.shape[:1] != x.shape[:1]:
             raise ValueError(f"Batches: expected transform to give {len(x)} rows for x {x.shape}, got {result.shape}")
-        return result if self.dtype is None else result.astype(self.dtype, copy=False)
+        return result if self.dtype is None else cast_array("Batches: transform", result, self.dtype)
 
 
 def _extra_arrays(extra: tuple[ArrayLike, ...], n: int) -> tuple[Array, ...]:

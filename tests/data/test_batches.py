@@ -80,6 +80,18 @@ def test_real_x_becomes_float32_in_a_batch(dtype, shuffle):
         assert np.array_equal(bx, x[by])
 
 
+@pytest.mark.rows("shuffle", [True, False])
+def test_a_value_that_the_dtype_cannot_hold_is_named_where_it_is_cast(shuffle):
+    x, y = np.array([[1.0], [1e300]]), np.array([1.0, 1e300])
+    with pytest.raises(ValueError, match=r"^Batches: x: expected values that float32 can hold, got 1e\+300$"):
+        list(Batches(x, [0, 1], 1, shuffle))
+    with pytest.raises(ValueError, match=r"^Batches: y: expected values that float32 can hold, got 1e\+300$"):
+        list(Batches([[1.0], [2.0]], y, 1, shuffle))
+    with pytest.raises(ValueError, match=r"^Batches: transform: expected values that float32 can hold, got 1e\+300$"):
+        list(Batches([[1.0], [2.0]], y > 1, 1, shuffle, transform=lambda a, rng: np.full((1, 1), 1e300)))
+    assert [bx.tolist() for bx, _ in Batches(x, y, 1, False, dtype=np.float64)] == [[[1.0]], [[1e300]]]
+
+
 @pytest.mark.rows("dtype", [np.uint8, np.int32, np.int64, np.bool_])
 def test_labels_keep_their_dtype(dtype):
     x, y = numbered(3)

@@ -95,6 +95,7 @@ CONTAINERS = {
             "False",
             "objects are data until somebody computes with them",
         ),
+        ("if lost.size:", "if False:", "a value becomes infinite unseen where the processor has no flags"),
         ('        and not hasattr(data, "iloc")\n', "", "a Series is read in slices of its labels"),
         (
             "isinstance(array, Array) and array.flags.writeable else",
