@@ -113,14 +113,16 @@ def sliceable(owner: str, name: str, data: Any) -> Array:
 
 
 def is_stored(data: Any) -> bool:
-    """Whether data give out slices of an array that need not be in memory; a pandas Series, which has iloc, is."""
+    """Whether data give out slices of an array that need not be in memory.
+
+    It is where data have iloc, as a pandas Series, or __dlpack__, as arrays of other libraries.
+    """
     return (
         not isinstance(data, (Array, np.generic))
         and isinstance(getattr(data, "dtype", None), np.dtype)
         and bool(getattr(data, "shape", ()))
         and hasattr(data, "__getitem__")
-        and not hasattr(data, "iloc")
-        and not hasattr(data, "toarray")
+        and not any(hasattr(data, name) for name in ("iloc", "toarray", "__dlpack__"))
     )
 
 
@@ -158,7 +160,7 @@ def _uneven(rows: Iterable[Any], place: str = "row ") -> str:
         try:
             shapes.append(np.shape(row))
         except ValueError:
-            return _uneven(row, f"{place}{i}, ")
+            return _uneven(row, f"{place}{i}, ") if isinstance(row, (list, tuple)) else ""
         if shapes[i] != shapes[0]:
             return f"{shapes[0]} in {place}0 and {shapes[i]} in {place}{i}"
     return ""

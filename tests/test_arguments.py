@@ -144,6 +144,13 @@ class Series(Stored):
     iloc = ()
 
 
+class Elsewhere(Stored):
+    """An array of another library, as JAX's."""
+
+    def __dlpack__(self):
+        raise NotImplementedError
+
+
 class Missing:
     """A missing value, as pandas.NA."""
 
@@ -240,8 +247,9 @@ def test_other_errors_of_an_array_of_ones_own_stay_as_they_are():
         def __array__(self, dtype=None, copy=None):
             raise ValueError("no memory for that")
 
-    with pytest.raises(ValueError, match=r"^me: expected x to be an array.* no memory for that$"):
-        plain_array("me", "x", Broken())
+    for data in (Broken(), [Broken(), Broken()]):
+        with pytest.raises(ValueError, match=r"^me: expected x to be an array.* no memory for that$"):
+            plain_array("me", "x", data)
 
 
 def test_what_is_read_in_slices_is_not_read_as_a_whole():
@@ -264,6 +272,7 @@ def test_what_is_read_in_slices_is_not_read_as_a_whole():
         Sparse(),
         Frame({"a": [1.0]}),
         Series(np.ones(3)),
+        Elsewhere(np.ones(3)),
         MASKED,
     ],
 )
