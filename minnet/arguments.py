@@ -172,7 +172,8 @@ def _unreal(array: Array, data: Any) -> str:
     if array.dtype.kind != "O":
         return f"{got}; {ADVICE.get(array.dtype.kind, 'convert it first')}"
     kinds = {type(value) for value in array.flat}
-    got += f" with {', '.join(sorted(kind.__name__ for kind in kinds))} in it"
+    if kinds:
+        got += f" with {', '.join(sorted(kind.__name__ for kind in kinds))} in it"
     if str in kinds:
         columns = zip(getattr(data, "columns", ()), getattr(data, "dtypes", ()))
         text = [str(column) for column, dtype in columns if getattr(dtype, "kind", "f") not in REAL]

@@ -21,8 +21,8 @@ FILES = {
         ),
         ("        if not len(self):\n", "        if False:\n", "with drop_last there may be no batch at all"),
         (
-            "CHUNK_BYTES if rng or stored else CACHE_BYTES",
-            "2**40 if stored else CHUNK_BYTES",
+            "rng is None and not stored else CHUNK_BYTES",
+            "rng is None and not stored else 2**40",
             "data in a file are read whole",
         ),
         (
