@@ -68,10 +68,10 @@ class Waiting(Layer):
         self.barrier = [barrier]
 
     def forward(self, x):
-        self.cache = x
+        self.kept = x
         with suppress(threading.BrokenBarrierError):
             self.barrier[0].wait()
-        return self.cache
+        return self.kept
 
     def backward(self, dy):
         return dy
