@@ -98,7 +98,7 @@ FILES = {
     },
     "": {
         "layer": {"arguments", "errors"},
-        "initializers": {"random"},
+        "initializers": {"arguments", "random"},
         "random": {"arguments"},
         "arguments": set(),
         "metrics": set(),

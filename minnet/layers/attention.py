@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import flag, whole_number
+from ..arguments import at_least_one, expect_gradient, flag
 from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import as_rows, column_sum, ones
@@ -35,11 +35,11 @@ class MultiHeadAttention(Layer):
     """
 
     def __init__(self, features: int, heads: int, causal: bool = False, *, rng: Rng = None) -> None:
-        features = whole_number("MultiHeadAttention", "features", features, least=1)
-        if features % whole_number("MultiHeadAttention", "heads", heads, least=1):
+        at_least_one("MultiHeadAttention", features=features, heads=heads)
+        if features % heads:
             raise ValueError(f"MultiHeadAttention: expected heads to divide the {features} features, got {heads}")
         rng, square = generator(rng), (features, features)
-        self.heads, self.causal = heads, flag("MultiHeadAttention", "causal", causal)
+        self.heads, self.causal = int(heads), flag("MultiHeadAttention", "causal", causal)
         self.W_qkv = Parameter(np.hstack([glorot_uniform(square, rng) for _ in range(3)]))
         self.b_qkv = Parameter(zeros((3 * features,)), decay=False)
         self.W_o = Parameter(glorot_uniform(square, rng))
@@ -73,8 +73,8 @@ class MultiHeadAttention(Layer):
     # do · o, since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
     def backward(self, dy: Array) -> Any:
         x, q, k, v, p, o = self.cache
-        _, T, D = x.shape
-        rows = as_rows(dy)
+        expect_gradient(self, dy, x.shape)
+        (_, T, D), rows = x.shape, as_rows(dy)
         self.W_o.grad += o.T @ rows
         self.b_o.grad += column_sum(rows)
         (do,), (o,) = self.split_heads(rows @ self.W_o.data.T, T, 1), self.split_heads(o, T, 1)

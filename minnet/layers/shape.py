@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import real_array, whole_number
+from ..arguments import expect_gradient, real_array, whole_number
 from ..layer import Layer
 
 
@@ -26,11 +26,14 @@ class Flatten(Layer):
         x = real_array(repr(self), x)
         if not x.shape:
             raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
-        self.cache = x.shape
-        return x.reshape(len(x), math.prod(x.shape[1:]))
+        y = x.reshape(len(x), math.prod(x.shape[1:]))
+        self.cache = x.shape, y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
-        return dy.reshape(self.cache)
+        x_shape, y_shape = self.cache
+        expect_gradient(self, dy, y_shape)
+        return dy.reshape(x_shape)
 
 
 class Reshape(Layer):
@@ -54,14 +57,17 @@ class Reshape(Layer):
         x = real_array(repr(self), x)
         if not x.shape:
             raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
-        self.cache = x.shape
         size, known = math.prod(x.shape[1:]), abs(math.prod(self.shape))
         if size != known and not (-1 in self.shape and known and size % known == 0):
             raise ValueError(f"{self!r}: expected samples that fit into {self.shape}, got {x.shape[1:]}")
-        return x.reshape(len(x), *(size // known if n == -1 else n for n in self.shape))
+        y = x.reshape(len(x), *(size // known if n == -1 else n for n in self.shape))
+        self.cache = x.shape, y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
-        return dy.reshape(self.cache)
+        x_shape, y_shape = self.cache
+        expect_gradient(self, dy, y_shape)
+        return dy.reshape(x_shape)
 
 
 class LastStep(Layer):
@@ -83,6 +89,8 @@ class LastStep(Layer):
         return x[:, -1]
 
     def backward(self, dy: Array) -> Array:
+        N, _, *features = self.cache
+        expect_gradient(self, dy, (N, *features))
         dx = np.zeros(self.cache, dy.dtype)
         dx[:, -1] = dy
         return dx

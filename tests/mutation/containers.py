@@ -84,5 +84,13 @@ CONTAINERS = {
             "",
             "a state with more arrays than the model has is loaded",
         ),
+        (
+            'if getattr(dy, "shape", None) != shape:',
+            'if getattr(dy, "ndim", None) != len(shape):',
+            "a dy of one row is taken for that of all rows",
+        ),
+        ("if not math.isfinite(value):", "if math.isinf(value):", "NaN is taken for a number of any sign"),
+        ("if not 0 < value < math.inf:", "if not 0 <= value < math.inf:", "an epsilon of 0 is accepted"),
+        ("if not 0 <= value <= 1:", "if not 0 <= value < 1:", "a share of all is refused"),
     ],
 }
