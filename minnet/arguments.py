@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
 
 MAX_REPR = 80  # characters of a repr in an error
+
+REAL = "biuf"  # the kinds of dtypes whose entries are real numbers: booleans, integers and floats
+
+# What to do with other kinds, by kind.
+ADVICE = {
+    "c": "take the real and the imaginary parts as features of their own",
+    "M": "make numbers of the times, the days since the first for example",
+    "m": "make numbers of the times, in days for example",
+    "V": "make one array of its fields",
+} | dict.fromkeys(
+    "UST", "give text a column for each value, or number labels with np.unique(labels, return_inverse=True)[1]"
+)
 
 
 def described(value: Any) -> str:
@@ -85,36 +98,123 @@ def flag(owner: str, name: str, value: Any) -> bool:
 
 
 def plain_array(owner: str, name: str, data: Any) -> Array:
-    """data as an array. Raises ValueError for rows that differ in length."""
+    """data as an array of numbers or texts.
+
+    Raises TypeError for what an array would lose, such as a mask, for several arrays in a tuple and for other objects;
+    ValueError for rows that differ in shape.
+    """
+    if type(data) is Array and data.dtype.kind != "O":
+        return data
+    expected = f"{owner}: expected {name} to be an array"
+    array = _converted(expected, data)
+    if array.dtype.kind == "O" and not all(isinstance(value, str) for value in array.flat):
+        raise TypeError(f"{expected} of real numbers, got {_unreal(array, data)}")
+    return array
+
+
+def real_array(owner: str, data: Any) -> Array:
+    """data as an array of booleans, integers or floats. Raises TypeError or ValueError as plain_array does."""
+    if type(data) is Array and data.dtype.kind in REAL:
+        return data
+    expected = f"{owner}: expected real numbers"
+    array = _converted(expected, data)
+    if array.dtype.kind not in REAL:
+        raise TypeError(f"{expected}, got {_unreal(array, data)}")
+    return array
+
+
+def sliceable(owner: str, name: str, data: Any) -> Array:
+    """data as an array; or as it is where it is read in slices, from a file for example: an h5py Dataset, a zarr array.
+
+    Such data have shape and dtype, but perhaps no len; a slice of them is for plain_array or real_array.
+    """
+    return data if is_stored(data) else plain_array(owner, name, data)
+
+
+def is_stored(data: Any) -> bool:
+    """Whether data give out slices of an array that need not be in memory; a pandas Series, which has iloc, is."""
+    return (
+        not isinstance(data, (Array, np.generic))
+        and isinstance(getattr(data, "dtype", None), np.dtype)
+        and bool(getattr(data, "shape", ()))
+        and hasattr(data, "__getitem__")
+        and not hasattr(data, "iloc")
+        and not hasattr(data, "toarray")
+    )
+
+
+def writable(array: Any) -> Array:
+    """The array itself if it can be written to; else a copy, of a NumPy scalar or a read-only array for example."""
+    return array if isinstance(array, Array) and array.flags.writeable else np.array(array)
+
+
+def _converted(expected: str, data: Any) -> Array:
+    """data as an array of any dtype, if nothing is lost by that. expected: how errors begin."""
+    for part in chain([data], data if isinstance(data, (list, tuple)) else ()):
+        if hasattr(part, "toarray"):
+            raise TypeError(f"{expected}, got a sparse {type(part).__name__}; call its .toarray()")
+        if isinstance(part, Array) and hasattr(part, "mask") and np.ma.is_masked(part):
+            raise TypeError(
+                f"{expected}, got a masked array, whose mask would be lost; call its .filled(value), leave masked rows "
+                "out, or give them a sample_weight of 0"
+            )
+    if isinstance(data, tuple) and any(getattr(part, "ndim", 0) for part in data):
+        raise TypeError(f"{expected}, got a tuple of {len(data)} arrays; if they are rows, call np.stack")
     try:
-        return np.asarray(data)
+        array = np.asarray(data)
     except ValueError as error:
-        raise ValueError(f"{owner}: expected {name} to have rows of one length: {error}") from None
+        uneven = _uneven(data) if isinstance(data, (list, tuple)) else ""
+        raise ValueError(f"{expected} with rows of one shape, got {uneven or error}") from None
+    if array.dtype.kind == "O" and not array.ndim and not isinstance(data, Array):
+        raise TypeError(f"{expected}, got {described(data)}")
+    return array
+
+
+def _uneven(rows: Iterable[Any], place: str = "row ") -> str:
+    """Which two of nested rows differ in shape, as a phrase."""
+    shapes: list[tuple[int, ...]] = []
+    for i, row in enumerate(rows):
+        try:
+            shapes.append(np.shape(row))
+        except ValueError:
+            return _uneven(row, f"{place}{i}, ")
+        if shapes[i] != shapes[0]:
+            return f"{shapes[0]} in {place}0 and {shapes[i]} in {place}{i}"
+    return ""
+
+
+def _unreal(array: Array, data: Any) -> str:
+    """What an array holds that are not real numbers, and what to do, as a phrase."""
+    got = f"an array of dtype {array.dtype}"
+    if array.dtype.kind != "O":
+        return f"{got}; {ADVICE.get(array.dtype.kind, 'convert it first')}"
+    kinds = {type(value) for value in array.flat}
+    got += f" with {', '.join(sorted(kind.__name__ for kind in kinds))} in it"
+    if str in kinds:
+        columns = zip(getattr(data, "columns", ()), getattr(data, "dtypes", ()))
+        text = [str(column) for column, dtype in columns if getattr(dtype, "kind", "f") not in REAL]
+        return f"{got}{', in the columns ' * bool(text)}{' and '.join(text)}; {ADVICE['U']}"
+    if any(issubclass(kind, (Array, list, tuple)) for kind in kinds):
+        return f"{got}; make its rows of one length, then one array of them with np.stack"
+    missing = "" if all(hasattr(kind, "__float__") for kind in kinds) else "fill in or drop what is missing, then "
+    return f"{got}; {missing}call its .astype(float)"
 
 
 def paired_arrays(owner: str, x: Any, y: Any) -> tuple[Array, Array]:
-    """x and y as arrays with one row for each sample."""
-    x, y = plain_array(owner, "x", x), plain_array(owner, "y", y)
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+    """x and y with one row for each sample, as arrays or what sliceable leaves as it is."""
+    x, y = sliceable(owner, "x", x), sliceable(owner, "y", y)
+    if not x.shape or x.shape[:1] != y.shape[:1]:
         raise ValueError(f"{owner}: expected x and y with one row for each sample, got shapes {x.shape} and {y.shape}")
-    if not len(x):
+    if not x.shape[0]:
         raise ValueError(f"{owner}: expected at least one sample, got none")
     return x, y
 
 
-def real_array(owner: str, data: Any) -> Array:
-    """data as an array of booleans, integers or floats. Raises TypeError for anything else."""
-    array = np.asarray(data)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{owner}: expected real numbers, got an array of dtype {array.dtype}")
-    return array
-
-
 def named_arrays(owner: str, state: Any) -> dict[str, Array]:
-    """What state_dict returned, as arrays by name. Raises TypeError if it is not a mapping."""
+    """What state_dict returned, as arrays by name. Raises TypeError if it is not a mapping, or of what is no array."""
     if not isinstance(state, Mapping):
         raise TypeError(f"{owner}: expected what state_dict returns, got {type(state).__name__}")
-    return {name: np.asarray(value) for name, value in state.items()}
+    return {name: plain_array(owner, name, value) for name, value in state.items()}
 
 
 def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:

@@ -6,53 +6,29 @@ of its users: nothing here is reserved for the built-in ones.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, MappingView, Sequence, Set
-from types import ModuleType
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import misfits, named_arrays, real_array
+from .arguments import misfits, named_arrays, real_array, writable
+from .calls import OneBackward, count_call
 from .errors import BackwardBeforeForward
+from .naming import add_location, literal, one_line, shapes
+from .parameter import Buffer, Parameter, UseFreeze
+from .tree import Node, walk
 
 
-class Parameter:
-    """A trainable array and its accumulated gradient.
+class _Thread(threading.local):
+    """evaluating: whether all layers are in evaluation mode in this thread, as in predict, however they are reached."""
 
-    data: the values, made float32.  grad: of the same shape, zero at first.
-    decay: whether an optimizer's weight decay applies; False for the biases of built-in layers.
-    Raises TypeError if data are not real numbers.
-    """
-
-    def __init__(self, data: ArrayLike, *, decay: bool = True) -> None:
-        self.data: Array = real_array("Parameter", data).astype(np.float32)
-        self.grad: Array = np.zeros_like(self.data)
-        self.decay = decay
-
-    __array_ufunc__ = None  # makes `x * self.g` an error: it must be `x * self.g.data`
-
-    def __repr__(self) -> str:
-        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
+    evaluating = False
 
 
-class Buffer:
-    """An array that is saved with the model but not trained, a running mean for example.
-
-    data: the values, made float32 if they are floating.
-    Raises TypeError if data are not real numbers.
-    """
-
-    def __init__(self, data: ArrayLike) -> None:
-        array = real_array("Buffer", data)
-        self.data: Array = array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
-
-    __array_ufunc__ = None
-
-    def __repr__(self) -> str:
-        return f"Buffer(shape={self.data.shape}, dtype={self.data.dtype})"
+thread = _Thread()
 
 
 class _NoCache:
@@ -64,7 +40,7 @@ class _NoCache:
         raise BackwardBeforeForward(f"{layer!r}: backward before forward, there is no cache to work from")
 
 
-class Layer:
+class Layer(Node):
     """A function with a hand-written derivative. The whole contract:
 
     1. Assign every trained array as a `Parameter` in `__init__` (no `super().__init__()` call, no registration).
@@ -75,17 +51,21 @@ class Layer:
 
     Parameters, buffers, random generators and further layers are found in the attributes, and in lists, tuples
     and dicts there. Integer ids have no gradient, so a layer that takes them returns None for dx. `input_gradient`
-    is False while a container runs a backward whose dx nobody will use; a layer may then return None at once.
+    is False while a container runs a backward whose dx nobody will use; a layer may then return None at once. `frozen`
+    is True after `freeze()`; a layer may then leave its parameters' gradients alone, what it adds is dropped.
     `is_loss`, `takes_scores` and `gives_probabilities` tell a container which layers may precede which.
     """
 
-    training: bool = True
+    frozen: bool = False
     input_gradient: bool = True
     is_loss: bool = False
     takes_scores: bool = False
     gives_probabilities: bool = False
     cache: Any = _NoCache()
+    trainable = UseFreeze()
+    requires_grad = UseFreeze()
     _arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+    _training: bool = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         layer = super().__new__(cls)
@@ -103,21 +83,35 @@ class Layer:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         try:
-            return self.forward(*inputs, **options)
+            y = self.forward(*inputs, **options)
         except Exception as error:
             self.clear_cache()
             if not str(error).startswith(f"{self!r}: "):
                 add_location(error, self, f"{one_line(self)}, given {shapes(*inputs)}")
             raise
+        if "cache" in vars(self) and not thread.evaluating:
+            count_call(self)
+        return y
+
+    @property
+    def training(self) -> bool:
+        """Whether the layer is in training mode."""
+        return self._training and not thread.evaluating
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._training = mode
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is copied or pickled: everything but the cache."""
-        return {name: value for name, value in vars(self).items() if name != "cache"}
+        """What is copied or pickled: everything but the cache, and what counts calls."""
+        state = vars(self).copy()
+        _drop_passing(state)
+        return state
 
     def __repr__(self) -> str:
         args, kwargs = self._arguments
-        shown = [_literal(value) for value in args]
-        shown += [f"{name}={_literal(v)}" for name, v in kwargs.items() if not isinstance(v, np.random.Generator)]
+        shown = [literal(value) for value in args]
+        shown += [f"{name}={literal(v)}" for name, v in kwargs.items() if not isinstance(v, np.random.Generator)]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def members(self) -> Iterable[tuple[Any, Any]]:
@@ -132,7 +126,7 @@ class Layer:
         ValueError if two of the objects have the same name.
         """
         found: dict[str, Any] = {}
-        for name, value in _walk(self, "", set()):
+        for name, value in walk(self, "", set()):
             if found.setdefault(name, value) is not value:
                 raise ValueError(f"{one_line(self)}: two of its attributes are named {name}")
         return {name: value for name, value in found.items() if isinstance(value, kinds)}
@@ -160,37 +154,54 @@ class Layer:
             raise ValueError(f"{one_line(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
         arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
         for target in own.values():
-            # `buffer.data = buffer.data + 1` makes a NumPy scalar of a 0-d array; make it a writable array again.
-            target.data = np.require(target.data, requirements="W")
+            target.data = writable(target.data)  # `buffer.data = buffer.data + 1` makes a NumPy scalar of a 0-d array
         for name, target in own.items():
             target.data[...] = arrays[name]
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this layer and all below to training mode."""
+        """Switch this layer and all below to training mode; what is frozen stays in evaluation mode."""
         for layer in self.walk(Layer).values():
-            layer.training = mode
+            layer.training = mode and not layer.frozen
         return self
 
     def eval(self) -> Self:
         """Switch this layer and all below to evaluation mode."""
         return self.train(False)
 
+    def freeze(self) -> Self:
+        """Train this layer and all below no further, until unfreeze().
+
+        Their parameters get no gradient and no update: an optimizer of `model.parameters()` that is made afterwards
+        leaves them out. The layers stay in evaluation mode, so that running statistics stay too, and a container
+        computes no gradient that only they would need. Returns the layer.
+        """
+        _set_frozen(self, True)
+        return self
+
+    def unfreeze(self) -> Self:
+        """Undo freeze(), here and below, and switch to training mode; make a new optimizer then."""
+        _set_frozen(self, False)
+        return self
+
     def astype(self, dtype: DTypeLike) -> Self:
-        """Change all parameters and floating buffers to a floating dtype, in place, before an optimizer is made."""
-        if np.dtype(dtype).kind != "f":
-            raise TypeError(f"{one_line(self)}: expected a floating dtype, got {np.dtype(dtype)}")
+        """Change all parameters and floating buffers to float32 or float64, in place, before an optimizer is made.
+
+        float16 is refused: sums and an optimizer's eps leave its range. To save space, convert what state_dict returns.
+        """
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"{one_line(self)}: expected float32 or float64 to compute in, got {np.dtype(dtype)}")
         for parameter in self.parameters():
-            parameter.data = parameter.data.astype(dtype)
-            parameter.grad = parameter.grad.astype(dtype)
+            parameter.data = np.array(parameter.data, dtype)
+            parameter.grad = np.array(parameter.grad, dtype)
         for buffer in self.walk(Buffer).values():
             if buffer.data.dtype.kind == "f":
-                buffer.data = buffer.data.astype(dtype)
+                buffer.data = np.array(buffer.data, dtype)
         return self
 
     def zero_grad(self) -> None:
         """Set all gradients to zero."""
         for parameter in self.parameters():
-            parameter.grad.fill(0)
+            parameter.zero_grad()
 
     def count_correct(self) -> tuple[int, int] | None:
         """(correct, counted), of the last batch's predictions; None if this layer does not classify."""
@@ -208,87 +219,35 @@ class Layer:
 
 def drop_cache(layer: Layer) -> None:
     """Drop the cache of this layer only, without the 3.5 µs that clear_cache takes to look for inner layers."""
-    vars(layer).pop("cache", None)
+    _drop_passing(vars(layer))
+
+
+def _drop_passing(attributes: dict[str, Any]) -> None:
+    """Drop what a pass leaves in a layer's attributes: the cache, and the count of calls."""
+    attributes.pop("cache", None)
+    attributes.pop("_calls", None)
+    if type(attributes.get("backward")) is OneBackward:
+        del attributes["backward"]
+
+
+def _set_frozen(layer: Layer, frozen: bool) -> None:
+    for below in layer.walk(Layer).values():
+        below.frozen, below.training = frozen, not frozen
+    for parameter in layer.parameters():
+        parameter.frozen, parameter.grad = frozen, np.zeros_like(parameter.data)
 
 
 def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: DTypeLike | None = None) -> Array:
     """x as a floating array; a layer calls this first in its forward.
 
     features: what the last axis must be.  dtype: what to cast to, usually the dtype of a parameter; without
-    it, floating x keeps its dtype and other real x becomes float32.
+    it, float32 and float64 keep theirs and other real x becomes float32.
     Raises TypeError if x is not real, ValueError if it has no axes or does not end in features.
     """
-    if type(x) is not Array or (x.dtype.kind != "f" if dtype is None else x.dtype != dtype):
+    if type(x) is not Array or (x.dtype.char not in "fd" if dtype is None else x.dtype != dtype):
         x = real_array(repr(layer), x)
-        x = x.astype(dtype or (x.dtype if x.dtype.kind == "f" else np.float32), copy=False)
+        x = x.astype(dtype or (x.dtype if x.dtype.char in "fd" else np.float32), copy=False)
     if not x.shape or (features is not None and x.shape[-1] != features):
         advice = "; put a Flatten() before it" if x.ndim > 2 and x[:1].size == features else ""
         raise ValueError(f"{layer!r}: expected x of shape (..., {features or 'C'}), got {x.shape}{advice}")
     return x
-
-
-def one_line(layer: Layer) -> str:
-    """The layer on one line: its repr, or Name(...) if the repr has several lines."""
-    text = repr(layer)
-    return text if "\n" not in text else f"{type(layer).__name__}(...)"
-
-
-def shapes(*inputs: Any) -> str:
-    """A layer's inputs, as text for an error: the shape of an array, the type of anything else."""
-    return ", ".join(f"shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__ for x in inputs)
-
-
-def add_location(error: Exception, layer: Layer, place: str) -> None:
-    """Prefix an error's message with a place, which replaces the layer's repr if the message starts with it."""
-    if len(error.args) == 1 and isinstance(error.args[0], str):
-        error.args = (f"{place}: {error.args[0].removeprefix(f'{layer!r}: ')}",)
-    else:
-        error.add_note(place)
-
-
-def _literal(value: Any) -> str:
-    """An argument as it would be written in a call."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    return getattr(value, "__name__", None) or repr(value)
-
-
-def _walk(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """(name, object) for each parameter, buffer, generator and layer in value, the outer before the inner."""
-    members: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, (Parameter, Buffer, Layer, np.random.Generator)):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        yield name, value
-        if isinstance(value, Layer):
-            members = value.members()
-    elif isinstance(value, dict) and not _holds_state(list(value), depth=2):
-        members = value.items()
-    elif isinstance(value, (list, tuple)):
-        members = enumerate(value)
-    elif _holds_state(value, depth=4):
-        raise TypeError(
-            f"{name} is a {type(value).__name__} with parameters in it, where they are not found; use a list or a dict"
-        )
-    for key, member in members:
-        yield from _walk(member, f"{name}.{key}" if name else str(key), seen)
-
-
-def _holds_state(value: Any, depth: int) -> bool:
-    """Whether a value that walk does not search holds parameters, buffers or layers, at most `depth` levels down."""
-    if isinstance(value, (Parameter, Buffer, Layer)):
-        return True
-    if depth == 0 or value is None or isinstance(value, (bool, int, float, str, bytes, range, type, ModuleType)):
-        return False
-    inner: Any = ()
-    if isinstance(value, np.ndarray):
-        inner = value.flat if value.dtype == object else ()
-    elif isinstance(value, Mapping):
-        inner = [*value.keys(), *value.values()]
-    elif isinstance(value, (Set, Sequence, MappingView, deque)):
-        inner = value
-    else:
-        slots = (getattr(value, name, None) for name in getattr(type(value), "__slots__", ()))
-        inner = [*getattr(value, "__dict__", {}).values(), *slots]
-    return any(_holds_state(item, depth - 1) for item in inner)

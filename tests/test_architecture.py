@@ -65,7 +65,10 @@ FILES = {
     "insight": {
         "check_layer": {"differences", "table", "trial"},
         "trial": set(),
-        "diagnose": {"arrays", "experiments", "observation", "table"},
+        "diagnose": {"arrays", "diagnosis", "experiments", "findings", "observation", "targets"},
+        "findings": {"arrays", "diagnosis", "observation"},
+        "targets": {"arrays", "observation"},
+        "diagnosis": {"arrays", "observation", "table"},
         "experiments": {"arrays", "differences", "observation"},
         "differences": {"arrays"},
         "summary": {"observation", "table"},
@@ -74,7 +77,14 @@ FILES = {
         "table": set(),
     },
     "files": {"models": {"archive"}, "archive": set()},
-    "data": {"batches": set(), "split": set(), "preprocessing": set(), "digits": set(), "idx": set()},
+    "data": {
+        "batches": {"rows"},
+        "split": set(),
+        "preprocessing": {"rows"},
+        "rows": set(),
+        "digits": set(),
+        "idx": set(),
+    },
     "optimizers": {
         "lbfgs": {"optimizer"},
         "first_order": {"optimizer"},
@@ -97,7 +107,11 @@ FILES = {
         "attention": set(),
     },
     "": {
-        "layer": {"arguments", "errors"},
+        "layer": {"arguments", "calls", "errors", "naming", "parameter", "tree"},
+        "calls": {"naming", "tree"},
+        "naming": {"tree"},
+        "parameter": {"arguments", "tree"},
+        "tree": set(),
         "initializers": {"arguments", "random"},
         "random": {"arguments"},
         "arguments": set(),
@@ -112,7 +126,7 @@ CONTENTS = "__init__"  # whose docstring is the table of contents that help(minn
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 140, "Sequential": 105, "Optimizer": 150, "SoftmaxCrossEntropy": 105}
+LARGE_CLASSES = {"Layer": 180, "Sequential": 125, "Optimizer": 150, "SoftmaxCrossEntropy": 105}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {

@@ -10,12 +10,18 @@ import minnet
 from minnet.arguments import (
     described,
     expect_gradient,
+    is_stored,
+    named_arrays,
     number,
+    paired_arrays,
+    plain_array,
     positive_number,
     real_array,
     share,
     signed_number,
+    sliceable,
     whole_number,
+    writable,
 )
 
 
@@ -122,3 +128,201 @@ def test_real_numbers_are_an_array(data):
 def test_what_is_not_real_is_refused_by_name(data):
     with pytest.raises(TypeError, match="me: expected real numbers, got an array of dtype "):
         real_array("me", data)
+
+
+class Sparse:
+    """A sparse matrix, as SciPy's: NumPy makes one object of it."""
+
+    ndim, shape, dtype = 2, (2, 2), np.dtype(float)
+
+    def toarray(self):
+        return np.eye(2)
+
+    def __getitem__(self, rows):
+        return self
+
+
+class Frame:
+    """A DataFrame, as pandas': columns of different dtypes become an array of objects."""
+
+    def __init__(self, columns):
+        self.columns, self.dtypes = list(columns), [np.asarray(values).dtype for values in columns.values()]
+        self.rows = list(zip(*columns.values()))
+        self.shape, self.iloc = (len(self.rows), len(columns)), self.rows
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.rows, dtype if len(set(self.dtypes)) == 1 else object)
+
+
+class Stored:
+    """An array in a file, as h5py's or zarr's."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __getitem__(self, rows):
+        return self.array[rows]
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("the whole of it was read")
+
+
+class Series(Stored):
+    """A Series, as pandas': its rows are found by labels, and by place in iloc."""
+
+    iloc = ()
+
+
+class Missing:
+    """A missing value, as pandas.NA."""
+
+
+MASKED = np.ma.masked_equal([[1.0, -999.0]], -999.0)
+
+# What an array would lose or can't hold, the error, and the words that say what to do.
+LOST = {
+    "a mask": (MASKED, TypeError, "mask would be lost.*filled.*leave masked rows out.*sample_weight of 0"),
+    "a mask of rows": ([MASKED[0], MASKED[0]], TypeError, "mask would be lost"),
+    "a masked number": ([1.0, np.ma.masked], TypeError, "mask would be lost"),
+    "a sparse matrix": (Sparse(), TypeError, r"sparse Sparse; call its \.toarray\(\)"),
+    "sparse rows": ([Sparse(), Sparse()], TypeError, r"\.toarray\(\)"),
+    "two inputs": ((np.ones((2, 3)), np.ones((2, 3))), TypeError, "tuple of 2 arrays; if they are rows, .*np.stack"),
+    "two inputs of ids": ((np.ones(2, int), np.ones(2, int)), TypeError, "tuple of 2 arrays"),
+    "uneven rows": ([[1, 2], [3]], ValueError, r"\(2,\) in row 0 and \(1,\) in row 1$"),
+    "a number among rows": ([[1], 2], ValueError, r"\(1,\) in row 0 and \(\) in row 1$"),
+    "uneven rows of rows": ([[[1], [2]], [[1], [2, 3]]], ValueError, r"\(1,\) in row 1, 0 and \(2,\) in row 1, 1$"),
+    "uneven arrays": ([np.ones((2, 3)), np.ones((2, 4))], ValueError, r"\(2, 3\) in row 0 and \(2, 4\) in row 1$"),
+    "rows as objects": (np.array([[1], [2, 3]], object), TypeError, "object with list in it; .*one length.*np.stack"),
+    "yes and no beside floats": (Frame({"a": [0.5], "b": [True]}), TypeError, r"bool, float in it; call its \.astype"),
+    "texts beside floats": (
+        Frame({"a": [0.5], "city": ["A"]}),
+        TypeError,
+        "float, str in it, in the columns city; give text a column for each value",
+    ),
+    "missing values": (
+        np.array([1, Missing()], object),
+        TypeError,
+        r"Missing, int in it; fill in or drop what is missing, then call its \.astype\(float\)$",
+    ),
+    "nothing": (None, TypeError, "None$"),
+}
+
+
+@pytest.mark.rows("name", [*LOST])
+def test_what_an_array_would_lose_is_refused_with_what_to_do(name):
+    data, error, text = LOST[name]
+    with pytest.raises(error, match=f"^me: expected x to be an array.* got .*{text}"):
+        plain_array("me", "x", data)
+    with pytest.raises(error, match=f"^me: expected real numbers.* got .*{text}"):
+        real_array("me", data)
+
+
+@pytest.mark.rows(
+    ("data", "text"),
+    [
+        (["yes", "no"], "<U3; .* number labels with np.unique"),
+        (np.array(["yes", "no"], object), "str in it; .* number labels with np.unique"),
+        ([1j], "complex128; take the real and the imaginary parts"),
+        (np.array(["2000-01-01"], "M8[D]"), "make numbers of the times"),
+        (np.array([3], "m8[D]"), "make numbers of the times"),
+        (np.zeros(1, [("a", float)]), "make one array of its fields"),
+    ],
+)
+def test_other_arrays_are_plain_but_not_real_and_the_error_says_what_to_do(data, text):
+    assert plain_array("me", "x", data).shape == np.shape(data)
+    with pytest.raises(TypeError, match=f"^me: expected real numbers, got an array of dtype .*{text}"):
+        real_array("me", data)
+
+
+@pytest.mark.rows(
+    "data",
+    [
+        np.ma.array([[1.0, 2.0]]),
+        Frame({"a": [1.0], "b": [2.0]}),
+        [np.array([1.0, 2.0])],
+        ((1.0, 2.0),),
+        (range(1, 3),),
+        np.array([[1.0, 2.0]]).view(np.recarray),
+        (np.float64(1.0), np.float64(2.0)),
+    ],
+)
+def test_what_loses_nothing_is_an_array(data):
+    for array in (plain_array("me", "x", data), real_array("me", data)):
+        assert type(array) is np.ndarray
+        assert array.reshape(-1).tolist() == [1, 2]
+
+
+def test_an_array_is_left_as_it_is():
+    x = np.ones((2, 3))
+    assert plain_array("me", "x", x) is x and real_array("me", x) is x and sliceable("me", "x", x) is x
+
+
+def test_other_errors_of_an_array_of_ones_own_stay_as_they_are():
+    class OnADevice:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("call .detach() first")
+
+    with pytest.raises(RuntimeError, match=r"^call \.detach\(\) first$"):
+        plain_array("me", "x", OnADevice())
+
+    class Broken:
+        def __array__(self, dtype=None, copy=None):
+            raise ValueError("no memory for that")
+
+    with pytest.raises(ValueError, match=r"^me: expected x to be an array.* no memory for that$"):
+        plain_array("me", "x", Broken())
+
+
+def test_what_is_read_in_slices_is_not_read_as_a_whole():
+    stored = Stored(np.ones((4, 2)))
+    assert is_stored(stored) and sliceable("me", "x", stored) is stored
+    x, y = paired_arrays("me", stored, [1, 2, 3, 4])
+    assert x is stored and y.tolist() == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match=r"one row for each sample, got shapes \(4, 2\) and \(1,\)"):
+        paired_arrays("me", stored, [1])
+
+
+@pytest.mark.rows(
+    "data",
+    [
+        np.ones((4, 2)),
+        [[1.0]],
+        1.0,
+        np.float64(1),
+        np.str_("ab"),
+        Sparse(),
+        Frame({"a": [1.0]}),
+        Series(np.ones(3)),
+        MASKED,
+    ],
+)
+def test_what_lies_in_memory_is_not_stored(data):
+    assert not is_stored(data)
+
+
+def test_an_array_that_can_be_written_to_is_left_and_of_others_there_is_a_copy():
+    array, constant = np.zeros(3), np.zeros((2, 3), order="F")
+    assert writable(array) is array
+    constant.flags.writeable = False
+    copy = writable(constant)
+    copy += 1
+    assert not constant.any() and copy.flags.f_contiguous
+    scalar = writable(np.float32(2))
+    scalar += 1
+    assert scalar.shape == () and scalar == 3 and scalar.dtype == np.float32
+
+
+def test_a_memory_map_can_be_written_to_if_its_file_can(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    for mode, same in (("r", False), ("r+", True)):
+        file = np.load(tmp_path / "x.npy", mmap_mode=mode)
+        assert (writable(file) is file) is same
+        writable(file)[0] += 1
+    assert np.load(tmp_path / "x.npy").tolist() == [1, 0, 0]
+
+
+@pytest.mark.rows("name", ["a mask", "a sparse matrix", "uneven rows", "nothing"])
+def test_a_state_of_what_are_no_arrays_is_refused_by_name(name):
+    data, error, text = LOST[name]
+    with pytest.raises(error, match=f"^me: expected 0.W to be an array.*{text}"):
+        named_arrays("me", {"0.W": data})

@@ -46,6 +46,7 @@ PRINTED = {
     "convnet": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "custom_layer": r"the gradients are right(.|\n)*WrongScale\(4\): wrong gradient of g",
     "digits": r"Accuracy on 360 test digits: [89]\d\.\d%",
+    "fine_tune": r"% with the frozen body, (.*) from scratch\.\nThe first task is where it was: (.*) before, \2 after",
     "perceptron": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "recurrent": r"GRU is wrong at  [a-h.]{40}\n\nAccuracy by (.|\n)*\n 30 ",
     "residual_block": r" 16 y = f\(x\) +[1-4]?\d\.\d% #+\n 16 y = x \+ f\(x\) +[5-9]\d\.\d% #+$",
@@ -139,6 +140,11 @@ def test_the_layers_hold_the_known_numbers_too():
 
 def test_the_custom_layer_example_catches_its_wrong_version():
     assert script("custom_layer").main().startswith("WrongScale(4): wrong gradient of g at ")
+
+
+def test_a_frozen_body_learns_a_second_task_from_few_images(capsys):
+    frozen, scratch = script("fine_tune").main()
+    assert frozen > 0.75 and scratch > 0.6
 
 
 def test_an_interrupted_training_resumes_stops_by_itself_and_leaves_nothing_behind(capsys, monkeypatch, tmp_path):

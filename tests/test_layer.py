@@ -1,8 +1,6 @@
-import collections
 import copy
 import inspect
 import re
-import types
 
 import numpy as np
 import pytest
@@ -21,7 +19,7 @@ from minnet import (
     Softmax,
     SoftmaxCrossEntropy,
 )
-from minnet.layer import add_location, real_input, shapes
+from minnet.layer import real_input
 
 CONTRACT = [
     "Assign every trained array as a `Parameter` in `__init__` (no `super().__init__()` call, no registration).",
@@ -62,13 +60,6 @@ class Named(Layer):
         pass
 
 
-class Slotted:
-    __slots__ = ("inside",)
-
-    def __init__(self, inside):
-        self.inside = inside
-
-
 def p(*values):
     return Parameter(np.array(values))
 
@@ -78,46 +69,10 @@ def test_the_contract_stands_in_the_docstring_word_for_word():
     assert [sentence for sentence in CONTRACT if sentence not in doc] == []
 
 
-# Parameter and Buffer
-
-
-@pytest.mark.rows("data", [[1, 2], np.array([1.0, 2.0]), np.array([1, 2], np.uint8), np.array([1, 2], np.float32)])
-def test_a_parameter_is_a_float32_copy_with_a_gradient_of_zeros(data):
-    parameter = Parameter(data)
-    assert parameter.data.dtype == parameter.grad.dtype == np.float32
-    assert parameter.data.tolist() == [1, 2]
-    assert parameter.grad.tolist() == [0, 0]
-    parameter.data[0] = 9
-    assert data[0] == 1
-
-
-def test_a_parameter_decays_unless_told_otherwise():
-    assert p(1).decay is True
-    assert Parameter([1], decay=False).decay is False
-
-
-@pytest.mark.rows("kind", [Parameter, Buffer])
-@pytest.mark.rows("data", [[1j], ["a"], np.array([None]), None])
-def test_arrays_that_are_not_real_are_refused(kind, data):
-    with pytest.raises(TypeError, match=f"{kind.__name__}: expected real numbers"):
-        kind(data)
-
-
-def test_a_buffer_makes_float32_of_floats_and_keeps_integers():
-    assert Buffer([1.5]).data.dtype == np.float32
-    assert Buffer(np.array([1, 2], np.int64)).data.dtype == np.int64
-    original = np.array([1.0], np.float32)
-    Buffer(original).data[0] = 5
-    assert original[0] == 1
-
-
 def test_a_buffer_is_saved_but_not_trained():
     layer = Holder(w=p(1), mean=Buffer([2.0]))
     assert list(layer.named_parameters()) == ["w"]
     assert list(layer.state_dict()) == ["w", "mean"]
-
-
-# A layer of one's own
 
 
 def test_a_layer_needs_no_more_than_the_contract():
@@ -154,139 +109,6 @@ def test_a_layer_without_forward_or_backward_says_so():
         Holder()(np.ones(2))
     with pytest.raises(NotImplementedError, match=r"Holder\(\): has no backward"):
         Holder().backward(np.ones(2))
-
-
-# Walking
-
-
-def test_parameters_come_in_order_of_assignment():
-    z, a, m = p(1), p(2), p(3)
-    layer = Holder(z=z, a=a, m=m)
-    assert [id(parameter) for parameter in layer.parameters()] == [id(z), id(a), id(m)]
-    assert list(layer.named_parameters()) == ["z", "a", "m"]
-
-
-def test_names_of_nested_parameters_are_paths():
-    block = Holder(layers=[ReLU(), Holder(gamma=p(1))])
-    model = Sequential(Linear(2, 2), ReLU(), block)
-    assert list(model.named_parameters()) == ["0.W", "0.b", "2.layers.1.gamma"]
-    assert list(model.walk(Layer)) == ["", "0", "1", "2", "2.layers.0", "2.layers.1"]
-
-
-def test_lists_tuples_and_dicts_are_walked_however_nested():
-    layer = Holder(
-        items=[p(1), (p(2), {"deep": [p(3)]})],
-        pair=(p(4), Buffer([1.0])),
-        table={"left": p(5), 7: Scale(1)},
-        ordered=collections.OrderedDict(k=p(6)),
-        point=collections.namedtuple("Point", "x")(p(7)),
-    )
-    expected = "items.0 items.1.0 items.1.1.deep.0 pair.0 table.left table.7.g ordered.k point.0"
-    assert " ".join(layer.named_parameters()) == expected
-    assert list(layer.walk(Buffer)) == ["pair.1"]
-
-
-@pytest.mark.rows(
-    "hide",
-    [
-        lambda w: {w},
-        lambda w: frozenset([w]),
-        lambda w: {Linear(1, 1)},
-        lambda w: {Buffer([1.0])},
-        lambda w: [{"inner": {w}}],
-        lambda w: collections.deque([w]),
-        lambda w: {"w": w}.values(),
-        lambda w: np.array([w, None]),
-        lambda w: types.SimpleNamespace(w=w),
-        lambda w: {(w, "tuple in a set")},
-        lambda w: types.SimpleNamespace(items=[w]),
-        lambda w: collections.deque([[w]]),
-        lambda w: collections.UserList([w]),
-        lambda w: types.MappingProxyType({"w": w}),
-        lambda w: Slotted(w),
-        lambda w: {w: "key of a dict"},
-    ],
-    ids=[
-        "set",
-        "frozenset",
-        "set of layers",
-        "set of buffers",
-        "set in a list",
-        "deque",
-        "dict view",
-        "object array",
-        "object",
-        "tuple in a set",
-        "list in an object",
-        "list in a deque",
-        "UserList",
-        "mapping proxy",
-        "object with slots",
-        "dict key",
-    ],
-)
-def test_a_parameter_where_it_cannot_be_found_is_an_error(hide):
-    layer = Holder(ok=p(1), bag=hide(p(2)))
-    with pytest.raises(TypeError, match="bag"):
-        layer.parameters()
-
-
-def test_sets_of_other_things_are_let_alone():
-    layer = Holder(names={"a", "b"}, ids=np.arange(3), note=types.SimpleNamespace(n=1), kind=Layer, w=p(1))
-    assert list(layer.named_parameters()) == ["w"]
-
-
-@pytest.mark.rows("table", [{1: p(1), "1": p(2)}, {"a": {"b": p(1)}, "a.b": p(2)}])
-def test_two_parameters_never_hide_behind_one_name(table):
-    try:
-        found = Holder(table=table).parameters()
-    except (TypeError, ValueError):
-        return  # a refusal is as good as finding both
-    assert len(found) == 2
-
-
-def test_a_shared_parameter_counts_once_and_collects_both_gradients():
-    encoder, decoder = Scale(2), Scale(2)
-    decoder.g = encoder.g
-    model = Sequential(encoder, decoder)
-    assert list(model.named_parameters()) == ["0.g"]
-    assert list(model.state_dict()) == ["0.g"]
-    model.load_state_dict({"0.g": [3, 5]})
-    x = np.array([[1.0, 2.0]])
-    assert model(x).tolist() == [[9, 50]]
-    model.backward(np.ones((1, 2)))
-    # y = g² x, so dg = 2 g x.
-    assert model.parameters()[0].grad.tolist() == [6, 20]
-
-
-def test_a_layer_held_twice_is_found_once_and_cycles_end():
-    inner = Scale(1)
-    outer = Holder(first=inner, again=[inner])
-    inner.parent = outer
-    assert list(outer.named_parameters()) == ["first.g"]
-    assert list(outer.walk(Layer)) == ["", "first"]
-
-
-def test_generators_are_found():
-    rng = np.random.default_rng(0)
-    assert Holder(inner=[Holder(rng=rng)]).walk(np.random.Generator) == {"inner.0.rng": rng}
-
-
-def test_neither_cache_nor_arguments_are_walked():
-    class Keeper(Layer):
-        def __init__(self, given):
-            self.w = p(1)
-
-        def forward(self, x):
-            self.cache = {"hidden": p(2)}, {p(3)}
-            return x
-
-    layer = Keeper({p(4)})
-    layer(np.ones(1))
-    assert list(layer.named_parameters()) == ["w"]
-
-
-# State
 
 
 def test_state_dict_gives_copies():
@@ -356,9 +178,6 @@ def test_load_state_dict_changes_nothing_if_a_value_is_too_large_for_the_dtype()
     assert [layer.a.data[0], layer.b.data[0], layer.n.data[0]] == [np.inf, np.float32(1e38), 2**31 - 1]
 
 
-# Modes, dtype, gradients
-
-
 def test_train_and_eval_reach_every_child_and_return_the_layer():
     layer = Holder(child=Holder(), items=[Holder(), {"k": (Holder(),)}])
     everyone = layer.walk(Layer).values()
@@ -387,10 +206,10 @@ def test_astype_changes_parameters_gradients_and_floating_buffers_in_place():
     assert layer.w.data[0] == np.float32(0.1)
 
 
-@pytest.mark.rows("dtype", [int, complex, bool, object])
-def test_astype_refuses_what_is_not_floating(dtype):
+@pytest.mark.rows("dtype", [int, complex, bool, object, np.float16, "e"])
+def test_astype_refuses_what_is_not_computed_in(dtype):
     layer = Scale(2)
-    with pytest.raises(TypeError, match=r"Scale\(2\): expected a floating dtype"):
+    with pytest.raises(TypeError, match=r"Scale\(2\): expected float32 or float64 to compute in"):
         layer.astype(dtype)
     assert layer.g.data.dtype == np.float32
 
@@ -402,9 +221,6 @@ def test_zero_grad_clears_every_gradient_in_place():
         grad += 1
     layer.zero_grad()
     assert [grad.tolist() for grad in grads] == [[0], [0, 0]]
-
-
-# repr
 
 
 @pytest.mark.rows(
@@ -456,9 +272,6 @@ def test_copies_are_independent_and_keep_sharing_within():
     assert repr(other) == repr(model)
     other[0].g.data[:] = 7
     assert first.g.data.tolist() == [1, 1]
-
-
-# The cache
 
 
 def layers_and_inputs():
@@ -533,9 +346,6 @@ def test_the_cache_of_an_earlier_pass_is_not_used_after_one_that_failed(layer, g
         layer.backward(*dy)
 
 
-# Errors that name the layer, and the door
-
-
 def test_an_error_in_a_layers_forward_names_it_and_the_shape_it_was_given():
     with pytest.raises(ValueError, match=r"^Scale\(3\), given shape \(2, 4\): operands could not be broadcast"):
         Scale(3)(np.ones((2, 4)))
@@ -546,24 +356,13 @@ def test_a_layer_that_names_itself_is_not_named_twice():
         Linear(3, 2)(np.ones((2, 4)))
 
 
-def test_an_error_whose_text_cannot_be_changed_gets_a_note():
-    error = OSError(2, "gone")
-    add_location(error, Scale(2), "layer 1, Scale(2)")
-    assert error.args == (2, "gone")
-    assert error.__notes__ == ["layer 1, Scale(2)"]
-
-
-def test_shapes_tells_arrays_from_other_things():
-    assert shapes(np.ones((2, 3)), [1, 2]) == "shape (2, 3), list"
-
-
-@pytest.mark.rows("given", [np.float16, np.float32, np.float64])
+@pytest.mark.rows("given", [np.float32, np.float64])
 def test_floating_input_keeps_its_dtype_where_none_is_asked_for(given):
     x = np.ones((2, 3), given)
     assert real_input(ReLU(), x) is x
 
 
-@pytest.mark.rows("x", [[[1, 2]], np.array([[1, 2]], np.uint8), np.array([[True, False]])])
+@pytest.mark.rows("x", [[[1, 2]], np.array([[1, 2]], np.uint8), np.array([[True, False]]), np.ones((1, 2), np.float16)])
 def test_other_real_input_becomes_float32(x):
     assert real_input(ReLU(), x).dtype == np.float32
 

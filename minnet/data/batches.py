@@ -10,10 +10,12 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import flag, paired_arrays, real_array, whole_number
+from ..arguments import flag, is_stored, paired_arrays, real_array, sliceable, whole_number
 from ..random import Rng, generator
+from .rows import in_order, rows_of, shuffled, shuffled_blocks
 
-CHUNK_BYTES = 2**25  # of x that are gathered at a time
+CHUNK_BYTES = 2**25  # of rows that are gathered at a time
+CACHE_BYTES = 2**20  # of neighbouring rows, which are copied at a time: they stay in the cache
 
 Transform = Callable[[Array, "np.random.Generator"], Array]
 
@@ -21,16 +23,19 @@ Transform = Callable[[Array, "np.random.Generator"], Array]
 class Batches:
     """Batches of (x, y), to be iterated over once an epoch.
 
-    x (N, ...) and y (N, ...): arrays of one length.  batch_size: rows in a batch; the last one may be shorter.
+    x (N, ...) and y (N, ...): arrays of one length, or what is read from a file in slices, such as an h5py Dataset.
+    batch_size: rows in a batch; the last one may be shorter.  drop_last: whether that one is left out.
     shuffle: whether each epoch has the rows in a new order.  rng: what draws the orders.
     dtype: the dtype of x in a batch, and of y if it is floating; integer labels keep theirs. With dtype=None x and y
     keep their dtypes, so that token ids stay integers.
     extra: further arrays of that length, treated as y and put after it: (x, y, weights) with extra=(weights,).
-    transform: for augmentation, a function (x, rng) -> x with as many rows. It is called with a copy of each batch's x,
-    already of that dtype, and with the generator that draws the orders.
-    Raises ValueError for no rows, arrays of different lengths, x without a feature axis, a batch_size below 1, or a
-    transform that changes the number of rows; TypeError for x that is not real, a batch_size that is not an int, an
-    extra that is not a tuple, or a transform that can't be called.
+    transform: for augmentation, a function (x, rng) -> x with as many rows. It is called with each batch's x, already
+    of that dtype, and with the generator that draws the orders.
+    Batches are copies, which may be written into. What is read from a file is shuffled as a whole up to 32 MiB; beyond
+    that, blocks of neighbouring rows come in a new order each epoch, and those that are in memory at a time are mixed.
+    Raises ValueError for no rows, arrays of different lengths, x without a feature axis, a batch_size below 1 or, with
+    drop_last, above N, or a transform that changes the number of rows; TypeError for arrays that are not real, a
+    batch_size that is not an int, an extra that is not a tuple, or a transform that can't be called.
     """
 
     def __init__(
@@ -40,43 +45,46 @@ class Batches:
         batch_size: int,
         shuffle: bool = True,
         *,
+        drop_last: bool = False,
         dtype: DTypeLike | None = np.float32,
         extra: tuple[ArrayLike, ...] = (),
         transform: Transform | None = None,
         rng: Rng = None,
     ) -> None:
         self.x, self.y = paired_arrays("Batches", x, y)
-        if self.x.dtype.kind not in "biuf":
-            raise TypeError(f"Batches: expected x of real numbers, got {self.x.dtype}")
-        if self.x.ndim < 2:
+        self.extra = _extra_arrays(extra, self.x.shape[0])
+        for name, array in {"x": self.x, "y": self.y, **{f"extra[{i}]": a for i, a in enumerate(self.extra)}}.items():
+            real_array(f"Batches: {name}", array[:1])
+        if len(self.x.shape) < 2:
             raise ValueError(f"Batches: expected x of shape (N, ...) with a feature axis, got {self.x.shape}")
-        self.extra = _extra_arrays(extra, len(self.x))
         if transform is not None and not callable(transform):
             raise TypeError(f"Batches: expected transform to be a function (x, rng) -> x, got {transform!r}")
         self.transform = transform
         self.batch_size = whole_number("Batches", "batch_size", batch_size, least=1)
         self.shuffle, self.rng = flag("Batches", "shuffle", shuffle), generator(rng)
+        self.drop_last = flag("Batches", "drop_last", drop_last)
         self.dtype = None if dtype is None else np.dtype(dtype)
+        if not len(self):
+            raise ValueError(
+                f"Batches: expected at least batch_size={self.batch_size} rows with drop_last, got {self.x.shape[0]}"
+            )
 
     def __len__(self) -> int:
         """The number of batches."""
-        return math.ceil(len(self.x) / self.batch_size)
+        batches, rest = divmod(self.x.shape[0], self.batch_size)
+        return batches + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        n, size = len(self.x), self.batch_size
-        plain = not self.extra and self.transform is None
-        order = self.rng.permutation(n) if self.shuffle else None
+        size, plain = self.batch_size, not self.extra and self.transform is None
         # Gathering the rows of many batches at once, and slicing them, costs a fraction of gathering each batch; for
         # short rows, take costs less than half of indexing by an array.
-        chunk = size * max(1, CHUNK_BYTES // max(1, size * self.x[:1].nbytes))
-        for start in range(0, n, chunk):
-            rows = slice(start, start + chunk)
-            arrays = (self.x, self.y, *self.extra)
-            x, y, *extra = (array[rows] if order is None else array.take(order[rows], axis=0) for array in arrays)
+        arrays = (self.x, self.y, *self.extra)
+        for rows in _chunks(arrays, size, self.dtype, self.rng if self.shuffle else None):
+            x, y, *extra = (rows_of(array, rows) for array in arrays)
             if self.dtype is not None:
                 x = x.astype(self.dtype, copy=False)
                 y, *extra = (a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a for a in (y, *extra))
-            for i in range(0, len(x), size):
+            for i in range(0, len(x) - len(x) % size if self.drop_last else len(x), size):
                 if plain:
                     yield x[i : i + size], y[i : i + size]
                 else:
@@ -85,8 +93,7 @@ class Batches:
     def _transformed(self, x: Array) -> Array:
         if self.transform is None:
             return x
-        # Without shuffling, batches are views of the data, which a transform must not change.
-        result = real_array("Batches: transform", self.transform(x if self.shuffle else x.copy(), self.rng))
+        result = real_array("Batches: transform", self.transform(x, self.rng))
         if result.shape[:1] != x.shape[:1]:
             raise ValueError(f"Batches: expected transform to give {len(x)} rows for x {x.shape}, got {result.shape}")
         return result if self.dtype is None else result.astype(self.dtype, copy=False)
@@ -96,8 +103,22 @@ def _extra_arrays(extra: tuple[ArrayLike, ...], n: int) -> tuple[Array, ...]:
     """extra as arrays, each checked to have n rows."""
     if not isinstance(extra, (tuple, list)):
         raise TypeError(f"Batches: expected extra to be a tuple of arrays, got {type(extra).__name__}")
-    arrays = tuple(np.asarray(array) for array in extra)
+    arrays = tuple(sliceable("Batches", f"extra[{i}]", array) for i, array in enumerate(extra))
     for i, array in enumerate(arrays):
         if array.shape[:1] != (n,):
             raise ValueError(f"Batches: expected extra[{i}] to have a row for each of {n} samples, got {array.shape}")
     return arrays
+
+
+def _chunks(
+    arrays: tuple[Array, ...], size: int, dtype: np.dtype[Any] | None, rng: np.random.Generator | None
+) -> Iterator[Any]:
+    """Which rows are gathered at a time: of whole batches but at the end, and in order without an rng."""
+    n, stored = arrays[0].shape[0], [array for array in arrays if is_stored(array)]
+    least = 1 if dtype is None else dtype.itemsize
+    row = sum(math.prod(array.shape[1:]) * max(least, array.dtype.itemsize) for array in arrays)
+    room = CHUNK_BYTES if rng or stored else CACHE_BYTES
+    chunk = size * max(1, room // max(1, size * row))
+    if rng is None:
+        return in_order(n, chunk)
+    return shuffled_blocks(n, chunk, stored[0], rng) if stored and n > chunk else shuffled(n, chunk, rng)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import plain_array, real_array, whole_number
+from ..arguments import plain_array, real_array, sliceable, whole_number
+from .rows import in_order
+
+CHUNK = 2**22  # entries whose statistics are computed at a time, in float64
 
 
 def one_hot(y: ArrayLike, classes: int | None = None) -> Array:
@@ -47,6 +51,8 @@ class Standardize:
     Shapes      x (..., D), in fit of two axes at least   mean, std (D,), float64
 
     A constant feature becomes 0: its std is set to 1. Floating x keeps its dtype, other x becomes float32.
+    fit reads what lies in a file, such as an h5py Dataset, in slices. transform gives an array in memory; for one batch
+    at a time there is Batches(..., transform=lambda x, rng: scale.transform(x)).
     Raises TypeError for x that is not real; ValueError if fit gets no rows or values that are not finite, or transform
     another D; RuntimeError for transform before fit.
     """
@@ -56,16 +62,24 @@ class Standardize:
         self.std: Array | None = None
 
     def fit(self, x: ArrayLike) -> Self:
-        """Compute mean and std from x."""
-        x = real_array("Standardize", plain_array("Standardize", "x", x))
-        if x.ndim < 2 or not x.size:
+        """Compute mean and std from x, part after part."""
+        x = sliceable("Standardize", "x", x)
+        if len(x.shape) < 2 or 0 in x.shape:
             raise ValueError(f"Standardize: expected x of shape (N, ..., D) with rows to fit, got {x.shape}")
-        if not np.isfinite(x).all():
-            raise ValueError("Standardize: expected x to be finite, got infinities or NaN")
-        rows = x.reshape(-1, x.shape[-1])
-        first = rows[0].astype(np.float64)
-        rows = rows - first  # so that a constant becomes exactly 0, however its mean is rounded
-        self.mean, self.std = first + rows.mean(axis=0), rows.std(axis=0)
+        # The first row is subtracted, so that a constant becomes exactly 0, however its mean is rounded.
+        first = real_array("Standardize", x[:1]).reshape(-1, x.shape[-1])[0].astype(np.float64)
+        N, mean, squares = 0, np.zeros_like(first), np.zeros_like(first)
+        for rows in in_order(x.shape[0], max(1, CHUNK // math.prod(x.shape[1:]))):
+            part = real_array("Standardize", x[rows]).reshape(-1, x.shape[-1])
+            if not np.isfinite(part).all():
+                raise ValueError("Standardize: expected x to be finite, got infinities or NaN")
+            part = part - first
+            m, n = part.mean(axis=0), len(part)
+            # Of two parts together: the squares of both, and of how far the mean of each is from the common mean.
+            squares += np.square(part - m).sum(axis=0) + np.square(m - mean) * (N * n / (N + n))
+            mean += (m - mean) * (n / (N + n))
+            N += n
+        self.mean, self.std = first + mean, np.sqrt(squares / N)
         self.std[self.std == 0] = 1
         return self
 

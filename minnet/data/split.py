@@ -8,7 +8,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import number, paired_arrays
+from ..arguments import is_stored, number, paired_arrays
 from ..random import Rng, generator
 
 
@@ -22,8 +22,14 @@ def train_test_split(
     within one sample.
     rng: what draws the parts.
     Raises ValueError for x and y of different lengths, for a part that would be empty, and if stratify finds no labels
-    in y.
+    in y; TypeError for what lies in a file and is read in slices.
     """
+    for name, array in (("x", x), ("y", y)):
+        if is_stored(array):
+            raise TypeError(
+                f"train_test_split: expected {name} in memory, got a {type(array).__name__}, which is read in slices; "
+                f"pass {name}[:], which reads it, or keep two parts in the file"
+            )
     x, y = paired_arrays("train_test_split", x, y)
     n = len(x)
     number("train_test_split", "test_size", test_size)

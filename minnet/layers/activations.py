@@ -88,8 +88,9 @@ class PReLU(Layer):
     def backward(self, dy: Array) -> Array:
         x, a = self.cache, self.a.data
         expect_gradient(self, dy, x.shape)
-        da = as_rows(np.where(x > 0, 0, dy * x)).sum(axis=0)
-        self.a.grad += da if len(a) > 1 else da.sum()
+        if not self.frozen:
+            da = as_rows(np.where(x > 0, 0, dy * x)).sum(axis=0)
+            self.a.grad += da if len(a) > 1 else da.sum()
         return np.where(x > 0, dy, a * dy)
 
 

@@ -9,7 +9,9 @@ from typing import Any, overload
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, Parameter, add_location, drop_cache, one_line, shapes
+from ..calls import ANSWERED, called_twice
+from ..layer import Layer, Parameter, drop_cache
+from ..naming import add_location, one_line, shapes
 
 
 class Sequential(Layer):
@@ -27,12 +29,14 @@ class Sequential(Layer):
     last, and for probabilities in front of a loss that takes scores.
     """
 
+    _calls = 0  # since the last backward
+
     def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
         if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
             layers = tuple(layers[0])
         self.layers = _in_order(_distinct("Sequential", layers))
         self.is_loss = bool(self.layers) and self.layers[-1].is_loss
-        self._trained_from = _first_trained(self.layers)
+        self._trained_from = len(self.layers)
 
     def __call__(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
         return self.forward(x, target, sample_weight)
@@ -56,19 +60,21 @@ class Sequential(Layer):
             self.clear_cache()
             self._add_location(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
             raise
+        if extra or not self.is_loss:
+            self._calls = self._calls + 1 if self._calls > 0 else 1
         return x
 
     def backward(self, dy: Any = None, input_gradient: bool | None = None) -> Any:
-        if dy is None:
-            if not self.is_loss:
-                raise TypeError(f"{one_line(self)}: backward needs dy, since this does not end in a loss")
-            dy = 1.0
+        if dy is None and not self.is_loss:
+            raise TypeError(f"{one_line(self)}: backward needs dy, since this does not end in a loss")
         if input_gradient is None:
             input_gradient = self.input_gradient and not self.is_loss
-        # Unless dx is wanted, backward ends at the first layer with parameters. A layer in front of the one that
-        # __init__ found may have been given a parameter since.
-        first_trained = self._trained_from and _first_trained(self.layers[: self._trained_from])
-        i, last = 0, len(self.layers) - 1
+        first_trained = self._trained_from
+        if first_trained or (self.layers and self.layers[0].frozen):
+            first_trained = self._first_trained()
+        if self._calls == ANSWERED:
+            raise called_twice(self)
+        i, last, dy = 0, len(self.layers) - 1, 1.0 if dy is None else dy
         first = 0 if input_gradient or not first_trained else min(first_trained, last)
         try:
             for i in range(last, first - 1, -1):
@@ -82,7 +88,18 @@ class Sequential(Layer):
             source = self._name(i + 1) if i < last else "the caller"
             self._add_location(error, i, f"in backward given {shapes(dy)} by {source}")
             raise
+        self._calls = ANSWERED if self._calls > 1 else 0
         return dy if input_gradient else None
+
+    # Unless dx is wanted, backward ends there. A layer in front of the one that was found last may have been given a
+    # parameter since, or unfrozen.
+    def _first_trained(self) -> int:
+        """The index of the first layer that is trained, or how many layers there are."""
+        last = self._trained_from
+        if last < len(self.layers) and self.layers[last].frozen:
+            last = len(self.layers)
+        self._trained_from = next((i for i in range(last) if _is_trained(self.layers[i])), last)
+        return self._trained_from
 
     def count_correct(self) -> tuple[int, int] | None:
         return self.layers[-1].count_correct() if self.layers else None
@@ -189,7 +206,7 @@ class Concatenate(Layer):
         gradients = [
             _call_backward(branch, part, self.input_gradient)
             for branch, part in zip(self.branches, parts)
-            if self.input_gradient or branch.walk(Parameter)
+            if self.input_gradient or _is_trained(branch)
         ]
         if not self.input_gradient or any(dx is None for dx in gradients):
             return None
@@ -228,9 +245,12 @@ def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return layers
 
 
-def _first_trained(layers: tuple[Layer, ...]) -> int:
-    """The index of the first layer with a parameter, or how many layers there are."""
-    return next((i for i, layer in enumerate(layers) if layer.walk(Parameter)), len(layers))
+def _is_trained(layer: Layer) -> bool:
+    """Whether a layer has parameters, here or below, that are not frozen."""
+    if layer.frozen:
+        return False
+    found = layer.walk(Parameter)
+    return bool(found) and any(not parameter.frozen for parameter in found.values())
 
 
 def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -244,11 +264,15 @@ def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
 def _call_backward(layer: Layer, dy: Any, input_gradient: bool) -> Any:
     """layer.backward(dy), after telling the layer whether its dx will be used."""
     if isinstance(layer, Sequential):
-        return layer.backward(dy, input_gradient)
-    if input_gradient:
-        return layer.backward(dy)
-    layer.input_gradient = False
-    try:
-        return layer.backward(dy)
-    finally:
-        del layer.input_gradient
+        dx = layer.backward(dy, input_gradient)
+    elif input_gradient:
+        dx = layer.backward(dy)
+    else:
+        layer.input_gradient = False
+        try:
+            dx = layer.backward(dy)
+        finally:
+            del layer.input_gradient
+    if layer.frozen:
+        layer.zero_grad()
+    return dx

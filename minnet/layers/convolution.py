@@ -160,6 +160,8 @@ class _Convolution(Layer):
     def backward(self, dy: Array) -> Any:
         (x, y_shape), W, strips = self.cache, self.W.data, self.strips
         expect_gradient(self, dy, y_shape)
+        if self.frozen:
+            return correlate_transposed(dy, W, strips, x.shape) if self.input_gradient else None
         if self.bias:
             self.b.grad += bias_gradient(dy)
         if self.input_gradient and unfolding_dy_is_faster(x.shape, dy.shape, strips):
@@ -275,6 +277,8 @@ class ConvTranspose2d(Layer):
     def backward(self, dy: Array) -> Any:
         x, y_shape = self.cache
         expect_gradient(self, dy, y_shape)
+        if self.frozen:
+            return correlate(dy, self.W.data.swapaxes(2, 3), self.strips) if self.input_gradient else None
         if self.bias:
             self.b.grad += bias_gradient(dy)
         if not self.input_gradient:

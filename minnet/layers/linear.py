@@ -45,9 +45,10 @@ class Linear(Layer):
     def backward(self, dy: Array) -> Any:
         expect_gradient(self, dy, (*self.cache.shape[:-1], self.W.data.shape[1]))
         x, dy = as_rows(self.cache), as_rows(dy)
-        self.W.grad += x.T.dot(dy)
-        if self.bias:
-            self.b.grad += column_sum(dy)
+        if not self.frozen:
+            self.W.grad += x.T.dot(dy)
+            if self.bias:
+                self.b.grad += column_sum(dy)
         return dy.dot(self.W.data.T).reshape(self.cache.shape) if self.input_gradient else None
 
 
@@ -83,7 +84,7 @@ class Embedding(Layer):
     def backward(self, dy: Array) -> None:
         expect_gradient(self, dy, (*self.cache.shape, self.W.data.shape[1]))
         ids = self.cache.reshape(-1)
-        if ids.size:
+        if ids.size and not self.frozen:
             order = np.argsort(ids, kind="stable")
             starts = np.flatnonzero(np.diff(ids[order], prepend=-1))
             self.W.grad[ids[order[starts]]] += np.add.reduceat(as_rows(dy)[order], starts)
@@ -118,5 +119,6 @@ class PositionalEmbedding(Layer):
     def backward(self, dy: Array) -> Array:
         T = self.cache[1]
         expect_gradient(self, dy, self.cache)
-        self.W.grad[:T] += dy.sum(axis=0)
+        if not self.frozen:
+            self.W.grad[:T] += dy.sum(axis=0)
         return dy

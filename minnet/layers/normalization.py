@@ -156,6 +156,8 @@ class BatchNorm(Layer):
         x, pivot, shift, r, used_batch_statistics = self.cache
         expect_gradient(self, dy, x.shape)
         gamma, n = self.gamma.data, x.size // len(pivot)
+        if self.frozen and not used_batch_statistics:
+            return dy * (gamma * r)
         dbeta, dgamma = sums(x, pivot, dy)
         dgamma = (dgamma - shift * dbeta) * r
         self.gamma.grad += dgamma
@@ -200,8 +202,9 @@ class LayerNorm(Layer):
     def backward(self, dy: Array) -> Array:
         xhat, r = self.cache
         expect_gradient(self, dy, xhat.shape)
-        self.gamma.grad += column_sum(dy * xhat)
-        self.beta.grad += column_sum(dy)
+        if not self.frozen:
+            self.gamma.grad += column_sum(dy * xhat)
+            self.beta.grad += column_sum(dy)
         return standardize_backward(dy * self.gamma.data, xhat, r, row_mean)
 
 
@@ -235,7 +238,8 @@ class RMSNorm(Layer):
     def backward(self, dy: Array) -> Array:
         xhat, r = self.cache
         expect_gradient(self, dy, xhat.shape)
-        self.gamma.grad += column_sum(dy * xhat)
+        if not self.frozen:
+            self.gamma.grad += column_sum(dy * xhat)
         dxhat = dy * self.gamma.data
         return r * (dxhat - xhat * row_mean(dxhat * xhat))
 
@@ -275,8 +279,9 @@ class GroupNorm(Layer):
     def backward(self, dy: Array) -> Array:
         xhat, r, shape = self.cache
         expect_gradient(self, dy, shape)
-        self.gamma.grad += column_sum(dy * self.by_position(xhat, dy.shape))
-        self.beta.grad += column_sum(dy)
+        if not self.frozen:
+            self.gamma.grad += column_sum(dy * self.by_position(xhat, shape))
+            self.beta.grad += column_sum(dy)
         dx = standardize_backward(self.by_group(dy * self.gamma.data), xhat, r, row_mean)
         return self.by_position(dx, dy.shape)
 

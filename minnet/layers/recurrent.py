@@ -56,10 +56,11 @@ class _Recurrent(Layer):
 
     def accumulate(self, x: Array, h: Array, da: Array, du: Array) -> Array | None:
         """Add dW and db, from the gradients da of x W + b at all steps, and dU, from those of h U, du; return dx."""
-        dW_b = as_rows(x).T @ as_rows(da)
-        self.W.grad += dW_b[:-1]
-        self.b.grad += dW_b[-1]
-        self.U.grad += as_rows(h[:-1]).T @ as_rows(du)
+        if not self.frozen:
+            dW_b = as_rows(x).T @ as_rows(da)
+            self.W.grad += dW_b[:-1]
+            self.b.grad += dW_b[-1]
+            self.U.grad += as_rows(h[:-1]).T @ as_rows(du)
         if not self.input_gradient:
             return None
         dx = as_rows(da) @ self.W.data.T
@@ -251,7 +252,8 @@ class GRU(_Recurrent):
             du[t] = da[t]
             du[t, :, 2 * H :] *= r[t]
             dh = dh * z[t] + du[t] @ U_T
-        self.c.grad += column_sum(du[..., 2 * H :])
+        if not self.frozen:
+            self.c.grad += column_sum(du[..., 2 * H :])
         return self.accumulate(x, h, da, du)
 
 

@@ -1,29 +1,33 @@
-"""All layers of a model in one mode for a while, however that ends."""
+"""A model in training or in evaluation mode for a while, however that ends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..layer import Layer
+from ..layer import Layer, thread
 
 
 @contextmanager
 def in_mode(model: Layer, training: bool) -> Iterator[None]:
-    """All layers in one mode; afterwards each in the mode that it had, without a cache.
+    """All layers in training mode, but for frozen ones, or this thread in evaluation mode; afterwards all as before.
 
-    That also holds when Ctrl-C interrupts the tidying up, which is then done again.
+    The layers are left without a cache. That also holds when Ctrl-C interrupts the tidying up, which is then done
+    again.
     """
-    before = [(layer, layer.training) for layer in model.walk(Layer).values()]
+    evaluating, modes = thread.evaluating, [(layer, layer._training) for layer in model.walk(Layer).values()]
 
     def tidy_up() -> None:
-        for layer, mode in before:
+        thread.evaluating = evaluating
+        for layer, mode in modes:
             layer.training = mode
         model.clear_cache()
 
     try:
         try:
-            model.train(training)
+            thread.evaluating = not training
+            if training:
+                model.train()
             yield
         finally:
             tidy_up()

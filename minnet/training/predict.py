@@ -11,7 +11,9 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import plain_array, whole_number
-from ..layer import Layer
+from ..layer import Layer, drop_cache, thread
+from ..naming import one_line
+from ..tree import is_long_data
 from .inputs import check_model
 
 
@@ -31,11 +33,25 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     x = plain_array("predict", "x", x)
     if x.ndim == 0:
         raise ValueError("predict: expected x of shape (N, ...), got a single number")
-    model.walk(Layer)  # raises TypeError for layers where walk doesn't find them, in a set for example
-    model = copied_layers(model, {})
+    # walk raises TypeError for layers where it doesn't find them, in a set for example
+    caches = [(layer, vars(layer).get("cache")) for layer in model.walk(Layer).values()]
+    evaluating, thread.evaluating = thread.evaluating, True
+    try:
+        return _in_batches(copied_layers(model, {}), x, batch_size)
+    finally:
+        thread.evaluating = evaluating
+        for layer, cache in caches:
+            if vars(layer).get("cache") is not cache:  # it was reached through a function, not by its copy
+                drop_cache(layer) if cache is None else vars(layer).update(cache=cache)
+
+
+def _in_batches(model: Layer, x: Array, batch_size: int) -> Array:
     for i in range(0, max(1, len(x)), batch_size):
         rows = x[i : i + batch_size]
-        y = np.asarray(model(rows))
+        y = model(rows)
+        if isinstance(y, (tuple, dict)):
+            raise TypeError(f"predict: expected {one_line(model)} to give one array, got a {type(y).__name__}")
+        y = np.asarray(y)
         if i == 0:
             result = np.empty((len(x), *y.shape[1:]), y.dtype)
         if y.shape != (len(rows), *result.shape[1:]):
@@ -57,13 +73,17 @@ def copied_layers(value: Any, copies: dict[int, Any]) -> Any:
     if id(value) in copies:
         return copies[id(value)]
     if isinstance(value, Layer):
-        copies[id(value)] = layer = copy.copy(value)
-        attributes = [(name, held) for name, held in vars(layer).items() if name != "_arguments"]
-        vars(layer).update({name: copied_layers(held, copies) for name, held in attributes}, training=False)
+        layer = copies[id(value)] = object.__new__(type(value))  # copy.copy takes 1.5 µs more
+        own = vars(layer)
+        own["_arguments"] = value._arguments
+        for name, held in value.__getstate__().items():
+            if name != "_arguments":
+                own[name] = copied_layers(held, copies)
+        layer.training = False  # for threads that it starts
         return layer
     if isinstance(value, MethodType) and isinstance(value.__self__, Layer):
         return MethodType(value.__func__, copied_layers(value.__self__, copies))
-    if not isinstance(value, (list, tuple, dict)):
+    if not isinstance(value, (list, tuple, dict)) or is_long_data(value.values() if isinstance(value, dict) else value):
         return value
     items = dict(value if isinstance(value, dict) else enumerate(value))
     changed = {key: new for key, held in items.items() if (new := copied_layers(held, copies)) is not held}

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,12 @@ def numbered(n):
     """n rows that can be told apart, each with its number as its label."""
     ids = np.arange(n)
     return np.stack([ids, ids + 0.5], axis=1).astype(np.float32), ids
+
+
+def weighted(n):
+    """n rows with their numbers as labels and, in two further arrays, as weights and as rows of integers."""
+    x, ids = numbered(n)
+    return x, ids, (ids * 2.0, np.stack([ids, ids + 1, ids + 2], axis=1))
 
 
 def orders(batches, epochs):
@@ -95,19 +103,133 @@ def test_token_ids_stay_integers_when_no_dtype_is_asked_for():
         assert bx.dtype == np.int32 and by.dtype == np.float64
 
 
-def test_without_shuffling_the_rows_come_in_order_and_are_not_copied():
-    x, y = numbered(10)
-    x.flags.writeable = y.flags.writeable = False
-    batches = Batches(x, y, 4, shuffle=False)
-    assert orders(batches, 2) == [list(range(10))] * 2
-    assert all(np.shares_memory(bx, x) for bx, _ in batches)
+def test_without_shuffling_the_rows_come_in_order():
+    assert orders(Batches(*numbered(10), 4, shuffle=False), 2) == [list(range(10))] * 2
 
 
-def test_writing_into_shuffled_batches_leaves_the_data_as_they_were():
-    x, y = numbered(10)
-    for bx, by in Batches(x, y, 4, rng=0):
-        bx[...], by[...] = -1, -1
-    assert np.array_equal(x, numbered(10)[0]) and np.array_equal(y, np.arange(10))
+@pytest.mark.rows("shuffle", [True, False])
+@pytest.mark.rows("dtype", [np.float32, np.float64, None])
+@pytest.mark.rows("readonly", [True, False])
+def test_batches_can_be_written_into_and_leave_the_data_as_they_were(shuffle, dtype, readonly):
+    x, y, extra = weighted(10)
+    for array in (x, y, *extra):
+        array.flags.writeable = not readonly
+    for batch in Batches(x, y, 4, shuffle, dtype=dtype, extra=extra, rng=0):
+        for array in batch:
+            array[...] = -1
+    for array, before in zip((x, y, *extra), (*numbered(10), *weighted(10)[2])):
+        assert np.array_equal(array, before)
+
+
+@pytest.mark.rows("shuffle", [True, False])
+def test_a_memory_map_is_not_read_whole_nor_written_to(tmp_path, shuffle):
+    x, y = numbered(20_000)
+    np.save(tmp_path / "x.npy", np.tile(x, 50))
+    file = np.load(tmp_path / "x.npy", mmap_mode="r")
+    batches = Batches(file, y, 100, shuffle, rng=0)
+    assert np.shares_memory(batches.x, file)
+    for bx, by in batches:
+        assert np.array_equal(bx[:, 98], by)
+        bx[...] = 0
+    assert np.array_equal(file[:, :2], x)
+
+
+def test_a_last_batch_that_is_shorter_can_be_left_out():
+    batches = Batches(*numbered(10), 4, False, drop_last=True)
+    assert len(batches) == 2
+    assert [y.tolist() for _, y in batches] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert len(Batches(*numbered(8), 4, drop_last=np.True_)) == len([*Batches(*numbered(8), 4, drop_last=True)]) == 2
+
+
+def test_shuffled_it_is_another_rest_that_is_left_out_each_epoch():
+    batches = Batches(*numbered(10), 4, drop_last=True, extra=(np.arange(10),), rng=0)
+    left_out = [frozenset(range(10)) - {i for _, y, _ in batches for i in y.tolist()} for _ in range(5)]
+    assert {len(rows) for rows in left_out} == {2} and len({*left_out}) > 1
+
+
+def test_a_batch_norm_trains_where_the_last_batch_of_one_is_left_out():
+    x, y = numbered(9)
+    model = minnet.Sequential(minnet.BatchNorm(2), minnet.Linear(2, 9), minnet.SoftmaxCrossEntropy())
+    history = minnet.fit(
+        model, minnet.SGD(model.parameters(), 0.1), Batches(x, y, 4, drop_last=True), 2, progress=False
+    )
+    assert len(history["loss"]) == 2
+
+
+@pytest.mark.rows("chunk_bytes", [1, 200, 2**25])
+@pytest.mark.rows("drop_last", [True, False])
+def test_data_in_a_file_that_are_not_shuffled_give_the_batches_of_the_array(
+    monkeypatch, stored, chunk_bytes, drop_last
+):
+    monkeypatch.setattr(minnet.data.batches, "CHUNK_BYTES", chunk_bytes)
+    x, y, extra = weighted(23)
+    expected, got = (
+        [[(array.dtype, array.tolist()) for array in batch] for batch in batches]
+        for batches in (
+            Batches(x, y, 4, False, extra=extra, drop_last=drop_last),
+            Batches(stored(x), stored(y), 4, False, extra=tuple(map(stored, extra)), drop_last=drop_last),
+        )
+    )
+    assert got == expected
+
+
+@pytest.mark.rows("chunk_bytes", [1, 600, 2**25])
+@pytest.mark.rows("dtype", [np.float32, np.float64, None])
+def test_data_in_a_file_stay_paired_and_each_row_comes_once(monkeypatch, stored, chunk_bytes, dtype):
+    monkeypatch.setattr(minnet.data.batches, "CHUNK_BYTES", chunk_bytes)
+    x, ids, (weights, rows) = weighted(123)
+    for data in ((stored(x), ids, (weights, stored(rows))), (x, stored(ids), (stored(weights), rows))):
+        batches = Batches(
+            *data[:2], 4, dtype=dtype, extra=data[2], transform=lambda x, rng: x + 1, drop_last=True, rng=0
+        )
+        seen = []
+        for bx, by, bw, br in batches:
+            assert np.array_equal(bx, x[by] + 1) and np.array_equal(bw, 2 * by) and np.array_equal(br[:, 1], by + 1)
+            assert bx.dtype == (dtype or np.float32) and bw.dtype == (dtype or np.float64) and br.dtype == ids.dtype
+            seen += by.tolist()
+        assert len({*seen}) == len(seen) == 120
+
+
+def test_data_in_a_file_that_fit_into_memory_are_shuffled_as_an_array_is(stored):
+    x, y = numbered(50)
+    assert orders(Batches(stored(x), stored(y), 7, rng=3), 2) == orders(Batches(x, y, 7, rng=3), 2)
+
+
+def test_data_in_a_file_are_read_once_an_epoch_and_little_of_them_is_in_memory(monkeypatch, computed):
+    monkeypatch.setattr(minnet.data.batches, "CHUNK_BYTES", 2**19)
+    x, y = computed(2**19), np.arange(2**19)  # 32 MiB
+    for shuffle in (True, False):
+        batches = Batches(x, y, 64, shuffle, rng=0)
+        x.read.clear()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for bx, by in batches:
+            assert bx[-1, -1] == by[-1]
+        peak = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.stop()
+        assert peak < 2**21
+        assert sum(stop - start for start, stop in x.read) == 2**19
+        assert len(x.read) < 2**19 // 200  # slices of 200 rows and more
+
+
+def test_a_model_is_evaluated_on_data_in_a_file(stored):
+    x, y = numbered(50)
+    model = minnet.Sequential(minnet.Linear(2, 50, rng=0), minnet.SoftmaxCrossEntropy())
+    expected = minnet.evaluate(model, Batches(x, y, 7, False))
+    assert minnet.evaluate(model, Batches(stored(x), stored(y), 7, False)) == expected
+
+
+@pytest.mark.rows("shuffle", [True, False])
+def test_half_precision_is_kept_and_a_layer_takes_it(shuffle):
+    x, y = numbered(6)
+    for bx, by in Batches(x.astype(np.float16), y.astype(np.float16), 4, shuffle, dtype=None):
+        assert bx.dtype == by.dtype == np.float16
+        assert minnet.Linear(2, 3)(bx).dtype == np.float32
+
+
+def test_numbers_of_numpy_become_pythons():
+    batches = Batches(*numbered(4), np.int64(3), np.False_)
+    assert type(batches.batch_size) is int and type(batches.shuffle) is bool and type(batches.drop_last) is bool
 
 
 def test_the_order_follows_the_generator_that_is_given_or_the_packages():
@@ -133,18 +255,23 @@ def test_the_order_follows_the_generator_that_is_given_or_the_packages():
         ({"batch_size": 2.0}, TypeError, "batch_size"),
         ({"batch_size": True}, TypeError, "batch_size"),
         ({"rng": "seed"}, TypeError, "Generator"),
+        ({"x": [[1, 2], [3], [4], [5]]}, ValueError, r"x to be an array with rows of one shape, got \(2,\) in row 0"),
+        ({"x": (np.zeros((4, 2)), np.zeros((4, 2)))}, TypeError, "x to be an array, got a tuple of 2 arrays"),
+        ({"x": np.ma.masked_equal(np.zeros((4, 2)), 0)}, TypeError, "x to be an array, got a masked array"),
+        ({"y": np.ma.masked_equal(np.zeros(4), 0)}, TypeError, "y to be an array, got a masked array"),
+        ({"extra": (np.ma.masked_equal(np.zeros(4), 0),)}, TypeError, r"extra\[0\] to be an array, got a masked array"),
+        ({"y": ["a", "b", "c", "d"]}, TypeError, "y: expected real numbers, .*number labels"),
+        ({"y": np.array(["a", "b", "c", "d"], object)}, TypeError, "y: expected real numbers, .*number labels"),
+        ({"extra": (["a", "b", "c", "d"],)}, TypeError, r"extra\[0\]: expected real numbers"),
+        ({"extra": ([[1], [2, 3], [4], [5]],)}, ValueError, r"extra\[0\] to be an array with rows of one shape"),
+        ({"drop_last": 1}, TypeError, "drop_last"),
+        ({"drop_last": True, "batch_size": 5}, ValueError, "at least batch_size=5 rows with drop_last, got 4$"),
         ({"dtype": "nonsense"}, TypeError, "nonsense"),
     ],
 )
 def test_wrong_arguments_are_refused_when_batches_are_made(change, error, text):
     with pytest.raises(error, match=text):
         Batches(**({"x": np.zeros((4, 2)), "y": np.arange(4), "batch_size": 2} | change))
-
-
-def weighted(n):
-    """n rows with their numbers as labels and, in two further arrays, as weights and as rows of integers."""
-    x, ids = numbered(n)
-    return x, ids, (ids * 2.0, np.stack([ids, ids + 1, ids + 2], axis=1))
 
 
 @pytest.mark.rows("shuffle", [True, False])

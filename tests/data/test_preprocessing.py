@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import minnet
 from minnet import Standardize, one_hot
 
 
@@ -39,6 +40,11 @@ def test_one_hot_of_no_labels_has_no_rows():
 def test_what_are_not_labels_of_these_classes_is_refused(y, classes, error, text):
     with pytest.raises(error, match=f"^one_hot: .*{text}"):
         one_hot(np.array(y), classes)
+
+
+def test_labels_behind_a_mask_are_not_taken_for_labels():
+    with pytest.raises(TypeError, match=r"^one_hot: expected y to be an array, got a masked array"):
+        one_hot(np.ma.masked_equal([0, 1, 9], 9))
 
 
 def test_standardized_features_are_in_standard_deviations_from_the_mean():
@@ -108,6 +114,37 @@ def test_features_are_on_the_last_axis_whatever_the_rank(shape):
     assert result.reshape(60, 3).std(axis=0) == pytest.approx(1, rel=1e-14)
 
 
+@pytest.mark.rows("chunk", [1, 7, 30, 2**22])
+def test_statistics_of_parts_are_those_of_the_whole_and_a_file_is_read_once_in_slices(monkeypatch, stored, chunk):
+    monkeypatch.setattr(minnet.data.preprocessing, "CHUNK", chunk)
+    rows = np.random.default_rng(0).normal([1e6, 0, 3], [1e-2, 5, 1], (64, 3))
+    rows[:, 1] = 0.1
+    rows[40:, 2] += 100  # later parts are unlike the first
+    data = stored(rows.reshape(16, 4, 3))
+    scale = Standardize().fit(data)
+    assert sum(stop - start for start, stop in data.read) == 16 + 1  # and the first row once more
+    assert scale.mean == pytest.approx(rows.mean(axis=0), rel=1e-14)
+    assert scale.std == pytest.approx([rows[:, 0].std(), 1, rows[:, 2].std()], rel=1e-7)
+    assert (scale.transform(rows)[:, 1] == 0).all()
+
+
+def test_a_nan_in_a_later_part_is_refused_and_changes_nothing(monkeypatch):
+    monkeypatch.setattr(minnet.data.preprocessing, "CHUNK", 2)
+    scale = Standardize().fit([[0.0], [2.0]])
+    with pytest.raises(ValueError, match=r"^Standardize: expected x to be finite"):
+        scale.fit([[5.0], [6.0], [7.0], [np.nan]])
+    assert scale.transform([[2.0]]).tolist() == [[1]]
+
+
+def test_what_has_been_standardized_batch_by_batch_is_what_transform_gives(stored):
+    x = np.random.default_rng(0).normal(3, 2, (20, 4))
+    scale = Standardize().fit(stored(x))
+    batches = minnet.Batches(
+        stored(x), np.arange(20), 8, False, dtype=np.float64, transform=lambda x, rng: scale.transform(x)
+    )
+    assert np.array_equal(np.concatenate([bx for bx, _ in batches]), scale.transform(x))
+
+
 @pytest.mark.rows("dtype", [np.float32, np.float64])
 def test_standardize_writes_into_nothing_and_shares_nothing(dtype):
     x = np.array([[0, 1], [2, 1]], dtype)
@@ -131,6 +168,8 @@ def test_transform_before_fit_is_named():
         ([[1.0, np.inf]], ValueError, "finite"),
         ([[1j, 2]], TypeError, "complex"),
         ([["a"]], TypeError, "real numbers"),
+        ([[1.0, 2.0], [3.0]], ValueError, r"rows of one shape, got \(2,\) in row 0 and \(1,\) in row 1"),
+        (np.ma.masked_equal([[1.0, -999.0]], -999), TypeError, "mask would be lost"),
     ],
 )
 def test_x_that_cannot_be_standardized_is_refused_and_changes_nothing(x, error, text):

@@ -118,3 +118,40 @@ def test_data_that_are_not_pairs_are_refused(x, y):
         train_test_split(x, y)
     with pytest.raises(ValueError, match="Batches: "):
         Batches(x, y, 2)
+
+
+@pytest.mark.rows(
+    ("change", "error", "text"),
+    [
+        ({"x": [[1], [2, 3]]}, ValueError, r"x to be an array with rows of one shape, got \(1,\) in row 0"),
+        ({"x": np.ma.masked_equal([[1.0], [9.0]], 9)}, TypeError, "x to be an array, got a masked array"),
+        ({"y": np.ma.masked_equal([1, 9], 9)}, TypeError, "y to be an array, got a masked array"),
+        ({"x": (np.ones((1, 2)), np.ones((1, 2)))}, TypeError, "x to be an array, got a tuple of 2 arrays"),
+        ({"y": np.array([0, None], object)}, TypeError, "y to be an array of real numbers, .*NoneType, int"),
+    ],
+)
+def test_what_an_array_would_lose_is_not_split(change, error, text):
+    with pytest.raises(error, match=f"^train_test_split: expected {text}"):
+        train_test_split(**({"x": [[1.0], [2.0]], "y": [0, 1], "stratify": False} | change))
+
+
+def test_labels_of_objects_that_are_texts_stratify():
+    *_, y_test = train_test_split(np.zeros((12, 1)), np.array(["cat"] * 8 + ["dog"] * 4, object), 0.25, rng=0)
+    assert Counter(y_test.tolist()) == {"cat": 2, "dog": 1}
+
+
+def test_what_is_read_in_slices_is_not_split_and_the_error_says_what_to_do(stored):
+    x, y = numbered(10)
+    with pytest.raises(TypeError, match=r"^train_test_split: expected x in memory, got a Stored, .* pass x\[:\]"):
+        train_test_split(stored(x), y % 2)
+    with pytest.raises(TypeError, match=r"^train_test_split: expected y in memory, got a Stored, .* pass y\[:\]"):
+        train_test_split(x, stored(y % 2))
+
+
+def test_parts_of_half_precision_and_of_arrays_that_are_only_read_keep_their_dtype_and_can_be_written_to():
+    x, y = numbered(10)
+    x = x.astype(np.float16)
+    x.flags.writeable = y.flags.writeable = False
+    for part in train_test_split(x, y % 2, rng=0):
+        assert part.flags.writeable
+    assert part.dtype == y.dtype and train_test_split(x, y % 2, rng=0)[0].dtype == np.float16

@@ -273,59 +273,6 @@ def test_without_a_loss_layer_only_labels_tell_the_classes(change):
     assert diagnose(Sum(inline=True), x, change(y)).chance is None
 
 
-def test_the_figures_of_a_layer_are_those_of_what_passes_it():
-    model, (x, y) = network(), digits()
-    report = diagnose(model, x, y, lr=0.1)
-    names = ["layer 0, Linear(64, 32, rng=0)", "layer 1, ReLU()", "layer 2, Linear(32, 10, rng=1)"]
-    assert [row.name for row in report.layers] == names
-    model(x, y)
-    model.backward()
-    hidden, scores = model[0](x), model[:3](x)
-    dscores = (np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True) - np.eye(10)[y]) / len(x)
-    first, relu, second = report.layers
-    assert (first.mean, first.spread) == pytest.approx((hidden.mean(), hidden.std()), rel=1e-4)
-    assert (second.mean, second.spread) == pytest.approx((scores.mean(), scores.std()), rel=1e-4)
-    assert (second.gradient_mean, second.gradient_spread) == pytest.approx((0, dscores.std()), rel=1e-4, abs=1e-8)
-    assert relu.gradient_spread == pytest.approx((dscores @ model[2].W.data.T).std(), rel=1e-4)
-    assert (first.dead, second.dead, relu.updates) == (None, None, {})
-    assert relu.dead == pytest.approx((hidden <= 0).all(axis=0).mean())
-    for row, layer in ((first, model[0]), (second, model[2])):
-        W = layer.W
-        assert row.updates["W"] == pytest.approx(0.1 * np.linalg.norm(W.grad) / np.linalg.norm(W.data), rel=1e-4)
-        assert row.updates["b"] is None, "b is 0"
-
-
-def test_a_unit_is_dead_if_it_is_silent_for_every_sample_and_its_input_is_not():
-    x = np.array([[1.0, -1.0, -2.0, 0.0], [2.0, 3.0, -1.0, 0.0]], np.float32)
-    model = Sequential(Times(), ReLU(), Linear(4, 2, rng=0), SoftmaxCrossEntropy())
-    rows = diagnose(model, x, np.array([0, 1])).layers
-    assert [row.dead for row in rows] == [None, 0.25, None]
-
-
-def test_a_layer_with_parameters_has_no_dead_units():
-    model = Sequential(Linear(3, 3, rng=0), Linear(3, 2, rng=0), SoftmaxCrossEntropy())
-    model[0].W.data[:, 1] = 0
-    assert diagnose(model, np.ones((2, 3)), np.array([0, 1])).layers[0].dead is None
-
-
-def test_positions_and_samples_count_alike_for_dead_units():
-    x = -np.ones((3, 4, 5, 2), np.float32)
-    x[1, 2, 3, 0] = 1.0
-    model = Sequential(ReLU(), Flatten(), Linear(40, 2, rng=0), SoftmaxCrossEntropy())
-    assert diagnose(model, x, np.array([0, 1, 1])).layers[0].dead == 0.5
-
-
-def test_the_report_prints_as_a_table_with_sentences_below():
-    report = diagnose(with_weights(network(), "2.W", lambda W: 5 * W), *digits())
-    head, columns, *lines = str(report).splitlines()
-    assert head.startswith("Sequential(...): the loss is 4.4")
-    assert "training on a few samples takes theirs from " in head
-    assert " ".join(columns.split()) == "layer mean spread dead gradient mean spread update / weight"
-    assert [line.startswith(f"layer {i}, ") for i, line in enumerate(lines[:3])] == [True] * 3
-    assert lines[3:] == [f"- {finding}" for finding in report.findings] and len(report.findings) == 1
-    assert repr(report) == str(report)
-
-
 @pytest.mark.rows("layer, name", [(0, "layer 0, Linear(64, 32, rng=0)"), (2, "layer 2, Linear(32, 10, rng=1)")])
 def test_weights_that_are_a_hundred_times_too_large_are_found_in_their_layer(layer, name):
     size, initial, *_ = findings(with_weights(network(), f"{layer}.W", lambda W: 100 * W))
@@ -664,23 +611,3 @@ def test_wrong_arguments_are_refused(bad, error, text):
     with pytest.raises(error, match=text):
         diagnose(**({"model": network(), "x": x, "y": y} | bad))
     assert generator().bit_generator.state == state
-
-
-def test_targets_that_are_all_alike_are_named():
-    x, y = load_digits()
-    model = Sequential(Linear(64, 10, rng=0), SoftmaxCrossEntropy())
-    assert diagnose(model, x[:64], 0 * y[:64]).findings[0].startswith("all 64 targets in y are the same")
-    assert diagnose(model, x[:64], y[:64]).findings == []
-
-
-@pytest.mark.rows("nested", [False, True])
-def test_an_activation_that_cuts_off_the_scores_is_told_to_be_left_out(nested):
-    x, y = load_digits()
-    layers = [Linear(64, 10, rng=0), ReLU()]
-    model = Sequential(Sequential(*layers) if nested else layers[0], *layers[1:][nested:], SoftmaxCrossEntropy())
-    name = "layer 0.1" if nested else "layer 1"
-    following = "layer 1" if nested else "layer 2"
-    assert diagnose(model, x[:64], y[:64]).findings == [
-        f"{name}, ReLU() leaves no score below 0 to {following}, SoftmaxCrossEntropy(), so none can become unlikely; "
-        "leave it out"
-    ]

@@ -83,8 +83,8 @@ def test_gradients_agree_with_differences_in_any_rank(layer, shape):
 
 
 @every_layer
-@pytest.mark.rows("dtype", [np.float16, np.float32, np.float64])
-def test_a_floating_dtype_is_kept(layer, dtype):
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+def test_float32_and_float64_are_kept(layer, dtype):
     assert layer(frozen([[1, -2, 3]], dtype)).dtype == dtype
     assert layer.backward(frozen([[1, 2, 3]], dtype)).dtype == dtype
 

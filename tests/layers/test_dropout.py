@@ -157,8 +157,8 @@ def test_a_copy_drops_the_same_as_the_original_and_does_not_move_it():
 
 
 @pytest.mark.rows("training", [True, False])
-@pytest.mark.rows("dtype", [np.float16, np.float32, np.float64])
-def test_a_floating_dtype_is_kept(training, dtype):
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+def test_float32_and_float64_are_kept(training, dtype):
     layer, x = Dropout(0.3).train(training), ones(3, 4, dtype=dtype)
     assert layer(x).dtype == dtype
     assert layer.backward(x).dtype == dtype

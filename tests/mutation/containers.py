@@ -5,8 +5,8 @@ from __future__ import annotations
 CONTAINERS = {
     "layers/containers": [
         (
-            "first_trained = self._trained_from and _first_trained(self.layers[: self._trained_from])",
-            "first_trained = self._trained_from",
+            "            first_trained = self._first_trained()\n",
+            "            pass\n",
             "a parameter that was assigned to a layer in front later gets no gradient",
         ),
         (
@@ -22,8 +22,8 @@ CONTAINERS = {
         ),
         ("yield from _leaves(layer)", "yield layer", "a softmax within a part is not seen in front of the loss"),
         (
-            "    try:\n        return layer.backward(dy)\n    finally:\n        del layer.input_gradient",
-            "    dx = layer.backward(dy)\n    del layer.input_gradient\n    return dx",
+            "        finally:\n            del layer.input_gradient",
+            "        except ZeroDivisionError:\n            raise\n        del layer.input_gradient",
             "after a backward that fails, the layer gives no dx any more",
         ),
         ("return x.astype(y.dtype, copy=False) + y", "return x + y", "float64 data make all that follows float64"),
@@ -37,13 +37,13 @@ CONTAINERS = {
             "a counter becomes a float with the dtype of the model",
         ),
         (
-            'for name, value in vars(self).items() if name != "cache"}',
-            "for name, value in vars(self).items()}",
+            '    attributes.pop("cache", None)\n',
+            "",
             "a copy takes the cache along",
         ),
         (
-            'astype(dtype or (x.dtype if x.dtype.kind == "f" else np.float32), copy=False)',
-            'astype(dtype or (x.dtype if x.dtype.kind == "f" else np.float64), copy=False)',
+            'astype(dtype or (x.dtype if x.dtype.char in "fd" else np.float32), copy=False)',
+            'astype(dtype or (x.dtype if x.dtype.char in "fd" else np.float64), copy=False)',
             "integers become float64",
         ),
         (
@@ -52,16 +52,66 @@ CONTAINERS = {
             "after a forward that failed, backward works from the one before",
         ),
         (
+            "parameter.grad = np.array(parameter.grad, dtype)",
+            "parameter.grad = np.zeros_like(parameter.data)",
+            "a change of the dtype loses the gradients",
+        ),
+        (
+            "return self._training and not thread.evaluating",
+            "return self._training",
+            "a layer that is reached through a function predicts in training mode",
+        ),
+        (
+            "layer.training = mode and not layer.frozen",
+            "layer.training = mode",
+            "running statistics of what is frozen move in fit",
+        ),
+        (
+            "parameter.frozen, parameter.grad = frozen, np.zeros_like(parameter.data)",
+            "parameter.frozen = frozen",
+            "a gradient from before freeze() is there after unfreeze()",
+        ),
+        ('x.dtype.char not in "fd" if dtype', 'x.dtype.kind != "f" if dtype', "half precision is computed in"),
+    ],
+    "calls": [
+        (
+            "self.calls = ANSWERED if self.calls > 1 else 0",
+            "self.calls = 0",
+            "a layer that was called twice gives the gradient of its last call twice",
+        ),
+        (
+            "guard.calls = max(guard.calls, 0) + 1",
+            "guard.calls += 1",
+            "a layer that was called twice in one step is refused in the next",
+        ),
+    ],
+    "naming": [
+        ("return text if ", "return text if True or ", "an error begins with the many lines of a model"),
+    ],
+    "parameter": [
+        (
+            "writable(v) if isinstance(v, Array) else v",
+            "v",
+            "a model that came to a worker with read-only arrays does not train",
+        ),
+        (
+            "isinstance(self.grad, Array) and self.grad.flags.writeable",
+            "isinstance(self.grad, Array)",
+            "a gradient that is read-only is not set to zero",
+        ),
+        (
             'real_array("Parameter", data).astype(np.float32)',
             'real_array("Parameter", data).astype(np.float32, copy=False)',
             "training writes into the array that a parameter was made from",
         ),
-        (
-            "parameter.grad = parameter.grad.astype(dtype)",
-            "parameter.grad = np.zeros_like(parameter.data)",
-            "a change of the dtype loses the gradients",
-        ),
+    ],
+    "tree": [
         ("elif isinstance(value, (list, tuple)):", "elif isinstance(value, list):", "layers in a tuple are refused"),
+        (
+            "len(values) > MANY and set(map(type, values)) <= DATA",
+            "len(values) > MANY",
+            "the layers of a long list are not found",
+        ),
     ],
     "errors": [
         ("(RuntimeError, AttributeError)", "(RuntimeError)", "hasattr of a cache that is not there raises"),
@@ -92,5 +142,22 @@ CONTAINERS = {
         ("if not math.isfinite(value):", "if math.isinf(value):", "NaN is taken for a number of any sign"),
         ("if not 0 < value < math.inf:", "if not 0 <= value < math.inf:", "an epsilon of 0 is accepted"),
         ("if not 0 <= value <= 1:", "if not 0 <= value < 1:", "a share of all is refused"),
+        ("and np.ma.is_masked(part):", "and part is data:", "masks of rows are lost"),
+        (
+            "isinstance(data, tuple) and any(",
+            "isinstance(data, tuple) and not any(",
+            "two inputs of equal shapes are taken for rows",
+        ),
+        (
+            "not all(isinstance(value, str) for value in array.flat)",
+            "False",
+            "objects are data until somebody computes with them",
+        ),
+        ('        and not hasattr(data, "iloc")\n', "", "a Series is read in slices of its labels"),
+        (
+            "isinstance(array, Array) and array.flags.writeable else",
+            "isinstance(array, Array) else",
+            "what can't be written to is written to",
+        ),
     ],
 }

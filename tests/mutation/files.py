@@ -5,29 +5,49 @@ from __future__ import annotations
 FILES = {
     "data/batches": [
         (
-            "order = self.rng.permutation(n) if self.shuffle else None",
-            "order = self.rng.integers(0, n, n) if self.shuffle else None",
-            "batches are drawn with replacement",
-        ),
-        (
-            "chunk = size * max(1, CHUNK_BYTES // max(1, size * self.x[:1].nbytes))",
-            "chunk = max(size, CHUNK_BYTES // max(1, self.x[:1].nbytes))",
+            "chunk = size * max(1, room // max(1, size * row))",
+            "chunk = max(size, room // max(1, row))",
             "data larger than a chunk give short batches in between",
         ),
         (
-            "return math.ceil(len(self.x) / self.batch_size)",
-            "return len(self.x) // self.batch_size",
+            "return batches + (rest > 0 and not self.drop_last)",
+            "return batches",
             "the last, shorter batch is not counted",
         ),
         (
-            "self.transform(x if self.shuffle else x.copy(), self.rng)",
-            "self.transform(x, self.rng)",
-            "a transform that writes changes the data, where they are not shuffled",
+            "len(x) - len(x) % size if self.drop_last else len(x), size)",
+            "len(x) - len(x) % size if self.drop_last and self.shuffle else len(x), size)",
+            "a last batch that is shorter is left out of shuffled data only",
+        ),
+        ("        if not len(self):\n", "        if False:\n", "with drop_last there may be no batch at all"),
+        (
+            "CHUNK_BYTES if rng or stored else CACHE_BYTES",
+            "2**40 if stored else CHUNK_BYTES",
+            "data in a file are read whole",
         ),
         (
             "if result.shape[:1] != x.shape[:1]:",
             "if len(result) < len(x):",
             "a transform that gives more rows is accepted",
+        ),
+    ],
+    "data/rows": [
+        ("order = rng.permutation(n)", "order = rng.integers(0, n, n)", "batches are drawn with replacement"),
+        (
+            "return data[rows].copy() if isinstance(rows, slice)",
+            "return data[rows] if isinstance(rows, slice)",
+            "who writes into a batch changes the data, where they are not shuffled",
+        ),
+        (
+            "result[places] = data[start : start + len(places)]",
+            "result[places] = data[int(rows[0]) : int(rows[0]) + len(places)]",
+            "of a file, the first rows come again and again",
+        ),
+        ("            rows = rows[chunk:]\n", "            rows = rows[:0]\n", "rows of a block that is cut are lost"),
+        (
+            "// unit) * unit)",
+            "// unit) * 1)",
+            "blocks cut through what a file packs together",
         ),
     ],
     "data/digits": [
@@ -36,9 +56,14 @@ FILES = {
     "data/preprocessing": [
         ("C = int(labels.max()) + 1 if", "C = labels.max() + 1 if", "the largest label in bytes overflows"),
         (
-            "rows = rows - first  #",
-            "first, rows = 0 * first, rows.astype(np.float64)  #",
+            "            part = part - first\n",
+            "            first, part = 0 * first, part.astype(np.float64)\n",
             "a constant feature leaves a remainder, which is then enlarged",
+        ),
+        (
+            "+ np.square(m - mean) * (N * n / (N + n))",
+            "+ 0 * N",
+            "parts with different means are as one",
         ),
         (
             'y.astype(x.dtype if x.dtype.kind == "f" else np.float32, copy=False)',
@@ -52,6 +77,11 @@ FILES = {
             "in_test = _stratified(y[order], size)",
             "in_test = _stratified(y, size)",
             "the split is stratified by the labels of other rows",
+        ),
+        (
+            "        if is_stored(array):\n",
+            "        if is_stored(x):\n",
+            "labels in a file are read by NumPy, as it likes",
         ),
     ],
     "data/idx": [

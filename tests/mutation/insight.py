@@ -60,22 +60,29 @@ INSIGHT = {
     ],
     "insight/diagnose": [
         (
-            "(zero_output & ~zero_input).mean()",
-            "zero_output.mean()",
-            "units that are given nothing but 0 are called dead",
-        ),
-        (
             "learned = loss < (chance[1] if chance else equal_scores or 0.0) / 2",
             "learned = False",
             "a model that has learned is told to raise its learning rate",
         ),
-        ("if ratio and watch.own[name].decay:", "if ratio:", "the first bias tells of a learning rate too high"),
         (
             "rows = np.unique(np.linspace(0, len(x) - 1, SAMPLES).astype(int))",
             "rows = np.arange(min(len(x), SAMPLES))",
             "the first of sorted samples are all of one class",
         ),
+    ],
+    "insight/diagnosis": [
+        (
+            "(zero_output & ~zero_input).mean()",
+            "zero_output.mean()",
+            "units that are given nothing but 0 are called dead",
+        ),
+    ],
+    "insight/findings": [
+        ("if ratio and watch.own[name].decay:", "if ratio:", "the first bias tells of a learning rate too high"),
         ("after > LARGE * max(before, 1.0)", "after > LARGE", "the layer after the one that enlarges is blamed too"),
+    ],
+    "insight/targets": [
+        ("cuts and after.layer.takes_scores", "cuts", "a ReLU in front of a Linear is told to be left out"),
     ],
     "insight/experiments": [
         (

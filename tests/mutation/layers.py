@@ -185,8 +185,8 @@ FEATURES = {
         ),
         ("both[0] += column_sum(factor)", "both[0] = column_sum(factor)", "Σ dy is that of the last block of lines"),
         (
-            "column_sum(dy * self.by_position(xhat, dy.shape))",
-            "column_sum(dy * xhat.reshape(dy.shape))",
+            "column_sum(dy * self.by_position(xhat, shape))",
+            "column_sum(dy * xhat.reshape(shape))",
             "dγ of several groups over positions takes other channels",
         ),
         (

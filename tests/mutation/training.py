@@ -120,8 +120,8 @@ TRAINING = {
     "training/predict": [
         ("range(0, max(1, len(x)), batch_size)", "range(0, len(x), batch_size)", "no rows give no prediction"),
         (
-            "copies[id(value)] = layer = copy.copy(value)",
-            "layer = copy.copy(value)",
+            "layer = copies[id(value)] = object.__new__",
+            "layer = object.__new__",
             "a layer that knows the one above it is copied without end",
         ),
     ],

@@ -5,6 +5,7 @@ import threading
 import tracemalloc
 from collections import OrderedDict, defaultdict, namedtuple
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ class Holding(Layer):
 
 
 class Waiting(Layer):
-    """y = x; waits in every forward until all threads are in one."""
+    """y = x, which it keeps while it waits in every forward until all threads are in one."""
 
     def __init__(self, barrier):
         self.barrier = [barrier]
@@ -70,7 +71,7 @@ class Waiting(Layer):
         self.cache = x
         with suppress(threading.BrokenBarrierError):
             self.barrier[0].wait()
-        return x
+        return self.cache
 
     def backward(self, dy):
         return dy
@@ -254,8 +255,6 @@ def test_a_predict_on_the_model_itself_would_be_seen(monkeypatch):
     """The check above fails when layers are shared instead of copied."""
     monkeypatch.setattr("minnet.training.predict.copied_layers", lambda model, copies: model)
     assert not in_threads_that_meet()
-    model, x, _ = in_the_middle_of_training(images)
-    assert not np.array_equal(predict(model, x), predict(copy.deepcopy(model).eval(), x))
 
 
 CONTAINERS = {
@@ -454,3 +453,119 @@ def test_an_error_in_the_middle_leaves_modes_parameters_and_no_cache(call):
         getattr(minnet, call)(model, *arguments[call])
     assert (values(model), [layer.training for layer in layers(model)]) == before
     assert not any("cache" in vars(layer) for layer in layers(model))
+
+
+def recorded(seen, forward):
+    def record(*inputs):
+        y = forward(*inputs)
+        seen.append(y)
+        return y
+
+    return record
+
+
+class Routed(Layer):
+    """A model whose forward reaches its layers through functions."""
+
+    def __init__(self, route):
+        self.linear, self.drop, self.norm = Linear(2, 8, rng=0), Dropout(0.5), BatchNorm(8)
+        self.path = route(self)
+
+    def start(self, x):
+        return self.norm(self.linear(x))
+
+    def end(self, x):
+        return self.drop(x)
+
+    def forward(self, x):
+        for step in self.path:
+            x = getattr(self, step)(x) if isinstance(step, str) else step(x)
+        return x
+
+
+ROUTES = {
+    "methods": lambda m: [m.start, m.end],
+    "lambdas": lambda m: [lambda x: m.start(x), lambda x: m.end(x)],
+    "partials": lambda m: [partial(m.start), partial(m.end)],
+    "a closure over a layer": lambda m: [m.start, (lambda drop: lambda x: drop(x))(m.drop)],
+    "a default": lambda m: [m.start, lambda x, drop=m.drop: drop(x)],
+    "names": lambda m: ["start", "end"],
+    "a partial in a dict in a list": lambda m: [{"f": partial(m.start)}["f"], *[partial(m.end)]],
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_predict_is_in_evaluation_mode_however_layers_are_reached(route):
+    model = Routed(ROUTES[route])
+    mean = model.norm.running_mean.data.copy()
+    expected = copy.deepcopy(model.norm).eval()(model.linear(X))
+    assert np.array_equal(predict(model, X), expected)
+    assert np.array_equal(model.norm.running_mean.data, mean)
+    assert model.training and model.drop.training
+
+
+def test_recorded_activations_are_those_of_evaluation_mode():
+    seen = []
+    model = Sequential(Linear(2, 8, rng=0), BatchNorm(8), Dropout(0.5), Linear(8, 3, rng=1))
+    expected = predict(model, X)
+    for layer in model:
+        layer.forward = recorded(seen, layer.forward)
+    assert np.array_equal(predict(model, X), expected)
+    assert len(seen) == 4 and np.array_equal(seen[-1], expected)
+
+
+def test_predict_through_functions_in_the_middle_of_a_step_changes_nothing_of_it():
+    model = Sequential(Linear(2, 8, rng=0), ReLU(), Linear(8, 3, rng=1), SoftmaxCrossEntropy())
+    other = copy.deepcopy(model)
+    for layer in model:
+        layer.forward = recorded([], layer.forward)
+    for net in (model, other):
+        net(X, Y)
+    predict(model, X[::-1] + 1)
+    model.backward(), other.backward()
+    assert all(np.array_equal(p.grad, q.grad) for p, q in zip(model.parameters(), other.parameters()))
+
+
+def test_threads_predict_while_another_trains_in_its_own_mode():
+    model, modes, stop = Routed(ROUTES["lambdas"]), [], threading.Event()
+
+    class Watches(Layer):
+        def forward(self, x):
+            modes.append((threading.current_thread().name, self.training))
+            return x
+
+    model.path = [*model.path, Watches()]
+
+    def predict_until_stopped():
+        while not stop.is_set():
+            predict(model, X)
+
+    thread = threading.Thread(target=predict_until_stopped, name="predicts")
+    thread.start()
+    for _ in range(200):
+        model(X)
+    stop.set()
+    thread.join()
+    assert set(modes) == {("predicts", False), (threading.current_thread().name, True)}
+
+
+@pytest.mark.rows("fails", [ZeroDivisionError, KeyboardInterrupt])
+def test_the_thread_is_back_in_its_mode_after_a_predict_that_failed(fails):
+    class Fails(Layer):
+        def forward(self, x):
+            raise fails("here")
+
+    with pytest.raises(fails):
+        predict(Fails(), X)
+    assert Dropout(0.5).training
+
+
+@pytest.mark.rows("outputs", [lambda x: (x, -x), lambda x: {"a": x, "b": x}])
+def test_two_outputs_are_no_rows(outputs):
+    class Two(Layer):
+        def forward(self, x):
+            return outputs(x)
+
+    for rows in (1, 2, 3):
+        with pytest.raises(TypeError, match=r"predict: expected Two\(\) to give one array, got a (tuple|dict)"):
+            predict(Two(), X[:rows])

@@ -1,0 +1,55 @@
+"""One backward a call: a cache is of the last call only.
+
+Of two calls before backward, such as those of a shared encoder, the second backward would silently work from the wrong
+cache. So calls and backwards are counted where somebody calls a layer; containers call each of theirs once.
+"""
+
+from __future__ import annotations
+
+import weakref
+from functools import update_wrapper
+from typing import Any
+
+from .naming import one_line
+from .tree import Node
+
+ANSWERED = -1  # in place of a count of calls: backward has answered the last of several
+
+
+class OneBackward:
+    """The backward of a layer that was called: it raises where it can't tell which call it is the answer to.
+
+    It stands in the layer's attributes, so that backward costs no more in a container.
+    """
+
+    def __init__(self, layer: Node) -> None:
+        self.layer, self.calls = weakref.ref(layer), 1
+        update_wrapper(self, type(layer).backward)  # type: ignore[attr-defined]
+
+    def __call__(self, *gradients: Any, **options: Any) -> Any:
+        layer: Any = self.layer()
+        if self.calls == ANSWERED:
+            raise called_twice(layer)
+        dx = type(layer).backward(layer, *gradients, **options)
+        self.calls = ANSWERED if self.calls > 1 else 0
+        if layer.frozen:
+            layer.zero_grad()
+        return dx
+
+
+def count_call(layer: Node) -> None:
+    """Count a call whose cache has taken the place of the one before."""
+    guard = vars(layer).get("backward")
+    if guard is None:
+        vars(layer)["backward"] = OneBackward(layer)
+    elif type(guard) is OneBackward:
+        guard.calls = max(guard.calls, 0) + 1
+
+
+def called_twice(layer: Node) -> RuntimeError:
+    """The error of a second backward after two calls."""
+    return RuntimeError(
+        f"{one_line(layer)}: was called twice before backward, but its cache is of the last call only, so a second "
+        "backward has none to work from; give all inputs as one batch (np.concatenate) and split y, or use a second "
+        "layer that shares the parameters; for a look at y in between, use predict"
+    )

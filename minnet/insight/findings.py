@@ -1,0 +1,106 @@
+"""What the figures of one pass say: sentences on samples, sizes, dead units, gradients, the learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy import ndarray as Array
+
+from .arrays import is_float_array, norm, rms
+from .diagnosis import relative_gradients
+from .observation import Watch
+
+LARGE = 10.0  # a root mean square, or its growth from a layer's input to its output; about 1 is normal
+VANISHED = 1e-3  # of the norm of a gradient, from the last layer to the first; it has exploded above 1 / VANISHED
+HIGH_LOSS = 1.5  # times the loss of a guess
+TOO_SMALL, RIGHT, TOO_LARGE = 1e-6, 1e-2, 0.3  # change of a parameter by one step, relative to its size
+ADVICE = "he_normal weights, normalize between the layers, or take fewer"  # against a gradient that vanishes
+
+
+def about_sameness(x: Array) -> Iterator[str]:
+    """Samples that are all the same."""
+    if len(x) > 1 and (x == x[:1]).all():
+        values = f", all {x.flat[0]:g}" if x.size and (x == x.flat[0]).all() else ""
+        yield (
+            f"all {len(x)} samples of x are the same{values}: nothing tells them apart, so one answer for all is what "
+            "can be learned; look at how x is loaded and scaled"
+        )
+
+
+def about_sizes(called: list[Watch], x: Array, loss: float, chance: tuple[str, float] | None) -> Iterator[str]:
+    """Inputs, activations and an initial loss that are too large."""
+    causes = []
+    if is_float_array(x) and rms(x) > LARGE:
+        causes.append("x")
+        yield f"the size of x is {rms(x):.3g} (root mean square), 1 would be right; scale or standardize it"
+    for watch in called:
+        before, after = (rms(array) if is_float_array(array) else 1.0 for array in (watch.x, watch.y))
+        if after > LARGE * max(before, 1.0):
+            causes.append(watch.title)
+            yield (
+                f"{watch.title} makes values of size {after:.3g} of values of size {before:.3g} (root mean square); "
+                + ("scale its initial weights or biases down, or use he_normal" if watch.own else "look at its forward")
+            )
+    if chance and loss > HIGH_LOSS * chance[1]:
+        trained = [watch.title for watch in called if watch.own and is_float_array(watch.y)]
+        yield (
+            f"the initial loss is {loss:.3g}, {chance[0]} would be {chance[1]:.3g}: the first scores are too large; "
+            + (f"see {causes[0]} above" if causes else f"scale down the initial weights of {(trained or ['x'])[-1]}")
+        )
+
+
+def about_dead_units(dead: dict[str, float]) -> Iterator[str]:
+    """Layers of which too large a fraction of the units is dead."""
+    for name, fraction in dead.items():
+        yield (
+            f"{name}: {fraction:.0%} of its units are dead, 0 for every sample; look at the sign and size of weights "
+            "and biases before it, lower the learning rate if it has been trained, or try LeakyReLU"
+        )
+
+
+def about_gradients(called: list[Watch], dead: dict[str, float]) -> Iterator[str]:
+    """A gradient that vanishes or explodes on its way to the first parameters, unless it is lost in dead units."""
+    reached = [watch for watch in called if is_float_array(watch.y) and is_float_array(watch.dy)]
+    path = reached[next((i for i, watch in enumerate(reached) if watch.own), len(reached)) :]
+    gains = [
+        (norm(watch.dx) / norm(watch.dy), watch.title, is_float_array(watch.x) and not watch.x.any())
+        for watch in path[1:]
+        if is_float_array(watch.dx) and watch.dy.any()
+    ]
+    if not gains:
+        return
+    first, last = norm(path[0].dy), norm(path[-1].dy)
+    sizes = f"its norm is {last:.2g} at {path[-1].title} and {first:.2g} at {path[0].title}"
+    gain, title, zero_input = min(gains)
+    if first < VANISHED * last and title not in dead:
+        activation = "" if any("ReLU(" in watch.title for watch in called) else "ReLU and "
+        yield (
+            f"the gradient vanishes on its way back: {sizes}; most is lost in {title}, which passes {gain:.2g} of it; "
+            + ("it is given nothing but 0: start from random weights" if zero_input else f"use {activation}{ADVICE}")
+        )
+    gain, title, _ = max(gains)
+    if first > last / VANISHED:
+        yield (
+            f"the gradient explodes on its way back: {sizes}; most is added in {title}, which passes {gain:.2g} times "
+            "as much; scale initial weights down, or set clip_norm"
+        )
+
+
+def about_updates(called: list[Watch], lr: float, learned: bool) -> Iterator[str]:
+    """A learning rate that is far off, judged by parameters with weight decay, and parameters without a gradient."""
+    ratios = {}
+    for watch in called:
+        for name, ratio in relative_gradients(watch).items():
+            if ratio and watch.own[name].decay:
+                ratios[f"{name} of {watch.title}"] = ratio
+            if ratio == 0 and is_float_array(watch.dy) and watch.dy.any() and np.any(watch.x):
+                yield f"{name} of {watch.title} gets no gradient, though the layer does; see its backward"
+    if not ratios:
+        return
+    name = max(ratios, key=lambda name: ratios[name])
+    change, better = lr * ratios[name], f"a learning rate of about {RIGHT / ratios[name]:.0e}"
+    if change > TOO_LARGE:
+        yield f"a step with lr = {lr:g} changes {name} by {change:.2g} of its size, the most of all; try {better}"
+    elif change < TOO_SMALL and not learned:
+        yield f"a step with lr = {lr:g} changes {name} by only {change:.1g} of its size, the most of all; try {better}"
