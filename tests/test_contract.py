@@ -492,6 +492,34 @@ def test_input_that_is_not_real_is_a_type_error_that_names_the_layer(code, input
     assert type(first).__name__ in str(caught.value)
 
 
+@every_layer_with_a_leaf
+def test_two_arrays_of_equal_shapes_are_not_stacked_into_rows_but_refused_by_name(code, inputs):
+    layer = make(code)
+    first, *_ = (part for part in layer.walk(Layer).values() if not isinstance(part, minnet.Sequential))
+    with pytest.raises(TypeError, match=r"got a tuple of 2 arrays") as caught:
+        layer((inputs[0], inputs[0]), *inputs[1:])
+    assert type(first).__name__ in str(caught.value)
+
+
+@every_layer_with_a_leaf
+def test_a_mask_is_not_lost_but_refused_by_name(code, inputs):
+    layer = make(code)
+    first, *_ = (part for part in layer.walk(Layer).values() if not isinstance(part, minnet.Sequential))
+    masked = np.ma.array(inputs[0], mask=np.arange(inputs[0].size).reshape(inputs[0].shape) == 0)
+    with pytest.raises(TypeError, match=r"got a masked array") as caught:
+        layer(masked, *inputs[1:])
+    assert type(first).__name__ in str(caught.value)
+
+
+@every_layer_with_a_leaf
+@pytest.mark.rows("dtype", [np.float16, np.longdouble, np.uint8, np.int64, bool])
+def test_input_of_another_dtype_gives_float32_but_layers_that_only_move_numbers_keep_integers(code, inputs, dtype):
+    layer, of_ids = make(code), inputs[0].dtype.kind == "i"
+    y = layer(inputs[0] if of_ids else inputs[0].astype(dtype), *inputs[1:])
+    kept = np.dtype(dtype).kind != "f" and type(layer).__name__ in ("Flatten", "LastStep", "Reshape")
+    assert isinstance(y, float) or y.dtype == (dtype if kept else np.float32)
+
+
 @every_code
 def test_modes_reach_every_layer(code):
     layer = make(code)

@@ -71,7 +71,7 @@ class Embedding(Layer):
         self.W = Parameter(normal(0.02)((num_embeddings, features), generator(rng)))
 
     def forward(self, ids: Array) -> Array:
-        ids, num = real_array(repr(self), ids), len(self.W.data)
+        ids, num = ids if type(ids) is Array else real_array(repr(self), ids), len(self.W.data)
         if ids.dtype.kind not in "iu":
             raise TypeError(f"{self!r}: expected integer ids, got {ids.dtype}; Batches keeps them with dtype=None")
         if ids.size and (ids.min() < 0 or ids.max() >= num):

@@ -6,9 +6,17 @@ import math
 
 import numpy as np
 from numpy import ndarray as Array
+from numpy.typing import ArrayLike
 
-from ..arguments import expect_gradient, real_array, whole_number
-from ..layer import Layer
+from ..arguments import REAL, expect_gradient, real_array, whole_number
+from ..layer import Layer, real_input
+
+
+def floats_or_ids(layer: Layer, x: ArrayLike) -> Array:
+    """x as a floating array, as other layers take it; but integers stay, since they may be ids for an Embedding."""
+    if type(x) is not Array or x.dtype.kind not in REAL:
+        x = real_array(repr(layer), x)
+    return real_input(layer, x) if x.dtype.kind == "f" and x.shape else x
 
 
 class Flatten(Layer):
@@ -23,7 +31,7 @@ class Flatten(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        x = real_array(repr(self), x)
+        x = floats_or_ids(self, x)
         if not x.shape:
             raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
         y = x.reshape(len(x), math.prod(x.shape[1:]))
@@ -54,7 +62,7 @@ class Reshape(Layer):
             raise ValueError(f"Reshape: expected at most one size to be -1, got {shape}")
 
     def forward(self, x: Array) -> Array:
-        x = real_array(repr(self), x)
+        x = floats_or_ids(self, x)
         if not x.shape:
             raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
         size, known = math.prod(x.shape[1:]), abs(math.prod(self.shape))
@@ -82,7 +90,7 @@ class LastStep(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        x = real_array(repr(self), x)
+        x = floats_or_ids(self, x)
         if x.ndim < 2 or not x.shape[1]:
             raise ValueError(f"{self!r}: expected x of shape (N, T, ...), got {x.shape}")
         self.cache = x.shape
