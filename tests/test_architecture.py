@@ -107,11 +107,12 @@ FILES = {
         "attention": set(),
     },
     "": {
-        "layer": {"arguments", "calls", "errors", "naming", "parameter", "tree"},
+        "layer": {"arguments", "calls", "errors", "naming", "parameter", "state", "tree"},
         "calls": {"naming", "tree"},
         "naming": {"tree"},
         "parameter": {"arguments", "tree"},
         "tree": set(),
+        "state": {"arguments"},
         "initializers": {"arguments", "random"},
         "random": {"arguments"},
         "arguments": set(),

@@ -30,7 +30,7 @@ CONTAINERS = {
     ],
     "layer": [
         ("name: state.data.copy() for name, state", "name: state.data for name, state", "the state is no copy"),
-        ("target.data[...] = arrays[name]", "target.data = arrays[name]", "a state is not loaded in place"),
+        ("own[name].data[...] = array", "own[name].data = array", "a state is not loaded in place"),
         (
             '            if buffer.data.dtype.kind == "f":\n                buffer.data',
             "            if True:\n                buffer.data",
@@ -87,6 +87,14 @@ CONTAINERS = {
     ],
     "naming": [
         ("return text if ", "return text if True or ", "an error begins with the many lines of a model"),
+    ],
+    "state": [
+        (
+            "[name for name in own if name in state and name not in fits]",
+            "[]",
+            "a state of another shape is left out without a word",
+        ),
+        ("[name for name in state if name not in own]", "[]", "a state with more arrays than the model has is loaded"),
     ],
     "parameter": [
         (
