@@ -50,12 +50,44 @@ def at_least_one(owner: str, **values: Any) -> None:
 
 def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
     """value as a float. Raises TypeError if it is not a number, ValueError unless 0 <= value < below."""
-    if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__") or np.ndim(value):
-        raise TypeError(f"{owner}: expected {name} to be a number, got {described(value)}")
+    _expect_number(owner, name, value)
     if not 0 <= value < below:
         limits = "at least 0 and finite" if below == math.inf else f"at least 0 and below {below:g}"
         raise ValueError(f"{owner}: expected {name} to be {limits}, got {value}")
     return float(value)
+
+
+def signed_number(owner: str, name: str, value: Any) -> float:
+    """value as a float. Raises TypeError if it is not a number, ValueError if it is not finite."""
+    _expect_number(owner, name, value)
+    if not math.isfinite(value):
+        raise ValueError(f"{owner}: expected {name} to be finite, got {value}")
+    return float(value)
+
+
+def positive_number(owner: str, name: str, value: Any) -> float:
+    """value as a float. Raises TypeError if it is not a number, ValueError unless it is above 0 and finite."""
+    _expect_number(owner, name, value)
+    if not 0 < value < math.inf:
+        raise ValueError(f"{owner}: expected {name} to be above 0 and finite, got {value}")
+    return float(value)
+
+
+def share(owner: str, name: str, value: Any) -> float:
+    """value as a float. Raises TypeError if it is not a number, ValueError unless 0 <= value <= 1."""
+    _expect_number(owner, name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{owner}: expected {name} from 0 to 1, got {value}")
+    return float(value)
+
+
+def _expect_number(owner: str, name: str, value: Any) -> None:
+    if (
+        isinstance(value, (bool, np.bool_, str, np.complexfloating))
+        or not hasattr(value, "__float__")
+        or np.ndim(value)
+    ):
+        raise TypeError(f"{owner}: expected {name} to be a number, got {described(value)}")
 
 
 def flag(owner: str, name: str, value: Any) -> bool:
@@ -229,3 +261,9 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
 def _kept(array: Array, cast: Array) -> Any:
     """Where a cast kept the values of an array, up to rounding."""
     return cast == array if cast.dtype.kind in "biu" else np.isfinite(cast) == np.isfinite(array)
+
+
+def expect_gradient(layer: Any, dy: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError, naming the layer, unless dy is an array of the shape that y has."""
+    if getattr(dy, "shape", None) != shape:
+        raise ValueError(f"{layer!r}: expected dy of shape {shape}, like y, got {described(dy)}")

@@ -14,11 +14,12 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import misfits, named_arrays, real_array, writable
+from .arguments import flag, misfits, named_arrays, real_array, writable
 from .calls import OneBackward, count_call
 from .errors import BackwardBeforeForward
 from .naming import add_location, literal, one_line, shapes
 from .parameter import Buffer, Parameter, UseFreeze
+from .state import LeftOut, fitting
 from .tree import Node, walk
 
 
@@ -143,20 +144,25 @@ class Layer(Node):
         """Copies of all parameters and buffers, by name."""
         return {name: state.data.copy() for name, state in self.walk(Parameter, Buffer).items()}
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> LeftOut:
         """Set all parameters and buffers, in place.
 
-        Raises ValueError listing every missing, unexpected or mismatched name; nothing is changed in that case.
+        strict: whether all must fit; if False, what fits is set. Returns the names of the rest, three lists: `missing`,
+        `unexpected`, `mismatched`.
+        Raises ValueError with all these if strict, or if nothing fits; nothing is changed in that case.
         """
-        own = self.walk(Parameter, Buffer)
-        arrays = named_arrays(one_line(self), state)
-        if problems := misfits({name: target.data for name, target in own.items()}, arrays):
-            raise ValueError(f"{one_line(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
-        arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
-        for target in own.values():
-            target.data = writable(target.data)  # `buffer.data = buffer.data + 1` makes a NumPy scalar of a 0-d array
-        for name, target in own.items():
-            target.data[...] = arrays[name]
+        own, strict = self.walk(Parameter, Buffer), flag(one_line(self), "strict", strict)
+        arrays, before = named_arrays(one_line(self), state), {name: target.data for name, target in own.items()}
+        fits, left_out = fitting(before, arrays)
+        if any(left_out) and (strict or not fits):
+            problems = "; ".join(misfits(before, arrays))
+            raise ValueError(f"{one_line(self)}: the state does not fit, nothing was loaded: {problems}")
+        fits = {name: array.astype(before[name].dtype) for name, array in fits.items()}
+        for name in fits:  # `buffer.data = buffer.data + 1` makes a NumPy scalar of a 0-d array
+            own[name].data = writable(own[name].data)
+        for name, array in fits.items():
+            own[name].data[...] = array
+        return left_out
 
     def train(self, mode: bool = True) -> Self:
         """Switch this layer and all below to training mode; what is frozen stays in evaluation mode."""

@@ -11,12 +11,16 @@ import minnet
 from minnet.arguments import (
     cast_array,
     described,
+    expect_gradient,
     is_stored,
     named_arrays,
     number,
     paired_arrays,
     plain_array,
+    positive_number,
     real_array,
+    share,
+    signed_number,
     sliceable,
     whole_number,
     writable,
@@ -68,16 +72,21 @@ def test_a_whole_number_that_is_too_small_is_refused_by_name():
         whole_number("me", "size", 0, least=1)
 
 
+every_kind_of_number = pytest.mark.rows("kind", [number, signed_number, positive_number, share])
+
+
+@every_kind_of_number
 @pytest.mark.rows("value", [0.5, np.float32(0.5), np.array(0.5), Fraction(1, 2)])
-def test_a_number_is_a_float(value):
-    assert number("me", "rate", value) == 0.5
-    assert type(number("me", "rate", value)) is float
+def test_a_number_is_a_float(kind, value):
+    assert kind("me", "rate", value) == 0.5
+    assert type(kind("me", "rate", value)) is float
 
 
-@pytest.mark.rows("value", ["0.5", None, True, np.True_, np.array([0.5, 0.5]), np.array([0.5]), 1j])
-def test_what_is_no_number_is_refused_by_name(value):
+@every_kind_of_number
+@pytest.mark.rows("value", ["0.5", None, True, np.True_, np.array([0.5, 0.5]), np.array([0.5]), 1j, np.complex64(1)])
+def test_what_is_no_number_is_refused_by_name(kind, value):
     with pytest.raises(TypeError, match="me: expected rate to be a number, got "):
-        number("me", "rate", value)
+        kind("me", "rate", value)
 
 
 @pytest.mark.rows("value", [-0.1, math.nan, math.inf, -math.inf])
@@ -86,6 +95,28 @@ def test_a_number_out_of_range_is_refused_by_name(value):
         number("me", "rate", value)
     with pytest.raises(ValueError, match="me: expected rate to be at least 0 and below 1, got 1"):
         number("me", "rate", 1.0, below=1.0)
+
+
+@pytest.mark.rows(
+    ("kind", "limits", "inside", "outside"),
+    [
+        (signed_number, "to be finite", [-1e300, 0, 1e300], []),
+        (positive_number, "to be above 0 and finite", [5e-324, 1e300], [0, -0.0, -1]),
+        (share, "from 0 to 1", [0, 1], [-1e-9, 1.0000001, 5]),
+    ],
+)
+def test_numbers_of_other_limits_are_refused_by_name_outside_of_them(kind, limits, inside, outside):
+    assert [kind("me", "rate", value) for value in inside] == inside
+    for value in [*outside, math.nan, math.inf, -math.inf]:
+        with pytest.raises(ValueError, match=f"me: expected rate {limits}, got "):
+            kind("me", "rate", value)
+
+
+def test_a_gradient_is_an_array_of_the_shape_of_y():
+    layer = minnet.Linear(3, 2)
+    expect_gradient(layer, np.ones((4, 2)), (4, 2))
+    with pytest.raises(ValueError, match=r"^Linear\(3, 2\): expected dy of shape \(4, 2\), like y, got \[\[1, 2\]\]$"):
+        expect_gradient(layer, [[1, 2]], (4, 2))
 
 
 @pytest.mark.rows("data", [True, 1, 1.5, [1, 2.5], np.ones(2, np.float16), np.ones(2, np.uint8)])

@@ -1,4 +1,5 @@
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from minnet.numerics import (
     log_softmax,
     mean_weights,
     row_max,
+    row_mean,
     row_sum,
     sigmoid,
     softmax,
@@ -30,12 +32,13 @@ def frozen(array):
 def test_reductions_are_those_of_plain_loops_in_any_rank(shape, dtype):
     x = frozen(np.random.default_rng(0).normal(size=shape).astype(dtype))
     rows = x.reshape(-1, shape[-1]).tolist()
-    largest, sums, columns = row_max(x), row_sum(x), column_sum(x)
-    assert largest.shape == sums.shape == (*shape[:-1], 1)
+    largest, sums, means, columns = row_max(x), row_sum(x), row_mean(x), column_sum(x)
+    assert largest.shape == sums.shape == means.shape == (*shape[:-1], 1)
     assert columns.shape == shape[-1:]
-    assert largest.dtype == sums.dtype == columns.dtype == dtype
+    assert largest.dtype == sums.dtype == means.dtype == columns.dtype == dtype
     assert largest.reshape(-1).tolist() == [max(row) for row in rows]
     assert np.allclose(sums.reshape(-1), [math.fsum(row) for row in rows], atol=1e-6)
+    assert np.allclose(means.reshape(-1), [statistics.fmean(row) for row in rows], atol=1e-6)
     assert np.allclose(columns, [math.fsum(row[c] for row in rows) for c in range(shape[-1])], atol=1e-6)
 
 

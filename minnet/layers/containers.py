@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import real_array
 from ..calls import ANSWERED, called_twice
 from ..layer import Layer, Parameter, drop_cache
 from ..naming import add_location, one_line, shapes
@@ -155,7 +156,7 @@ class Residual(Layer):
             raise ValueError("Residual: expected layers that give an array, got a loss at the end")
 
     def forward(self, x: Array) -> Array:
-        x = np.asarray(x)
+        x = x if type(x) is Array else real_array(one_line(self), x)
         y = self.layers.forward(x)
         if y.shape != x.shape:
             raise ValueError(
@@ -190,7 +191,7 @@ class Concatenate(Layer):
             raise ValueError(f"Concatenate: expected branches that give arrays, got {branches}")
 
     def forward(self, x: Array) -> Array:
-        x = np.asarray(x)
+        x = x if type(x) is Array else real_array(one_line(self), x)
         parts = [branch(x) for branch in self.branches]
         if len({part.shape[:-1] for part in parts}) > 1:
             got = " and ".join(str(part.shape) for part in parts)

@@ -30,7 +30,7 @@ CONTAINERS = {
     ],
     "layer": [
         ("name: state.data.copy() for name, state", "name: state.data for name, state", "the state is no copy"),
-        ("target.data[...] = arrays[name]", "target.data = arrays[name]", "a state is not loaded in place"),
+        ("own[name].data[...] = array", "own[name].data = array", "a state is not loaded in place"),
         (
             '            if buffer.data.dtype.kind == "f":\n                buffer.data',
             "            if True:\n                buffer.data",
@@ -88,6 +88,14 @@ CONTAINERS = {
     "naming": [
         ("return text if ", "return text if True or ", "an error begins with the many lines of a model"),
     ],
+    "state": [
+        (
+            "[name for name in own if name in state and name not in fits]",
+            "[]",
+            "a state of another shape is left out without a word",
+        ),
+        ("[name for name in state if name not in own]", "[]", "a state with more arrays than the model has is loaded"),
+    ],
     "parameter": [
         (
             "writable(v) if isinstance(v, Array) else v",
@@ -134,6 +142,14 @@ CONTAINERS = {
             "",
             "a state with more arrays than the model has is loaded",
         ),
+        (
+            'if getattr(dy, "shape", None) != shape:',
+            'if getattr(dy, "ndim", None) != len(shape):',
+            "a dy of one row is taken for that of all rows",
+        ),
+        ("if not math.isfinite(value):", "if math.isinf(value):", "NaN is taken for a number of any sign"),
+        ("if not 0 < value < math.inf:", "if not 0 <= value < math.inf:", "an epsilon of 0 is accepted"),
+        ("if not 0 <= value <= 1:", "if not 0 <= value < 1:", "a share of all is refused"),
         ("and np.ma.is_masked(part):", "and part is data:", "masks of rows are lost"),
         (
             "isinstance(data, tuple) and any(",

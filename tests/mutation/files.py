@@ -130,6 +130,11 @@ FILES = {
             "                pass",
             "a private file becomes readable for others",
         ),
+        (
+            "if any(info.compress_type == ZIP_DEFLATED for info in members):",
+            "if False:",
+            "a compressed file is said to be damaged",
+        ),
         ("if declared > size:", "if declared > 2**40:", "a size is believed before it is checked"),
         (
             "if len({info.filename for info in members}) < len(members):",

@@ -155,7 +155,12 @@ NUMBERS = {
         ("* inputs, math.prod(positions) * outputs", "* inputs, outputs", "a kernel's fan_out forgets its positions"),
         ("    q *= np.sign(np.diag(r))\n", "", "orthogonal matrices are not drawn uniformly"),
         ("(q if rows >= columns else q.T)", "q", "a matrix that is wider than long is not turned"),
-        ("math.sqrt(1 / _fans(shape)[0])", "math.sqrt(1 / _fans(shape)[1])", "lecun_normal scales by the outputs"),
+        (
+            'math.sqrt(1 / _fans("lecun_normal", shape)[0])',
+            'math.sqrt(1 / _fans("lecun_normal", shape)[1])',
+            "lecun_normal scales by the outputs",
+        ),
+        ("    if low > high:", "    if low == high:", "values are drawn from an interval that ends before it begins"),
     ],
     "random": [
         (

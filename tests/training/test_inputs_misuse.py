@@ -629,7 +629,7 @@ ELSEWHERE = {
         "x[..., None]",
         "(2, 8, 8)",
     ),
-    "no features": (lambda at: Linear(0, 3), ValueError, "at least 1", "(0, 3)"),
+    "no features": (lambda at: Linear(0, 3), ValueError, "Linear: expected in_features", "at least 1, got 0"),
     "Linear on other features": (lambda at: Linear(2, 3)(np.ones((4, 5))), ValueError, "Linear(2, 3)", "(4, 5)"),
     "Linear on images": (
         lambda at: Linear(64, 3)(np.ones((2, 8, 8))),
