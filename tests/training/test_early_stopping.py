@@ -301,4 +301,4 @@ def test_a_figure_that_the_model_does_not_have_is_named():
     ],
 )
 def test_losses_shall_be_low_and_accuracies_high_unless_told_otherwise(monitor, mode, better):
-    assert early_stopping(1, monitor, mode, {"f1", "error"}, validation=True).mode == better
+    assert early_stopping(1, 0.0, monitor, mode, {"f1", "error"}, validation=True).mode == better

@@ -8,15 +8,17 @@ import pytest
 from minnet import SGD, Adam, Batches, Dropout, Linear, ReLU, Sequential, SoftmaxCrossEntropy, cosine_decay
 from minnet.optimizers.optimizer import numbers_of
 from minnet.training.generators import Generators
-from minnet.training.identity import changes, differences, identity_of, plain_numbers, with_schedule
+from minnet.training.identity import changes, completed, differences, identity_of, plain_numbers
 from minnet.training.run import Run
+from minnet.training.updates import Updates
 
 X, Y = np.ones((6, 4), np.float32), np.zeros(6, int)
 
 
 def run_of(between=ReLU, optimizer=lambda p: SGD(p, lr=cosine_decay(0.1, 20), momentum=0.9), rows=6, **others):
     model = Sequential(Linear(4, 3, rng=0), between(), Linear(3, 2, rng=0), SoftmaxCrossEntropy())
-    return Run(model, optimizer(model.parameters()), Batches(X[:rows], Y[:rows], 2, rng=1), 3, **others)
+    optimizers = [optimizer(model.parameters())]
+    return Run(model, Updates(model, optimizers), Batches(X[:rows], Y[:rows], 2, rng=1), 3, **others)
 
 
 def identity(run):
@@ -25,7 +27,9 @@ def identity(run):
 
 def told(run, other):
     """Where a run is not the one whose identity a file has, in sentences."""
-    notes = json.loads(json.dumps({"belongs to": identity(other), "numbers": plain_numbers(other.optimizer)}))
+    notes = json.loads(
+        json.dumps({"belongs to": identity(other), "numbers": plain_numbers(other.updates.optimizers[0])})
+    )
     return list(differences(run, Generators(model=run.model, train=run.train), identity(run), notes))
 
 
@@ -37,7 +41,7 @@ def test_the_same_script_has_the_same_identity_also_through_a_file():
 def test_an_identity_does_not_depend_on_how_far_the_run_has_come():
     run, before = run_of(), identity(run_of())
     run.model.parameters()[0].data += 1
-    run.optimizer.step()
+    run.updates.optimizers[0].step()
     run.position.epoch, run.position.batch = 2, 1
     assert identity(run) == before
 
@@ -65,8 +69,8 @@ def test_every_difference_is_told_with_what_is_here_and_what_is_in_the_file(othe
 def test_numbers_that_a_callback_of_that_run_has_set_are_no_difference_for_who_has_set_them_too():
     other = run_of()
     notes = {"belongs to": identity(other)}
-    other.optimizer.momentum = 0.5
-    notes["numbers"] = plain_numbers(other.optimizer)
+    other.updates.optimizers[0].momentum = 0.5
+    notes["numbers"] = plain_numbers(other.updates.optimizers[0])
     assert list(differences(other, Generators(model=other.model, train=other.train), identity(other), notes)) == []
 
 
@@ -75,7 +79,7 @@ def test_an_identity_of_another_version_is_told_as_such_and_one_without_rates_is
     old = identity(run)
     del old["its learning rate"]
     old["the optimizer"] = "SGD, lr=<lambda>(0.1)"
-    assert with_schedule(old, identity(run)) == identity(run)
+    assert completed(old, identity(run)) == identity(run)
     del old["the arrays"]
     generators = Generators(model=run.model, train=run.train)
     assert list(differences(run, generators, identity(run), {"belongs to": old})) == [
@@ -85,7 +89,7 @@ def test_an_identity_of_another_version_is_told_as_such_and_one_without_rates_is
 
 def test_what_a_callback_may_set_is_no_change_and_what_a_file_can_not_give_back_is_one():
     run, before = run_of(), identity(run_of())
-    run.optimizer.momentum = 0.1
+    run.updates.optimizers[0].momentum = 0.1
     assert changes(run, before, identity(run)) == []
     run.train.batch_size, run.model[0].W.decay = 3, False
     size, decay = changes(run, before, identity(run))

@@ -542,8 +542,8 @@ def test_progress_without_a_wish_is_no_work():
     progress = Progress(False, 3, 0)
     batches = [(X, Y)]
     with progress:
-        assert progress.walk(batches, batches, 0, dict) is batches
-        progress.epoch({"loss": 1.0})
+        assert progress.walk(batches, 1, 0, dict) is batches
+        progress.epoch({"loss": 1.0}, 0.5)
     assert progress.bars == []
 
 
