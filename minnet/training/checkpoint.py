@@ -173,7 +173,7 @@ def _advice(run: Run, found: list[str]) -> Iterator[str]:
     if numbers and run.on_epoch_end:
         yield "set back what on_epoch_end has changed, or "
     if any(SCHEDULE in text for text in found) or any("lr=" in text for text in numbers):
-        yield "give the learning rate that is in the file, or new_lr=True to go on with another, or "
+        yield "give the learning rate that is in the file, or new_lr=True to go on with another; or "
 
 
 def _roll_back(checkpoint: Checkpoint) -> Callable[[], None]:
