@@ -18,7 +18,7 @@ from .divergence import Guard, without_warnings
 from .early_stopping import early_stopping
 from .evaluate import loss_of, measure
 from .history import History
-from .inputs import Data, Metrics, checked
+from .inputs import Data, Metrics, checked, in_order
 from .modes import in_mode
 from .progress import Progress
 from .run import Run
@@ -53,9 +53,9 @@ def fit(
     model: called as model(x, y) for the loss, a float; a Sequential that ends in a loss, or a layer of your own.
     optimizer: of the model's parameters; or a list of several, of different ones, which step together.
     train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), for every epoch again. Or
-    the arrays themselves, as a tuple (x, y) or (x, y, sample_weight): train is then Batches of 32 rows, integers stay
-    integers where x is integer, and validation is measured in slices. Members of a tuple that are lists or tuples are
-    batches.
+    the arrays themselves, as a tuple (x, y) or (x, y, sample_weight): train is then Batches of 32 rows, in which
+    integers stay integers where x is integer. A tuple of tuples or lists has batches in it. Batches are not shuffled
+    for validation.
     metrics: functions metric(y_true, y_pred) by name, for the validation data; recorded as val_NAME.
 
     How it steps
@@ -213,8 +213,10 @@ def _validate(run: Run, bars: Progress) -> dict[str, float]:
     """The figures of the validation data, if there are any."""
     if run.validation is None:
         return {}
-    data = run.validation if run.values_checked else checked("validation", run.validation)
-    data = bars.walk(data, len(run.validation) if isinstance(run.validation, Sized) else None, what="validation")
+    data = in_order(run.validation)
+    total = len(data) if isinstance(data, Sized) else None
+    data = data if run.values_checked else checked("validation", data)
+    data = bars.walk(data, total, what="validation")
     measured = measure("fit", "validation", run.model, data, run.metrics)
     return {f"val_{name}": value for name, value in measured.items()}
 

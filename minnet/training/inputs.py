@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -107,6 +108,15 @@ def batched(owner: str, name: str, data: Any, training: bool = False) -> Any:
     except (TypeError, ValueError) as error:
         error.add_note(f"{owner}: this was in {name}")
         raise
+
+
+def in_order(data: Data) -> Data:
+    """Data without a shuffle, which draws from a generator, and so would change what is trained afterwards."""
+    if type(data) is not Batches or not data.shuffle:
+        return data
+    ordered = copy.copy(data)
+    ordered.shuffle = False
+    return ordered
 
 
 def _is_array(value: Any) -> bool:

@@ -233,6 +233,7 @@ TRAINING = {
             "an optimizer that holds a frozen parameter is accepted",
         ),
         ("if len(layer.walk(Layer)) == 1}", "}", "a Sequential of layers that were evaluated is refused"),
+        ("    ordered.shuffle = False\n", "", "validation that is shuffled changes the training"),
         ("dtype=None if ids else np.float32", "dtype=np.float32", "ids in arrays become floats"),
         ("extra=tuple(weight))", "extra=())", "the weights beside arrays do not count"),
         ("in row {start + row}{column}", "in row {row}{column}", "beyond a chunk the row of a NaN is another"),

@@ -339,6 +339,17 @@ def test_the_validation_is_what_evaluate_gives_after_the_epoch():
     assert history["val_accuracy"] == [results["accuracy"] for results in measured]
 
 
+def test_validation_that_would_be_shuffled_changes_nothing_of_the_training():
+    def trained(validation):
+        minnet.seed(3)
+        model = Sequential(Linear(2, 3), Dropout(0.5), SoftmaxCrossEntropy())
+        minnet.fit(model, SGD(model.parameters(), 0.1), Batches(X, Y, 2), 4, validation)
+        return values(model)
+
+    shuffled = Batches(X, Y, 2)
+    assert trained(shuffled) == trained(None) == trained((X, Y)) and shuffled.shuffle
+
+
 def test_a_callback_may_predict_and_evaluate_without_disturbing_the_training():
     def look(history):
         minnet.evaluate(watched, in_order())
