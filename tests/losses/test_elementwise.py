@@ -933,7 +933,7 @@ def test_every_regression_finds_the_plane(loss):
     model = Sequential(Linear(3, 1, rng=0), loss)
     train = Batches(*plane(), batch_size=64, rng=0)
     history = fit(model, Adam(model.parameters(), lambda step: 0.1 * 0.98**step), train, epochs=300, progress=False)
-    assert set(history) == {"loss", "seconds"}
+    assert set(history) == {"loss", "lr", "seconds"}
     assert history["loss"][-1] < 1e-2 * history["loss"][0]
     np.testing.assert_allclose(model[0].W.data[:, 0], [1, -2, 0.5], atol=1e-2)
     np.testing.assert_allclose(model[0].b.data, [0.25], atol=1e-2)
