@@ -209,7 +209,7 @@ class Layer(Node):
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    def count_correct(self) -> tuple[int, int] | None:
+    def count_correct(self) -> tuple[float, float] | None:
         """(correct, counted), of the last batch's predictions; None if this layer does not classify."""
         return None
 

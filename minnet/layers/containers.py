@@ -102,7 +102,7 @@ class Sequential(Layer):
         self._trained_from = next((i for i in range(last) if _is_trained(self.layers[i])), last)
         return self._trained_from
 
-    def count_correct(self) -> tuple[int, int] | None:
+    def count_correct(self) -> tuple[float, float] | None:
         return self.layers[-1].count_correct() if self.layers else None
 
     def total_weight(self) -> float | None:

@@ -268,8 +268,13 @@ def _checked_numbers(optimizer: Optimizer, numbers: dict[str, Any], new_lr: bool
 def _position(notes: dict[str, Any]) -> Position:
     """The position in a file. Raises ValueError if no run can have come there."""
     at = Position(**notes | {"tally": Tally(**notes["tally"])})
-    counts, sums = (at.epoch, at.batch, at.tally.right, at.tally.counted), (at.loss, at.seconds, at.last or 0.0)
-    if not all(type(n) is int and 0 <= n < 2**63 for n in counts) or not all(type(s) is float for s in sums):
+    counts, weights = (at.epoch, at.batch), (at.tally.right, at.tally.counted)
+    sums = (at.loss, at.seconds, at.last or 0.0)
+    if (
+        not all(type(n) is int and 0 <= n < 2**63 for n in counts)
+        or not all(type(w) in (int, float) and 0 <= w < 2**63 for w in weights)
+        or not all(type(s) is float for s in sums)
+    ):
         raise ValueError(f"expected the counts and sums of a run, got {at}")
     return at
 

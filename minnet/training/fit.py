@@ -173,9 +173,10 @@ def _train_epoch(
     model, updates, position = run.model, run.updates, run.position
     for batch in _batches(run, walk, bars):
         guard.before_batch()
+        run.judge.before_batch()
         try:
             loss = loss_of(model, *batch)
-            correct = model.count_correct()
+            correct = run.judge.correct()
             if math.isfinite(loss):
                 model.backward()
             if finite := math.isfinite(loss) and updates.gradient_is_finite():

@@ -54,7 +54,7 @@ def check_optimizers(model: Layer, given: Any) -> list[Optimizer]:
                     "make it from model.parameters()"
                 )
             name = names[id(parameter)]
-            if getattr(parameter, "frozen", False):
+            if parameter.frozen:
                 raise ValueError(
                     f"fit: expected an optimizer without frozen parameters, got one that holds {name}; "
                     "make a new optimizer after freeze()"
@@ -80,7 +80,7 @@ def check_modes(model: Layer) -> None:
     """Raise if some layers are in evaluation mode and others not, but for frozen ones and those that hold layers."""
     layers = model.walk(Layer)
     plain = {name: layer for name, layer in layers.items() if len(layer.walk(Layer)) == 1}
-    modes = {name: layer.training for name, layer in plain.items() if not getattr(layer, "frozen", False)}
+    modes = {name: layer.training for name, layer in plain.items() if not layer.frozen}
     if len(set(modes.values())) > 1:
         name = next(name for name, training in modes.items() if not training)
         raise ValueError(

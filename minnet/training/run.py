@@ -8,9 +8,9 @@ from dataclasses import KW_ONLY, dataclass, field
 from ..layer import Layer
 from .callbacks import Callbacks
 from .early_stopping import EarlyStopping
-from .evaluate import Tally
 from .history import History
 from .inputs import Data, Metrics
+from .tally import Correct, Judge, Tally
 from .updates import Updates
 
 
@@ -31,7 +31,7 @@ class Position:
     last: float | None = None
     walked: int = 0
 
-    def add(self, loss: float, correct: tuple[int, int] | None) -> None:
+    def add(self, loss: float, correct: Correct) -> None:
         """Count another batch."""
         self.batch += 1
         self.loss += loss
@@ -72,6 +72,9 @@ class Run:
     values_checked: bool = False
     position: Position = field(default_factory=Position)
     stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.judge = Judge(self.model)
 
     def has_next_epoch(self) -> bool:
         """Whether another epoch is to be trained."""

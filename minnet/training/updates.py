@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ..layer import Layer
 from ..optimizers.optimizer import Optimizer
 
@@ -21,7 +19,7 @@ class Updates:
         self.optimizers, self.accumulate = list(optimizers), accumulate
         held = {id(parameter) for optimizer in optimizers for parameter in optimizer.parameters}
         # A frozen one has no gradient, and is left out: it may be large.
-        self.others = [p for p in model.parameters() if id(p) not in held and not getattr(p, "frozen", False)]
+        self.others = [p for p in model.parameters() if id(p) not in held and not p.frozen]
         self.waiting = 0  # batches whose gradients have not been applied
 
     def gradient_is_finite(self) -> bool:
@@ -37,9 +35,7 @@ class Updates:
         if self.waiting == self.accumulate:
             self.step()
         for parameter in self.others:
-            # What `p.grad = p.grad + ...` makes of a 0-d array is a NumPy scalar, which can't be written to.
-            parameter.grad = np.require(parameter.grad, requirements="W")
-            parameter.grad.fill(0)
+            parameter.zero_grad()
 
     def step(self) -> None:
         """Step with the mean of the gradients since the last step, if there are any."""

@@ -112,9 +112,9 @@ TRAINING = {
         ),
         ("        self.waiting = 0\n", "", "after the first group of batches there is no further step"),
         (
-            '            parameter.grad = np.require(parameter.grad, requirements="W")\n',
-            "",
-            "a gradient that is a single number piles up where no optimizer holds it",
+            "            parameter.zero_grad()\n",
+            "            pass\n",
+            "a gradient piles up where no optimizer holds it",
         ),
         ("            parameter.grad.fill(0)\n", "", "a gradient piles up where no optimizer holds it"),
         (
@@ -193,11 +193,33 @@ TRAINING = {
     ],
     "training/evaluate": [
         (
-            "            share = model.total_weight()\n",
-            "            share = None\n",
+            "share = judge.weight(len(batch[0]))",
+            "share = len(batch[0])",
             "batches are weighed by their rows",
         ),
+        (
+            '{"sample_weight": sample_weight}',
+            "{}",
+            "a metric that takes sample weights does not get them",
+        ),
         ('"loss": total / weight if weight else 0.0}', '"loss": total / weight}', "weights of 0 only divide by zero"),
+    ],
+    "training/tally": [
+        (
+            "if self.loss is not None and not isinstance(self.model, Sequential):",
+            "if False:",
+            "a model that has not called its loss is told what was right in the batch before",
+        ),
+        (
+            "if own is None and (loss := self._called()):",
+            "if False:",
+            "the loss of a model of one's own depends on the batch size",
+        ),
+        (
+            "losses[0] if len(losses) == 1 else None",
+            "losses[0] if losses else None",
+            "a model of two losses is weighed by the first",
+        ),
     ],
     "training/predict": [
         ("range(0, max(1, x.shape[0]), batch_size)", "range(0, x.shape[0], batch_size)", "no rows give no prediction"),
