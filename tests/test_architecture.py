@@ -76,10 +76,12 @@ FILES = {
     "files": {"models": {"archive"}, "archive": set()},
     "data": {"batches": set(), "split": set(), "preprocessing": set(), "digits": set(), "idx": set()},
     "optimizers": {
-        "lbfgs": {"optimizer"},
-        "first_order": {"optimizer"},
-        "optimizer": set(),
+        "lbfgs": {"optimizer", "vectors"},
+        "first_order": {"optimizer", "vectors"},
+        "optimizer": {"first_step", "schedules", "vectors"},
         "schedules": set(),
+        "vectors": {"first_step"},
+        "first_step": set(),
     },
     "losses": {"classification": {"loss"}, "elementwise": {"loss"}, "loss": set()},
     "layers": {
