@@ -22,7 +22,7 @@ class FirstStep:
     def begin(self, owner: str, g: Array) -> None:
         """Raises ValueError if gradients were dropped and no backward has run since."""
         self.moved, self.stuck = False, False
-        if not g.any() and np.signbit(g).all():
+        if g.size and not g.any() and np.signbit(g).all():
             raise ValueError(
                 f"{owner}: backward ran before the optimizer was made, and the gradient from then was dropped; call "
                 "forward and backward again, then step"

@@ -106,7 +106,7 @@ class Optimizer(Vectors):
 
     def lr_at(self, step: int) -> float:
         """The learning rate of a step."""
-        lr = vars(self)["lr"]  # the property takes longer
+        lr = self.__dict__["lr"]  # the property takes longer
         return self._checked_lr(lr(step)) if callable(lr) else lr
 
     # Anything may follow lr, so that type checkers let an update of one's own name its moments.
@@ -120,27 +120,32 @@ class Optimizer(Vectors):
     def step(self) -> None:
         """Apply the gradients accumulated since the last step, and set them to zero."""
         self.gather()
-        w, g, update = self._w, self._g, self.update
+        w, g = self._w, self._g
         lr = self.lr_at(self.steps)
-        if first := self._first:
-            first.begin(self.name, g)
+        if self._first:
+            self._first.begin(self.name, g)
             self._make_writable()
-            update = partial(first.update, self)
-        if self.clip_norm < math.inf and (norm := _norm(self.name, g)) > self.clip_norm:
+        if self.clip_norm < math.inf and (norm := _norm(self, g)) > self.clip_norm:
             g *= self.clip_norm / norm
         if self.weight_decay:
             self.decay(w, g, lr)
-        if len(w) <= BLOCK and not self.per_parameter:
-            update(w, g, lr, *self.moments.values())
+        if len(w) <= BLOCK and not (self.per_parameter or self._first):
+            self.update(w, g, lr, *self.moments.values())
             g.fill(0)
         else:
-            for w_part, g_part, *moments in self._parts(BLOCK):
-                update(w_part, g_part, lr, *moments)
-                g_part.fill(0)
+            self._update_parts(lr)
+        self.steps += 1
+
+    def _update_parts(self, lr: float) -> None:
+        """Call update for one part of the vectors after the other; in the first step, see what it does."""
+        first = self._first
+        update = partial(first.update, self) if first else self.update
+        for w, g, *moments in self._parts(BLOCK):
+            update(w, g, lr, *moments)
+            g.fill(0)
         if first:
             first.end(self.name)
             self._first = None
-        self.steps += 1
 
     def decay(self, w: Array, g: Array, lr: float) -> None:
         """Apply weight decay; this base adds it to the gradient."""
@@ -182,7 +187,7 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, kinds) or (isinstance(value, tuple) and all(isinstance(v, kinds) for v in value))
 
 
-def _norm(owner: str, g: Array) -> float:
+def _norm(optimizer: Optimizer, g: Array) -> float:
     """The norm of a gradient. Raises FloatingPointError if it is not finite: nothing could be scaled by it."""
     with np.errstate(over="ignore"):
         square = float(g.dot(g))
@@ -192,7 +197,7 @@ def _norm(owner: str, g: Array) -> float:
     norm = largest * float(np.linalg.norm(g.astype(np.float64) / largest)) if math.isfinite(largest) else math.inf
     if not math.isfinite(norm):
         raise FloatingPointError(
-            f"{owner}: the gradient or its norm is not finite, so it can't be clipped, and nothing was changed; look "
-            "for such values in the data and the parameters, or lower the learning rate"
+            f"{optimizer.name}: the gradient or its norm is not finite: it can't be clipped, nothing was changed; "
+            "look for such values in the data and the parameters, or lower the learning rate"
         )
     return norm

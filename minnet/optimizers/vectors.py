@@ -35,9 +35,9 @@ class Vectors:
     per_parameter = False
     parameters: list[Parameter] = BeforeInit()  # type: ignore[assignment]
     moments: dict[str, Array] = BeforeInit()  # type: ignore[assignment]
-    _w: Array = BeforeInit()  # type: ignore[assignment]
-    _g: Array = BeforeInit()  # type: ignore[assignment]
     _views: list[tuple[Parameter, Array, Array]] = BeforeInit()  # type: ignore[assignment]
+    _w: Array
+    _g: Array
     _first: FirstStep | None = None  # None after the first step
 
     @property

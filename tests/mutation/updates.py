@@ -5,13 +5,13 @@ from __future__ import annotations
 UPDATES = {
     "optimizers/optimizer": [
         (
-            "        if self.clip_norm < math.inf and (norm := _norm(self.name, g)) > self.clip_norm:\n"
+            "        if self.clip_norm < math.inf and (norm := _norm(self, g)) > self.clip_norm:\n"
             "            g *= self.clip_norm / norm\n"
             "        if self.weight_decay:\n"
             "            self.decay(w, g, lr)\n",
             "        if self.weight_decay:\n"
             "            self.decay(w, g, lr)\n"
-            "        if self.clip_norm < math.inf and (norm := _norm(self.name, g)) > self.clip_norm:\n"
+            "        if self.clip_norm < math.inf and (norm := _norm(self, g)) > self.clip_norm:\n"
             "            g *= self.clip_norm / norm\n",
             "weight decay is clipped too",
         ),
@@ -21,8 +21,8 @@ UPDATES = {
             "biases decay",
         ),
         (
-            "                g_part.fill(0)",
-            "                g[:BLOCK].fill(0)",
+            "            update(w, g, lr, *moments)\n            g.fill(0)\n",
+            "            update(w, g, lr, *moments)\n            self._g[:BLOCK].fill(0)\n",
             "beyond a block the gradient is kept",
         ),
         ('        self.steps = int(arrays["steps"])\n', "", "a schedule starts anew with a state that is loaded"),
@@ -100,7 +100,7 @@ UPDATES = {
     "optimizers/first_step": [
         ("DROPPED = -0.0", "DROPPED = 0.0", "backward, then an optimizer, then step: nothing happens"),
         (
-            "if not g.any() and np.signbit(g).all():",
+            "if g.size and not g.any() and np.signbit(g).all():",
             "if np.signbit(g).all():",
             "a gradient that is negative everywhere is refused",
         ),
@@ -153,12 +153,12 @@ UPDATES = {
         ("            g = u\n", "", "RMSprop's momentum is added up and not used"),
     ],
     "optimizers/lbfgs": [
+        ("        self._make_writable()\n", "", "pairs that came along read-only stop a training"),
         (
             "return _positive(super()._checked_lr(lr))",
             "return super()._checked_lr(lr)",
             "a line search that tries nothing",
         ),
-        ("        self._make_writable()\n", "", "pairs that came along read-only stop a training"),
         (
             "rows = [i % len(s) for i in range(max(0, pairs - len(s)), pairs)]",
             "rows = list(range(min(pairs, len(s))))",

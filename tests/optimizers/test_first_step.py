@@ -108,6 +108,14 @@ def test_who_clears_the_gradients_or_has_a_backward_that_adds_zeros_may_step(kin
     assert [p.data.tolist() for p in parameters] == before
 
 
+@every_kind
+@pytest.mark.rows("per_parameter", [False, True])
+def test_parameters_without_entries_may_step(kind, per_parameter):
+    optimizer = type("Mine", (kind,), {"per_parameter": per_parameter})([Parameter(np.zeros((0, 3)))], lr=0.1)
+    optimizer.step()
+    assert optimizer.steps == 1
+
+
 def test_gradients_that_are_negative_everywhere_are_not_taken_for_dropped_ones():
     parameters = model()
     optimizer = SGD(parameters, lr=0.5)

@@ -210,6 +210,20 @@ def test_a_schedule_can_be_pickled(schedule):
         assert rates(again, 9) == rates(one, 9) and repr(again) == repr(one)
 
 
+@pytest.mark.rows("schedule", [cosine_decay(0.5, 4), linear_warmup(2, one_cycle(0.5, 4)) * 0.5])
+def test_an_optimizer_is_pickled_with_its_schedule_and_goes_on(schedule):
+    parameter = Parameter([0.0])
+    optimizer = SGD([parameter], schedule)
+    parameter.grad += 1
+    optimizer.step()
+    twin, its = pickle.loads(pickle.dumps((parameter, optimizer)))
+    for p, one in ((parameter, optimizer), (twin, its)):
+        p.grad += 1
+        one.step()
+    assert twin.data[0] == parameter.data[0] == pytest.approx(-schedule(0) - schedule(1))
+    assert repr(its) == repr(optimizer)
+
+
 @pytest.mark.rows("schedule", SCHEDULES)
 def test_a_schedule_is_multiplied_and_divided_by_numbers(schedule):
     plain = rates(schedule, 9)
