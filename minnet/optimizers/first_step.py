@@ -10,7 +10,6 @@ from numpy import ndarray as Array
 
 Update = Callable[..., Any]
 
-
 # What the gradients of an optimizer start from where it drops some that had added up before it was made. Whatever a
 # backward adds, zeros too, makes another zero or number of it.
 DROPPED = -0.0
@@ -86,10 +85,10 @@ def _leaves_alone(update: Update, g: Array, moments: tuple[Array, ...]) -> bool:
 
 
 def _arrays(optimizer: Any, size: int) -> Iterator[tuple[str, Array]]:
-    """(name, array) for each array of a size in an author's attributes, or in a list, tuple or dict there."""
+    """(name, array) for each floating array of a size in an author's attributes, or in a list, tuple or dict there."""
     for name, value in vars(optimizer).items():
         if name not in ("moments", "_w", "_g", "_views"):
-            yield from ((name, array) for array in _inside(value) if array.size == size)
+            yield from ((name, array) for array in _inside(value) if array.size == size and array.dtype.kind == "f")
 
 
 def _inside(value: Any) -> Iterator[Array]:

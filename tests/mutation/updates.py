@@ -122,7 +122,11 @@ UPDATES = {
             ":",
             "an array of one's own that is changed in place mixes up parameters",
         ),
-        ("if array.size == size)", ")", "an array of counts is taken for a moment"),
+        (
+            'if array.size == size and array.dtype.kind == "f")',
+            'if array.dtype.kind == "f")',
+            "an array of norms is taken for a moment",
+        ),
         (
             "    if any(p.grad.any() for p in optimizer.parameters):",
             "    if False:",

@@ -259,6 +259,7 @@ def scales_by_the_norm(self, w, g, lr):
 def has_constants_and_counts(self, w, g, lr):
     self.norms = np.append(getattr(self, "norms", []), [np.linalg.norm(g)] * 7)
     self.calls = getattr(self, "calls", 0) + 1
+    self.signs = np.array(["-", "+"])[(g > 0).astype(int)]  # as many as w has entries, but no numbers
     w -= lr * g
 
 
