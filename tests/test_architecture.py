@@ -94,10 +94,12 @@ FILES = {
         "idx": set(),
     },
     "optimizers": {
-        "lbfgs": {"optimizer"},
-        "first_order": {"optimizer"},
-        "optimizer": set(),
+        "lbfgs": {"optimizer", "vectors"},
+        "first_order": {"optimizer", "vectors"},
+        "optimizer": {"first_step", "schedules", "vectors"},
         "schedules": set(),
+        "vectors": {"first_step"},
+        "first_step": set(),
     },
     "losses": {"classification": {"loss"}, "elementwise": {"loss"}, "loss": set()},
     "layers": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..layer import Layer
+from ..optimizers.first_step import check_step
 from ..optimizers.optimizer import Optimizer
 
 
@@ -20,6 +21,7 @@ class Updates:
         held = {id(parameter) for optimizer in optimizers for parameter in optimizer.parameters}
         # A frozen one has no gradient, and is left out: it may be large.
         self.others = [p for p in model.parameters() if id(p) not in held and not p.frozen]
+        self.stepped = False
         self.waiting = 0  # batches whose gradients have not been applied
 
     def gradient_is_finite(self) -> bool:
@@ -46,6 +48,9 @@ class Updates:
         if self.waiting:
             for optimizer in self.optimizers:
                 optimizer.step()
+                if not self.stepped:
+                    check_step(optimizer)
+            self.stepped = True
         self.waiting = 0
 
     def last_lr(self) -> dict[str, float]:

@@ -867,9 +867,10 @@ def test_the_table_of_misuse_is_as_long_as_was_promised():
 @pytest.mark.parametrize("name", AT_THE_DOOR)
 def test_fit_changes_nothing_when_it_refuses_at_the_door(name, folder):
     at = situation(folder)
+    change = AT_THE_DOOR[name][0](at)  # a new optimizer begins with gradients of zero
     before = everything(at)
     with pytest.raises((TypeError, ValueError, OSError)):
-        fit(AT_THE_DOOR[name][0], at)
+        fit(lambda at: change, at)
     assert everything(at) == before
     at.model.backward()
 

@@ -217,3 +217,15 @@ def test_the_gradient_of_every_optimizer_must_be_finite(bad):
     assert updates.gradient_is_finite()
     model[2 * bad].W.grad[0, 0] = np.inf
     assert not updates.gradient_is_finite()
+
+
+def test_a_step_of_ones_own_that_leaves_gradients_is_told_after_the_first():
+    class Piles(SGD):
+        def step(self):
+            for p in self.parameters:
+                p.data -= self.lr * p.grad
+            self.steps += 1
+
+    model = Sequential(Linear(2, 2, rng=0), SoftmaxCrossEntropy())
+    with pytest.raises(RuntimeError, match=r"Piles: step left gradients.*end it with self\.zero_grad\(\)"):
+        minnet.fit(model, Piles(model.parameters(), 0.1), [(np.ones((2, 2)), [0, 1])], 2, progress=False)
