@@ -1,6 +1,7 @@
 """The errors for arguments that do not fit."""
 
 import math
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import minnet
 from minnet.arguments import (
+    cast_array,
     described,
     expect_gradient,
     is_stored,
@@ -173,6 +175,13 @@ class Series(Stored):
     iloc = ()
 
 
+class Elsewhere(Stored):
+    """An array of another library, as JAX's."""
+
+    def __dlpack__(self):
+        raise NotImplementedError
+
+
 class Missing:
     """A missing value, as pandas.NA."""
 
@@ -197,7 +206,7 @@ LOST = {
     "texts beside floats": (
         Frame({"a": [0.5], "city": ["A"]}),
         TypeError,
-        "float, str in it, in the columns city; give text a column for each value",
+        "float, str in it, in the columns city; make texts one-hot",
     ),
     "missing values": (
         np.array([1, Missing()], object),
@@ -269,8 +278,9 @@ def test_other_errors_of_an_array_of_ones_own_stay_as_they_are():
         def __array__(self, dtype=None, copy=None):
             raise ValueError("no memory for that")
 
-    with pytest.raises(ValueError, match=r"^me: expected x to be an array.* no memory for that$"):
-        plain_array("me", "x", Broken())
+    for data in (Broken(), [Broken(), Broken()]):
+        with pytest.raises(ValueError, match=r"^me: expected x to be an array.* no memory for that$"):
+            plain_array("me", "x", data)
 
 
 def test_what_is_read_in_slices_is_not_read_as_a_whole():
@@ -293,6 +303,7 @@ def test_what_is_read_in_slices_is_not_read_as_a_whole():
         Sparse(),
         Frame({"a": [1.0]}),
         Series(np.ones(3)),
+        Elsewhere(np.ones(3)),
         MASKED,
     ],
 )
@@ -326,3 +337,40 @@ def test_a_state_of_what_are_no_arrays_is_refused_by_name(name):
     data, error, text = LOST[name]
     with pytest.raises(error, match=f"^me: expected 0.W to be an array.*{text}"):
         named_arrays("me", {"0.W": data})
+
+
+@pytest.mark.rows(
+    ("values", "dtype", "lost"),
+    [
+        ([1.0, 1e300, -1e300], np.float32, r"1e\+300"),
+        ([70000], np.float16, "70000"),
+        ([1.0, 0.5], np.int64, "0.5"),
+        ([1.0, np.nan], np.int64, "nan"),
+        ([1, 1234567890123], np.int32, "1234567890123"),
+        ([1, -1], np.uint8, "-1"),
+    ],
+)
+def test_a_value_that_a_dtype_cannot_hold_is_named_with_no_flag_of_the_processor(monkeypatch, values, dtype, lost):
+    monkeypatch.setattr(np, "errstate", lambda **kinds: warnings.catch_warnings(action="ignore"))  # as in WebAssembly
+    with pytest.raises(ValueError, match=f"^me: expected values that {np.dtype(dtype)} can hold, got {lost}$"):
+        cast_array("me", np.array(values), np.dtype(dtype))
+
+
+@pytest.mark.rows(
+    ("values", "dtype"),
+    [
+        ([1.5, np.nan, np.inf, -np.inf], np.float32),
+        ([0.1, 1e-300], np.float32),
+        ([3, 2**40], np.float32),
+        ([3.0, -4.0], np.int32),
+        ([True], np.float16),
+    ],
+)
+def test_values_that_a_dtype_can_hold_are_cast_up_to_rounding(values, dtype):
+    cast = cast_array("me", np.array(values), np.dtype(dtype))
+    assert cast.dtype == dtype and np.allclose(cast, values, equal_nan=True)
+
+
+def test_an_array_of_the_dtype_is_not_copied():
+    x = np.ones(3)
+    assert cast_array("me", x, x.dtype) is x

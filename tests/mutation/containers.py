@@ -174,7 +174,8 @@ CONTAINERS = {
             "False",
             "objects are data until somebody computes with them",
         ),
-        ('        and not hasattr(data, "iloc")\n', "", "a Series is read in slices of its labels"),
+        ("if lost.size:", "if False:", "a value becomes infinite unseen where the processor has no flags"),
+        ('for name in ("iloc", "toarray",', 'for name in ("toarray",', "a Series is read in slices of its labels"),
         (
             "isinstance(array, Array) and array.flags.writeable else",
             "isinstance(array, Array) else",

@@ -118,7 +118,7 @@ TRAINING = {
         ('"loss": total / weight if weight else 0.0}', '"loss": total / weight}', "weights of 0 only divide by zero"),
     ],
     "training/predict": [
-        ("range(0, max(1, len(x)), batch_size)", "range(0, len(x), batch_size)", "no rows give no prediction"),
+        ("range(0, max(1, x.shape[0]), batch_size)", "range(0, x.shape[0], batch_size)", "no rows give no prediction"),
         (
             "layer = copies[id(value)] = object.__new__",
             "layer = object.__new__",

@@ -185,6 +185,29 @@ print(hashlib.sha256(minnet.predict(model, x_test).tobytes()).hexdigest())
 """
 
 
+@pytest.mark.long
+@pytest.mark.rows("threads", ["1", "2"])
+def test_the_same_seed_and_number_of_threads_give_the_same_bytes_in_any_process(threads, tmp_path):
+    """Products that are large enough for several threads; 1 and 2 of them may differ from one another."""
+    script = SCRIPT.replace("Linear(64, ", "Linear(64, 512), minnet.Linear(512, ")
+    assert script != SCRIPT
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    command = [sys.executable, "-c", script]
+    first, second = (
+        subprocess.run(
+            [*command, str(tmp_path / f"{i}")],
+            env=os.environ | dict.fromkeys(names, threads),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for i in range(2)
+    )
+    assert first == second and len(first.splitlines()) == 3
+    for path in tmp_path.iterdir():
+        path.unlink()
+
+
 def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path, monkeypatch, capsys):
     run = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", SCRIPT, str(tmp_path / "there")],
