@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .arguments import flag, misfits, named_arrays, real_array, writable
 from .calls import OneBackward, count_call
 from .errors import BackwardBeforeForward
+from .foreign import expect_own_keywords
 from .naming import add_location, literal, one_line, shapes
 from .parameter import Buffer, Parameter, UseFreeze
 from .state import LeftOut, fitting
@@ -69,6 +70,7 @@ class Layer(Node):
     _training: bool = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        expect_own_keywords(cls, kwargs)
         layer = super().__new__(cls)
         layer._arguments = args, kwargs
         return layer
@@ -158,9 +160,8 @@ class Layer(Node):
             problems = "; ".join(misfits(before, arrays))
             raise ValueError(f"{one_line(self)}: the state does not fit, nothing was loaded: {problems}")
         fits = {name: array.astype(before[name].dtype) for name, array in fits.items()}
-        for name in fits:  # `buffer.data = buffer.data + 1` makes a NumPy scalar of a 0-d array
-            own[name].data = writable(own[name].data)
         for name, array in fits.items():
+            own[name].data = writable(own[name].data)  # `buffer.data += 1` makes a NumPy scalar of a 0-d array
             own[name].data[...] = array
         return left_out
 

@@ -117,6 +117,8 @@ def test_a_gradient_is_an_array_of_the_shape_of_y():
     expect_gradient(layer, np.ones((4, 2)), (4, 2))
     with pytest.raises(ValueError, match=r"^Linear\(3, 2\): expected dy of shape \(4, 2\), like y, got \[\[1, 2\]\]$"):
         expect_gradient(layer, [[1, 2]], (4, 2))
+    with pytest.raises(ValueError, match=r"of shape \(4, 2\), like y, got an array of shape \(1, 2\)$"):
+        expect_gradient(layer, np.ones((1, 2)), (4, 2))
 
 
 @pytest.mark.rows("data", [True, 1, 1.5, [1, 2.5], np.ones(2, np.float16), np.ones(2, np.uint8)])

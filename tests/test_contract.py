@@ -465,6 +465,26 @@ def test_a_gradient_of_another_shape_than_y_is_refused_by_name(code, inputs, tra
     layer.backward(upstream(y))
 
 
+@pytest.mark.rows("code, inputs", [row(*entry) for entry in LAYERS if make(entry[0]).parameters()])
+def test_a_gradient_that_cannot_be_added_to_is_an_error_that_names_the_layer(code, inputs):
+    model = minnet.Sequential(make(code))
+    y = model(*map(float32, inputs))
+    for parameter in model.parameters():
+        parameter.grad.flags.writeable = False
+    with pytest.raises(ValueError, match=re.escape(f"layer 0, {code}, in backward ") + ".* is read-only"):
+        model.backward(upstream(y), input_gradient=True)
+
+
+@pytest.mark.rows("code, inputs", [row(*entry) for entry in LAYERS])
+def test_a_layer_whose_arrays_came_read_only_from_another_process_trains_all_the_same(code, inputs):
+    layer, other = make(code), make(code)
+    other.load_state_dict(layer.state_dict())
+    for part in other.walk(minnet.Parameter, Buffer).values():
+        part.data.flags.writeable = False
+    np.testing.assert_equal(other(*map(float32, inputs)), layer(*map(float32, inputs)))
+    np.testing.assert_equal(other.state_dict(), layer.state_dict())
+
+
 @every_layer_with_a_leaf
 def test_backward_before_forward_is_an_error_that_names_the_layer(code, inputs):
     layer = make(code)

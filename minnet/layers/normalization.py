@@ -115,8 +115,8 @@ class BatchNorm(Layer):
 
     Shapes      x, y (..., C)   γ, β, running_mean, running_var (C,); sums and means over all axes but the last
 
-    features: C.  momentum: m in running ← (1 − m) running + m batch, in which the batch's variance is the unbiased one.
-    eps: ε.
+    features: C.  momentum: m in running ← (1 − m) running + m batch, in which the batch's variance is the unbiased one;
+    from 0 to 1.  eps: ε, above 0.
     Raises ValueError for x that does not end in C, or with fewer than two rows while training.
     Source: Ioffe and Szegedy 2015; the running statistics as in PyTorch.
     """
@@ -181,7 +181,7 @@ class LayerNorm(Layer):
 
     Shapes      x, y (..., D)   γ, β (D,)   sums over all axes but the last, means over the last
 
-    features: D.  eps: ε.
+    features: D.  eps: ε, above 0.
     Raises ValueError for x that does not end in D.
     Source: Ba, Kiros and Hinton 2016.
     """
@@ -216,7 +216,7 @@ class RMSNorm(Layer):
 
     Shapes      x, y (..., D)   γ (D,)   sums over all axes but the last, means over the last
 
-    features: D.  eps: ε.
+    features: D.  eps: ε, above 0.
     Raises ValueError for x that does not end in D.
     Source: Zhang and Sennrich 2019.
     """
@@ -252,7 +252,7 @@ class GroupNorm(Layer):
 
     Shapes      x, y (N, ..., C)   γ, β (C,)   sums over all axes but the last, means over the axes of μ
 
-    groups: how many; each is of neighbouring channels.  features: C.  eps: ε.
+    groups: how many; each is of neighbouring channels.  features: C.  eps: ε, above 0.
     Raises ValueError for groups that don't divide C, and for x without a batch axis or that does not end in C.
     Source: Wu and He 2018.
     """

@@ -88,6 +88,19 @@ CONTAINERS = {
     "naming": [
         ("return text if ", "return text if True or ", "an error begins with the many lines of a model"),
     ],
+    "foreign": [
+        (
+            '        raise ImportError(text, name="minnet")\n',
+            "        pass\n",
+            "who imports a name from elsewhere is not told what it is called here",
+        ),
+        ("    if name not in NAMES:\n", "    if False:\n", "a name that nobody knows is a KeyError"),
+        (
+            " or any(parameter.kind is parameter.VAR_KEYWORD",
+            " and any(parameter.kind is parameter.VAR_KEYWORD",
+            "a layer of one's own may not name an argument like another framework",
+        ),
+    ],
     "state": [
         (
             "[name for name in own if name in state and name not in fits]",
