@@ -116,7 +116,6 @@ TRAINING = {
             "            pass\n",
             "a gradient piles up where no optimizer holds it",
         ),
-        ("            parameter.grad.fill(0)\n", "", "a gradient piles up where no optimizer holds it"),
         (
             ' and not getattr(p, "frozen", False)]',
             "]",
