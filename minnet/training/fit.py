@@ -66,9 +66,9 @@ def fit(
     that of those that are left.
 
     When it stops early:
-    patience, min_delta: stop after so many epochs in a row in which `monitor`, a column of the history, has not improved
-    by more than min_delta since it last did. The parameters and buffers of the best epoch, by however little, are then
-    restored, however training ends; the checkpoint has those of the last epoch, to resume from.
+    patience, min_delta: stop after so many epochs in a row in which `monitor`, a column of the history, has not
+    improved by more than min_delta since it last did. The parameters and buffers of the best epoch, by however little,
+    are then restored, however training ends; the checkpoint has those of the last epoch, to resume from.
     mode: "min" or "max", which of them is better; for losses min and for accuracies max by default.
 
     What can be watched:
