@@ -98,7 +98,8 @@ def fit(
     its rates at a sample of steps, of those to come above all, and where it jumps; one that depends on more than the
     step is refused. The values of the data, and the seed, are not compared. From an older file, which has no learning
     rates in its history, those of its epochs are NaN.
-    new_lr: True to go on with the learning rate or schedule that the optimizer has now, whatever the file has.
+    new_lr: True to go on with the learning rate or schedule that the optimizer has now, whatever the file has, as for
+    more epochs than a schedule was made for. A schedule is asked for the steps from that in the file on.
 
     Returns the history. All layers train but for frozen ones, whatever mode they were in together; each is put back
     into it afterwards, and no cache or gradient is left behind, also when training ends by an exception, such as
