@@ -49,7 +49,7 @@ def fit(
 ) -> History:
     """Train a model.
 
-    What is trained, and on what
+    What is trained, and on what:
     model: called as model(x, y) for the loss, a float; a Sequential that ends in a loss, or a layer of your own.
     optimizer: of the model's parameters; or a list of several, of different ones, which step together.
     train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), for every epoch again. Or
@@ -58,20 +58,20 @@ def fit(
     for validation.
     metrics: functions metric(y_true, y_pred) by name, for the validation data; recorded as val_NAME.
 
-    How it steps
-    epochs: the total number of passes over train, with those of a run that is resumed.
-    steps_per_epoch: how many batches make an epoch, for data without an end, which may be an iterator, or very long
-    ones. The next epoch goes on where the last one has ended.
+    How it steps:
+    epochs: how many in all, with those of a run that is resumed; each is a pass over train.
+    steps_per_epoch: how many batches make an epoch instead, for data that are very long or without an end, such as an
+    iterator. The next epoch goes on where the last one has ended.
     accumulate: how many batches there are to a step, which takes the mean of their gradients; at the end of an epoch
     that of those that are left.
 
-    When it stops early
-    patience: stop after this many epochs in a row in which `monitor`, a column of the history, has not improved by more
-    than min_delta. The parameters and buffers of the best epoch are then restored, however training ends; the
-    checkpoint has those of the last epoch, to resume from.
+    When it stops early:
+    patience, min_delta: stop after so many epochs in a row in which `monitor`, a column of the history, has not
+    improved by more than min_delta since it last did. The parameters and buffers of the best epoch, by however little,
+    are then restored, however training ends; the checkpoint has those of the last epoch, to resume from.
     mode: "min" or "max", which of them is better; for losses min and for accuracies max by default.
 
-    What can be watched
+    What can be watched:
     on_epoch_end: a function, or a list of them, called with the history after each epoch; if one returns False,
     training ends. When a run that it has ended is resumed, it is called once more at first. What it prints appears
     above the bars; layers that it puts into evaluation mode train again afterwards.
@@ -83,7 +83,7 @@ def fit(
     stderr, for logs. Both show figures of training and validation in pairs, loss=0.43/0.52.
     history: what to append to, so that it is there after an interruption too; a new History by default.
 
-    What is resumed
+    What is resumed:
     checkpoint: a file of all that the rest of the training depends on, written after each epoch, and after every
     `checkpoint_every` batches too, a multiple of accumulate. If it is there already, training resumes from it, and its
     result is bit for bit that of a run that was never interrupted: for the same seed on the same machine, with the same
@@ -98,7 +98,8 @@ def fit(
     its rates at a sample of steps, of those to come above all, and where it jumps; one that depends on more than the
     step is refused. The values of the data, and the seed, are not compared. From an older file, which has no learning
     rates in its history, those of its epochs are NaN.
-    new_lr: True to go on with the learning rate or schedule that the optimizer has now, whatever the file has.
+    new_lr: True to go on with the learning rate or schedule that the optimizer has now, whatever the file has, as for
+    more epochs than a schedule was made for. A schedule is asked for the steps from that in the file on.
 
     Returns the history. All layers train but for frozen ones, whatever mode they were in together; each is put back
     into it afterwards, and no cache or gradient is left behind, also when training ends by an exception, such as
@@ -170,7 +171,7 @@ def _train_epoch(
     run: Run, walk: Walk, checkpoint: Checkpoint | None, guard: Guard, bars: Progress, start: float
 ) -> bool:
     """Train on the remaining batches of the epoch that began at `start`. Returns False if on_batch_end ends it."""
-    model, updates, position = run.model, run.updates, run.position
+    model, updates, position, watched = run.model, run.updates, run.position, len(run.on_batch_end) > 0
     for batch in _batches(run, walk, bars):
         guard.before_batch()
         run.judge.before_batch()
@@ -180,7 +181,7 @@ def _train_epoch(
             if math.isfinite(loss):
                 model.backward()
             if finite := math.isfinite(loss) and updates.gradient_is_finite():
-                if run.on_batch_end and _ends_at_batch(run, loss):
+                if watched and _ends_at_batch(run, loss):
                     return False
                 updates.add_batch()
         except Exception as error:

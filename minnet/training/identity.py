@@ -148,7 +148,9 @@ def _rates(
 def _size(data: Data | None) -> str:
     """How much there is, as far as it can be told without reading it."""
     if isinstance(data, Batches):
-        return f"{len(data.x)} samples of {data.x.shape[1:]} in batches of {data.batch_size}, shuffle={data.shuffle}"
+        dropped = ", drop_last=True" * bool(getattr(data, "drop_last", False))
+        size = f"{len(data.x)} samples of {data.x.shape[1:]} in batches of {data.batch_size}"
+        return f"{size}, shuffle={data.shuffle}{dropped}"
     return f"{len(data)} batches" if isinstance(data, Sized) else "nothing" if data is None else "batches"
 
 

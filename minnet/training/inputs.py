@@ -62,6 +62,7 @@ def check_optimizers(model: Layer, given: Any) -> list[Optimizer]:
             if id(parameter) in held:
                 raise ValueError(f"fit: expected optimizers of different parameters, got {name} in two of them")
             held.add(id(parameter))
+        optimizer.gather()
     return optimizers
 
 
@@ -73,7 +74,6 @@ def _check_optimizer(optimizer: Any, one_of_several: bool) -> None:
         raise TypeError(
             f"fit: expected an optimizer whose step takes nothing, got {optimizer.name}; call its step yourself"
         )
-    optimizer.gather()
 
 
 def check_modes(model: Layer) -> None:

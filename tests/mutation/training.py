@@ -26,6 +26,7 @@ TRAINING = {
             "float(first.lr_at(first.steps - 1))",
             "on_batch_end is told the last rate",
         ),
+        ("len(run.on_batch_end) > 0", "len(run.on_batch_end) > 1", "a single on_batch_end is not called"),
         ("walk.epoch(), run.length(), ", "walk.epoch(), None, ", "the bar does not know how long an epoch is"),
         ("        results |= run.updates.last_lr()\n", "", "the history has no learning rates"),
         (

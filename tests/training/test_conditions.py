@@ -51,8 +51,12 @@ def test_a_number_of_batches_to_a_step_that_can_not_be_is_refused(accumulate):
 @pytest.mark.parametrize(("every", "accumulate"), [(2, 2), (4, 2), (6, 3), (1, 1)])
 def test_a_checkpoint_is_written_between_steps(every, accumulate, tmp_path):
     assert new_checkpoint(run_of(accumulate=accumulate), tmp_path / "run", every, False).every == every
-    with pytest.raises(ValueError, match=f"multiple of accumulate={accumulate + 7}, since .* steps, got {every}"):
-        new_checkpoint(run_of(accumulate=accumulate + 7), tmp_path / "run", every, False)
+
+
+@pytest.mark.parametrize(("every", "accumulate"), [(1, 2), (3, 2), (6, 4)])
+def test_a_checkpoint_with_half_of_a_step_in_it_is_refused(every, accumulate, tmp_path):
+    with pytest.raises(ValueError, match=f"multiple of accumulate={accumulate}, since .* steps, got {every}"):
+        new_checkpoint(run_of(accumulate=accumulate), tmp_path / "run", every, False)
 
 
 def test_without_a_path_there_is_no_checkpoint_and_nothing_that_needs_one():

@@ -130,6 +130,14 @@ def test_each_further_optimizer_has_keys_of_its_own_and_the_first_those_of_one()
     assert told(alone, other) == ["the optimizers: 1 here, 2 in the file"]
 
 
+def test_batches_without_a_short_last_one_are_other_data():
+    run, before = run_of(), identity(run_of())
+    run.train.drop_last = False
+    assert identity(run) == before
+    run.train.drop_last = True
+    assert identity(run)["train"] == before["train"] + ", drop_last=True"
+
+
 def test_a_new_rate_is_no_difference_where_it_may_be_one():
     one, other = run_of(), run_of(optimizer=lambda p: SGD(p, 0.1, 0.9))
     notes = json.loads(json.dumps({"belongs to": identity(other), "numbers": {}}))

@@ -386,6 +386,13 @@ def test_a_callback_that_ends_the_training_ends_the_bar(monkeypatch):
     assert open_bars() == 0
 
 
+def test_a_batch_that_ends_the_training_closes_the_bars(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    fit(classifier(), in_order(), 5, on_batch_end=lambda at: at.epoch == 1 or at.batch == 1)
+    assert of("epoch", terminal)[-1].startswith("epoch 1/5") and terminal.getvalue().endswith("\n")
+    assert open_bars() == 0
+
+
 def test_what_a_callback_prints_has_lines_of_its_own(monkeypatch):
     terminal = in_terminal(monkeypatch)
 
