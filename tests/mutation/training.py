@@ -118,7 +118,7 @@ TRAINING = {
             "a gradient piles up where no optimizer holds it",
         ),
         (
-            ' and not getattr(p, "frozen", False)]',
+            " and not p.frozen]",
             "]",
             "frozen parameters, which have no gradient, are cleared for every batch",
         ),
