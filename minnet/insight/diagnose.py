@@ -12,8 +12,9 @@ from ..arguments import described, number
 from ..layer import Layer, one_line
 from .arrays import is_float_array
 from .diagnosis import Diagnosis, layer_diagnosis
-from .experiments import STEPS, learn_by_heart, loss_of_equal_scores, wrong_gradient
+from .experiments import STEPS, learn_by_heart, loss_of_equal_scores
 from .findings import about_dead_units, about_gradients, about_sameness, about_sizes, about_updates
+from .gradients import wrong_gradient
 from .observation import Observation, Watch, first_not_finite
 from .targets import about_targets
 
@@ -94,7 +95,7 @@ def _by_heart(
         return (before, after), ""
     wrong = wrong_gradient(model, x[rows], y[rows])
     reason = (
-        f"{wrong} is wrong, as differences of the loss show; check_layer says more of a layer"
+        wrong
         if wrong
         else f"its gradients fit the loss, so {'see above' if others else 'it may be too small; try more units'}"
     )

@@ -86,23 +86,54 @@ INSIGHT = {
     ],
     "insight/experiments": [
         (
-            "if (here.error <= TOLERANCE and not here.on_kink) or",
-            "if not here.wrong or",
+            "        except ValueError:  # it expects probabilities, for example",
+            "        except TypeError:  # it expects probabilities, for example",
+            "a loss that can't be given zeros ends the diagnosis",
+        ),
+        (
+            "loss, rate = reached, rate * GROWTH",
+            "loss, rate = reached, rate",
+            "a small rate stays small",
+        ),
+    ],
+    "insight/gradients": [
+        ("TOLERANCE = 1e-2", "TOLERANCE = 1.0", "a gradient that is wrong by a factor is right"),
+        ("TOLERANCE_AT_ONCE = 1e-6", "TOLERANCE_AT_ONCE = 1e-1", "the error of one array is lost among those of all"),
+        (
+            "odd = slope if slope.on_kink and again.on_kink else odd",
+            "odd = odd",
             "a wrong gradient on a kink of the loss is called right",
         ),
-        ("    array += OFF_KINK", "    array += 0", "a right gradient on a kink is called wrong"),
+        ("            array += OFF_KINK", "            array += 0", "on a kink any gradient is right"),
         (
             "return here.wrong and math.isfinite(here.numeric)",
             "return here.wrong",
             "a right gradient is called wrong where the loss has no value",
         ),
-        ("            watch.held = None\n", "", "the gradients of the layers before are those of a loss without them"),
-        ("TOLERANCE = 1e-2", "TOLERANCE = 1.0", "a gradient that is wrong by a factor is right"),
+        ("LARGER = 1e3", "LARGER = 1.0", "a layer that computes in float32 by itself is accused of rounding"),
+        (
+            "largest / size * _scale(array)",
+            "_scale(array)",
+            "what has vanished is lost among larger gradients",
+        ),
         (
             "        except Exception:  # it expects probabilities, or divides",
             "        except ValueError:  # it expects probabilities, or divides",
-            "a layer that can't be given zeros ends the diagnosis",
+            "a layer that can't be given other values ends the diagnosis",
         ),
+        ("if w.caller is watch and w.calls == 1]", "if w.caller is watch]", "a layer that is called twice is held"),
+        ("return _about_writing(watch, writers) or ", "return ", "a layer is accused of what another has overwritten"),
+    ],
+    "insight/alone": [
+        ("            w.held = None\n", "            pass\n", "a layer gives what it has once given from then on"),
+        (
+            "self.gradients = _drawn(self.y)",
+            "self.gradients = self.gradients",
+            "behind dead units nothing can be found",
+        ),
+        ("if id(p) not in theirs and is_trained(p):", "if id(p) not in theirs:", "a frozen parameter is accused"),
+        ("self.depends[self.watch][0][i]:", "True:", "a gradient that nobody uses is accused"),
+        ("(watch.gradients or 1.0) if watch.returns else None", "watch.gradients or 1.0", "a detached part is right"),
     ],
     "insight/observation": [
         (
