@@ -6,6 +6,7 @@ diagnose draws its conclusions from these. Neither the model nor any generator i
 from __future__ import annotations
 
 import copy
+import math
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy import ndarray as Array
 
 from ..layer import Layer
 from .arrays import is_float_array
-from .observation import Observation
+from .observation import Observation, is_trained
 
 STEPS = 300  # of learning a few samples by heart
 GROWTH, SHRINKAGE = 1.5, 0.25  # of the learning rate, after a step that lowered the loss and after one that did not
@@ -25,18 +26,21 @@ def learn_by_heart(model: Layer, x: Array, y: Array) -> tuple[float, float]:
     The learning rate adapts: a step that does not lower the loss is undone, and the next one is smaller.
     """
     observation = Observation(model, x, y)
-    parameters = observation.model.parameters()
+    trained = [p for p in observation.parameters if is_trained(p)]
     before = loss = observation.forward()
     observation.backward()
-    rate, point = 0.1, [(p, p.data.copy(), p.grad.copy()) for p in parameters]
+    rate, point = 0.1, [(p, p.data.copy(), np.array(p.grad)) for p in trained]
     for _ in range(STEPS):
         for p, w, g in point:
             p.data[...] = w - rate * g
-        reached = observation.forward()
+        try:
+            reached = observation.forward()
+        except (ArithmeticError, ValueError):  # the loss has no value there
+            reached = math.inf
         if reached < loss:
             loss, rate = reached, rate * GROWTH
             observation.backward()
-            point = [(p, p.data.copy(), p.grad.copy()) for p in parameters]
+            point = [(p, p.data.copy(), np.array(p.grad)) for p in trained]
         else:
             rate *= SHRINKAGE
     return before, loss
@@ -51,6 +55,6 @@ def loss_of_equal_scores(model: Layer, observation: Observation) -> float | None
             equal_scores = partial(loss.forward, np.zeros(scores.shape), *rest, **watch.options)
             try:
                 return float(observation.call_and_reset(equal_scores))
-            except ValueError:  # it expects probabilities, for example
+            except Exception:  # it expects probabilities, or divides
                 return None
     return None

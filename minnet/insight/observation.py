@@ -21,7 +21,7 @@ class Watch:
     """Wraps forward and backward of one layer of a copied model, and keeps the arrays of the last call of each.
 
     inputs, options, y: of forward.  gradients, dy, dx: of backward, dy the first of the gradients.
-    calls, returns: how many forwards and backwards there were in a pass.
+    calls, returns: how many forwards have ended in a pass, and how many backwards have begun.
     caller: the watch of the layer that called this one last; None for the outermost.
     held: None, or what forward gives in the place of y; the layer's own forward is not called then.
     """
@@ -83,12 +83,12 @@ class Watch:
         def watched_backward(*gradients: Any, **options: Any) -> Any:
             given, self.backward_options = _by_position(self.backward, gradients, options)
             self.gradients = copied(given)  # a careless layer may write into them
+            self.returns += 1
             depth = len(active)
             active.append((self, "backward"))
             dx = self.backward(*gradients, **options)
             del active[depth:]
             self.dx = copied(dx)
-            self.returns += 1
             returned.append(self)
             return dx
 
@@ -142,13 +142,14 @@ class Observation:
 
     Every pass starts from the same random state; the generators are reset after it, the package's too.
 
-    watches: of all layers.
+    original: the model itself.  watches: of all layers of the copy.
     forwards, backwards: the watches in the order in which the forwards and backwards of the last pass ended.
     called, returned: of these, the layers that have parameters of their own or no layers inside.
     """
 
     def __init__(self, model: Layer, x: Array, y: Array, *weights: Array) -> None:
-        self.model, self.x, self.y, self.weights = copy.deepcopy(model).train(), x, y, weights
+        self.original, self.model = model, copy.deepcopy(model).train()
+        self.x, self.y, self.weights = x, y, weights
         self.parameters = self.model.parameters()
         for p in self.parameters:  # `p.grad = p.grad + 1` makes a NumPy scalar of a 0-d array
             p.data, p.grad = (np.require(array, requirements="W") for array in (p.data, p.grad))

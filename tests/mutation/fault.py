@@ -23,6 +23,7 @@ LIKELY = {
     "insight/arrays": ("insight/test_diagnose*.py", "training/test_divergence*.py"),
     "insight/diagnosis": ("insight/test_diagnose*.py",),
     "insight/findings": ("insight/test_diagnose*.py",),
+    "insight/shared": ("insight/test_diagnose*.py",),
     "insight/targets": ("insight/test_diagnose*.py",),
     "insight/differences": ("insight/test_check_layer*.py", "insight/test_gradients*.py"),
     "insight/experiments": ("insight/test_diagnose*.py",),

@@ -60,13 +60,18 @@ INSIGHT = {
     ],
     "insight/diagnose": [
         (
+            "if untrained or shared:",
+            "if untrained:",
+            "what follows from a shared cache is said too",
+        ),
+        (
             "learned = loss < (chance[1] if chance else equal_scores or 0.0) / 2",
             "learned = False",
             "a model that has learned is told to raise its learning rate",
         ),
         (
-            "rows = np.unique(np.linspace(0, len(x) - 1, SAMPLES).astype(int))",
-            "rows = np.arange(min(len(x), SAMPLES))",
+            "rows = np.unique(np.linspace(0, len(observation.x) - 1, SAMPLES).astype(int))",
+            "rows = np.arange(min(len(observation.x), SAMPLES))",
             "the first of sorted samples are all of one class",
         ),
     ],
@@ -78,16 +83,36 @@ INSIGHT = {
         ),
     ],
     "insight/findings": [
+        ("FADED if slow else VANISHED", "VANISHED", "the gradient of a few sigmoids is said to be enough"),
+        ("for p in dict.fromkeys(parameters))", "for p in parameters)", "what two layers share counts twice"),
         ("if ratio and watch.own[name].decay:", "if ratio:", "the first bias tells of a learning rate too high"),
         ("after > LARGE * max(before, 1.0)", "after > LARGE", "the layer after the one that enlarges is blamed too"),
     ],
     "insight/targets": [
         ("cuts and after.layer.takes_scores", "cuts", "a ReLU in front of a Linear is told to be left out"),
+        ("LARGE * max(rms(given), 1.0)", "LARGE", "a model that gives targets of that size is told to scale them"),
+        (" and _gives_back(watch):", ":", "counts are told to be scaled to the size of their logarithms"),
+        ("highs[-1] <= high + margin", "highs[-1] >= high", "nothing above what a ReLU was given is in its reach"),
+        ("return chain if any(watch.own for watch in called) else []", "return []", "no target is out of reach"),
+    ],
+    "insight/shared": [
+        (" and watch.returns > 1", "", "a call that no backward answers is a fault"),
+        ("if several and outermost and", "if several and", "the layers inside a shared one are accused too"),
+        (
+            "for script in (STACK, QUEUE):",
+            "for script in (STACK,):",
+            "who answers calls in order is accused",
+        ),
+        (
+            "            if _agree(_gradients(layer, inputs, script), expected):\n                return False\n",
+            "            pass\n",
+            "a layer that keeps all of its calls is accused",
+        ),
     ],
     "insight/experiments": [
         (
-            "        except ValueError:  # it expects probabilities, for example",
-            "        except TypeError:  # it expects probabilities, for example",
+            "            except Exception:  # it expects probabilities, or divides",
+            "            except TypeError:  # it expects probabilities, or divides",
             "a loss that can't be given zeros ends the diagnosis",
         ),
         (
@@ -142,10 +167,13 @@ INSIGHT = {
             "a diagnosis draws from the package's generator",
         ),
         (
-            "copy.deepcopy(model).train(), x, y, weights",
-            "copy.deepcopy(model), x, y, weights",
+            "copy.deepcopy(model).train()",
+            "copy.deepcopy(model)",
             "the mode is the model's",
         ),
+        ("            p.data, p.grad = (np", "            _, _ = (np", "a parameter of one number can't be moved"),
+        ("self.gradients = copied(given)", "self.gradients = given", "a gradient that is overwritten is lost"),
+        ("                _locate(error, *self.active[-1])\n", "                pass\n", "an error names no layer"),
         ("if id(p) not in theirs}", "}", "a layer's parameters are those of the layers inside it too"),
     ],
     "insight/arrays": [
