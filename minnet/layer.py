@@ -15,7 +15,7 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
 from .arguments import flag, misfits, named_arrays, real_array, writable
-from .calls import OneBackward, count_call
+from .calls import count_call, forget_calls
 from .errors import BackwardBeforeForward
 from .foreign import expect_own_keywords
 from .naming import add_location, literal, one_line, shapes
@@ -108,7 +108,8 @@ class Layer(Node):
     def __getstate__(self) -> dict[str, Any]:
         """What is copied or pickled: everything but the cache, and what counts calls."""
         state = vars(self).copy()
-        _drop_passing(state)
+        state.pop("cache", None)
+        forget_calls(state)
         return state
 
     def __repr__(self) -> str:
@@ -226,15 +227,9 @@ class Layer(Node):
 
 def drop_cache(layer: Layer) -> None:
     """Drop the cache of this layer only, without the 3.5 µs that clear_cache takes to look for inner layers."""
-    _drop_passing(vars(layer))
-
-
-def _drop_passing(attributes: dict[str, Any]) -> None:
-    """Drop what a pass leaves in a layer's attributes: the cache, and the count of calls."""
-    attributes.pop("cache", None)
-    attributes.pop("_calls", None)
-    if type(attributes.get("backward")) is OneBackward:
-        del attributes["backward"]
+    own = vars(layer)
+    own.pop("cache", None)
+    forget_calls(own)
 
 
 def _set_frozen(layer: Layer, frozen: bool) -> None:

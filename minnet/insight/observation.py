@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, Parameter, add_location, one_line, shapes
+from ..calls import forget_calls
+from ..layer import Layer, Parameter
+from ..naming import add_location, one_line, shapes
 from ..random import generator
 from .arrays import not_finite
 
@@ -74,6 +76,7 @@ class Watch:
                 active.append((self, "forward"))
                 self.y = self.forward(*inputs, **options)
                 del active[depth:]
+                forget_calls(vars(self.layer))  # they are counted here, and a second backward shall run
             else:
                 self.y = copied(self.held)  # a careless layer may write into what it is given
             self.calls += 1

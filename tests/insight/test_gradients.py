@@ -40,6 +40,21 @@ class Scaled(Layer):
         return self.g.data * dy + self.inner.backward(dy)
 
 
+class TakesAnyShape(Layer):
+    """y = g x, whose backward takes a dy of one row for all, which those of minnet's layers refuse."""
+
+    def __init__(self, features):
+        self.g = Parameter(np.ones(features))
+
+    def forward(self, x):
+        self.cache = x
+        return x * self.g.data
+
+    def backward(self, dy):
+        self.g.grad += (dy * self.cache).sum(axis=0)
+        return dy * self.g.data
+
+
 class Passes(Layer):
     """y = x, with a backward that hands back something else."""
 
@@ -87,7 +102,10 @@ WRONG = [  # model, what is said to be wrong
     (classifier(Passes(lambda dy: -dy)), r"layer 2, Passes(<lambda>) hands back to layer 1, ReLU()"),
     (classifier(Passes(lambda dy: 0 * dy)), r"layer 2, Passes(<lambda>) hands back to layer 1, ReLU()"),
     (classifier(Passes(lambda dy: 1.1 * dy)), r"layer 2, Passes(<lambda>) hands back to layer 1, ReLU()"),
-    (classifier(Passes(lambda dy: dy[:1])), r"layer 2, Passes(<lambda>) hands back to layer 1, ReLU()"),
+    (
+        Sequential(TakesAnyShape(3), Passes(lambda dy: dy[:1]), SoftmaxCrossEntropy()),
+        "layer 1, Passes(<lambda>) hands back to layer 0, TakesAnyShape(3)",
+    ),
     (classifier(Passes(lambda dy: 1.001 * dy)), None),  # which keeps no model from learning
     (Sequential(Passes(np.negative), classifier()), None),  # nobody uses what it hands back
     (

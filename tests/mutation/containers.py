@@ -37,7 +37,7 @@ CONTAINERS = {
             "a counter becomes a float with the dtype of the model",
         ),
         (
-            '    attributes.pop("cache", None)\n',
+            '        state.pop("cache", None)\n',
             "",
             "a copy takes the cache along",
         ),

@@ -250,7 +250,7 @@ TRAINING = {
         ),
         ("            held.add(id(parameter))\n", "", "two optimizers may hold one parameter"),
         (
-            '            if getattr(parameter, "frozen", False):',
+            "            if parameter.frozen:",
             "            if False:",
             "an optimizer that holds a frozen parameter is accepted",
         ),
