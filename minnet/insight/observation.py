@@ -66,6 +66,7 @@ class Watch:
         """Wrap the layer: each forward then adds this watch to `called`, each backward to `returned`.
 
         active: the watches whose forward or backward is running, with which of the two, the innermost last.
+        Containers and __call__ look forward and backward up in the instance, where these come first.
         """
 
         def watched_forward(*inputs: Any, **options: Any) -> Any:
@@ -95,7 +96,6 @@ class Watch:
             returned.append(self)
             return dx
 
-        # Containers and __call__ look forward and backward up in the instance, where these come first.
         vars(self.layer).update(forward=watched_forward, backward=watched_backward)
 
 
