@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..arguments import number, real_array, whole_number
 from ..layer import drop_cache, real_input
 from ..numerics import as_rows, mean_weights, ones, row_starts, row_sum, softmax
-from .loss import Loss, class_weights, position_weights
+from .loss import Loss, class_weights, position_weights, weight_of
 
 ALL = slice(None)
 
@@ -76,24 +76,24 @@ class SoftmaxCrossEntropy(Loss):
         target_sum = a.dot(z.ravel()[index])
         exp_z = np.exp(z, out=z)
         sum_exp = exp_z.dot(ones(C, exp_z.dtype))
-        self.cache = scores.shape, exp_z, sum_exp, best, y, index, a, a_sum, total
+        self.cache = scores.shape, exp_z, sum_exp, best, y, s, index, a, a_sum, total
         return float(a_sum.dot(np.log(sum_exp)) - target_sum) if total else 0.0
 
     # log p = z − log Σ exp z; so with a = A / Z and a_sum = Σ_c a, loss = Σ a_sum log Σ exp z − Σ a z, whose slope is
     # p a_sum − a. Dividing by Z here instead takes 1.6 µs more, since a is cached for labels without weights.
     def backward(self, dloss: float = 1.0) -> Array:
-        shape, exp_z, sum_exp, _, _, index, a, a_sum, _ = self.cache
+        shape, exp_z, sum_exp, *_, index, a, a_sum, _ = self.cache
         dscores = exp_z * (a_sum / sum_exp)[:, None]
         dscores.ravel()[index] -= a
         if dloss != 1:
             dscores *= float(dloss)
         return dscores.reshape(shape)
 
-    def count_correct(self) -> tuple[int, int]:
+    def count_correct(self) -> tuple[float, float]:
         """(correct, counted): how many of the last labels had the highest score, and how many were not ignored."""
-        best, y = self.cache[3:5]
-        counted = len(y) if self.ignore_index is None else int(np.count_nonzero(y >= 0))
-        return int(np.count_nonzero(best == y)), counted
+        best, y, s = self.cache[3:6]
+        counted = len(y) if s is None and self.ignore_index is None else weight_of(y >= 0, s)
+        return weight_of(best == y, s), counted
 
     def total_weight(self) -> float:
         return self.cache[-1]
@@ -154,25 +154,25 @@ class MulticlassHinge(Loss):
         gap += self.margin
         gap.reshape(-1)[index] = 0
         active = (gap > 0).astype(x.dtype)
-        loss, total = row_sum(gap * active)[:, 0], float(len(y))
+        loss, s, total = row_sum(gap * active)[:, 0], None, float(len(y))
         if sample_weight is not None:
             s = position_weights(self, sample_weight, lead).reshape(-1)
             total = float(s.sum())
-            s = s.astype(x.dtype)
-            loss, active = s * loss, s[:, None] * active
-        self.cache = scores.shape, x, y, index, active, total
+            weight = s.astype(x.dtype)
+            loss, active = weight * loss, weight[:, None] * active
+        self.cache = scores.shape, x, y, s, index, active, total
         return float(loss.sum()) / total if total else 0.0
 
     def backward(self, dloss: float = 1.0) -> Array:
-        shape, _, _, index, active, total = self.cache
+        shape, *_, index, active, total = self.cache
         dscores = active * (float(dloss) / total if total else 0.0)
         dscores.reshape(-1)[index] = -row_sum(dscores)[:, 0]
         return dscores.reshape(shape)
 
-    def count_correct(self) -> tuple[int, int]:
-        """(correct, total): how many of the last labels had the highest score, and how many there were."""
-        _, x, y, *_ = self.cache
-        return int(np.count_nonzero(x.argmax(axis=1) == y)), len(y)
+    def count_correct(self) -> tuple[float, float]:
+        """(correct, counted): how many of the last labels had the highest score, and how many there were."""
+        _, x, y, s, *_ = self.cache
+        return weight_of(x.argmax(axis=1) == y, s), len(y) if s is None else float(s.sum())
 
     def total_weight(self) -> float:
         return self.cache[-1]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..arguments import number, real_array
 from ..layer import drop_cache, real_input
 from ..numerics import sigmoid, softplus
-from .loss import Loss, class_weights, position_weights
+from .loss import Loss, class_weights, position_weights, weight_of
 
 
 class _Elementwise(Loss):
@@ -34,17 +34,17 @@ class _Elementwise(Loss):
         if t.shape != y.shape:
             raise ValueError(f"{self!r}: expected a target of shape {y.shape}, like the prediction, got {t.shape}")
         loss, slope = self.compare(y, t)
-        total = float(y.size)
+        s, total = None, float(y.size)
         if sample_weight is not None:
             s = position_weights(self, sample_weight, y.shape)
             total = float(s.sum())
-            s = s.astype(y.dtype)
-            loss, slope = s * loss, s * slope
-        self.cache = y, t, slope, total
+            weight = s.astype(y.dtype)
+            loss, slope = weight * loss, weight * slope
+        self.cache = y, t, s, slope, total
         return float(loss.sum()) / total if total else 0.0
 
     def backward(self, dloss: float = 1.0) -> Array:
-        _, _, slope, total = self.cache
+        *_, slope, total = self.cache
         return slope * (float(dloss) / total if total else 0.0)
 
     def total_weight(self) -> float:
@@ -143,7 +143,8 @@ class BinaryCrossEntropy(_Elementwise):
     def predict(self, y: Array) -> Array:
         return sigmoid(y)
 
-    def count_correct(self) -> tuple[int, int]:
-        """(correct, total): the answer is yes for a score above 0, the target is yes above 0.5."""
-        y, t, *_ = self.cache
-        return int(np.count_nonzero((y > 0) == (t > 0.5))), y.size
+    def count_correct(self) -> tuple[float, float]:
+        """(correct, counted): the answer is yes for a score above 0, the target is yes above 0.5."""
+        y, t, s, *_ = self.cache
+        right = (y > 0) == (t > 0.5)
+        return weight_of(right, s), y.size if s is None else weight_of(np.ones_like(right), s)

@@ -20,8 +20,9 @@ class Loss(Layer):
     `backward(dloss=1.0)` returns dscores, where dloss is what the loss is multiplied by afterwards.
     Set `takes_scores = True` on a loss that contains a softmax or a sigmoid, so that Sequential refuses one before it.
     Of the last batch, `total_weight()` returns the sum of weights that the loss was divided by, so that evaluate can
-    average over batches, by rows if it is None; `count_correct()` returns how many predictions were right and of how
-    many, for the accuracy, None if nothing is classified.
+    average over batches, by rows if it is None; `count_correct()` returns (correct, counted) for the accuracy, None if
+    nothing is classified: how many predictions were right, and of how many targets that are not ignored, or the sums of
+    their sample weights if there are any. Class weights do not count in it, as in scikit-learn.
 
     >>> import numpy as np
     >>> from minnet import Loss, check_layer
@@ -40,6 +41,11 @@ class Loss(Layer):
     """
 
     is_loss = True
+
+
+def weight_of(which: Array, s: Array | None) -> float:
+    """How many are True, as an int, or the sum of their sample weights s."""
+    return int(np.count_nonzero(which)) if s is None else float((which * s).sum())
 
 
 def class_weights(owner: str, weight: ArrayLike) -> Array:

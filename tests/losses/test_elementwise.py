@@ -776,6 +776,52 @@ def test_binary_answers_are_counted_entry_by_entry():
     assert loss.count_correct() == (3, 4)
 
 
+def test_binary_answers_count_as_much_as_their_sample_weights():
+    loss = BinaryCrossEntropy(pos_weight=[10.0, 1.0])
+    scores, target = frozen([[2, -1], [-3, 1], [4, 5]]), [[1, 0], [1, 0], [1, 0]]  # right: both, neither, the first
+    loss(scores, target, [1, 0.5, 4])
+    assert loss.count_correct() == (6.0, 11.0)
+    loss(scores, target, [[1, 2], [4, 8], [16, 32]])
+    assert loss.count_correct() == (19.0, 63.0)
+    loss(scores, target)
+    assert loss.count_correct() == (3, 6)
+
+
+@pytest.mark.rows(
+    ("loss", "scores", "target"),
+    [
+        (SoftmaxCrossEntropy([1, 5]), [[2, 1], [2, 1]], [0, 1]),
+        (SoftmaxCrossEntropy(), [[2, 1], [2, 1]], [[0.9, 0.1], [0.2, 0.8]]),
+        (MulticlassHinge(), [[2, 1], [2, 1]], [0, 1]),
+        (BinaryCrossEntropy(5.0), [[-1], [-1]], [[0], [1]]),
+    ],
+)
+def test_what_is_wrong_and_has_no_weight_is_not_in_the_accuracy(loss, scores, target):
+    loss(frozen(scores), target, [1, 0])
+    assert loss.count_correct() == (1.0, 1.0) and type(loss.count_correct()[0]) is float
+    assert evaluate(Sequential(loss), [(frozen(scores), np.array(target), np.array([1, 0]))])["accuracy"] == 1.0
+    loss(frozen(scores), target)
+    assert loss.count_correct() == (1, 2) and [type(count) for count in loss.count_correct()] == [int, int]
+    loss(frozen(scores), target, [0, 0])
+    assert loss.count_correct() == (0.0, 0.0)
+
+
+@pytest.mark.rows("loss", [SoftmaxCrossEntropy(), MulticlassHinge()], ids=repr)
+def test_the_accuracy_is_never_above_one_however_weights_are_rounded(loss):
+    s = np.random.default_rng(0).uniform(size=1000) * (np.arange(1000) % 3 > 0)
+    loss(np.tile([2.0, 1.0], (1000, 1)), (np.arange(1000) % 3 == 0).astype(int), s)
+    correct, counted = loss.count_correct()
+    assert correct == counted > 0
+
+
+def test_binary_accuracy_is_never_above_one_however_weights_are_rounded():
+    s = np.random.default_rng(0).uniform(size=1001) * (np.arange(1001) % 3 > 0)
+    loss = BinaryCrossEntropy()
+    loss(np.ones((1001, 3)), np.repeat(np.arange(1001) % 3 > 0, 3).reshape(1001, 3), s)
+    correct, counted = loss.count_correct()
+    assert correct == counted > 0
+
+
 @pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), Loss()], ids=repr)
 def test_where_nothing_is_classified_nothing_is_counted(loss):
     assert loss.count_correct() is None

@@ -28,6 +28,11 @@ NUMBERS = {
             "np.broadcast_to(s, shape)",
             "weights of samples are spread along the features",
         ),
+        (
+            "return int(np.count_nonzero(which)) if s is None else float((which * s).sum())",
+            "return int(np.count_nonzero(which))",
+            "a sample of weight 0 counts in the accuracy",
+        ),
     ],
     "losses/elementwise": [
         (
@@ -35,15 +40,19 @@ NUMBERS = {
             "            total = float(y.size)",
             "a weighted loss is divided by the number of entries",
         ),
-        ("loss, slope = s * loss, s * slope", "loss = s * loss", "the loss is weighted, its gradient is not"),
+        (
+            "loss, slope = weight * loss, weight * slope",
+            "loss = weight * loss",
+            "the loss is weighted, its gradient is not",
+        ),
         (
             "yes * softplus(-y) + (1 - t) * softplus(y), (1 - t) * p - yes * sigmoid(-y)",
             "yes * softplus(-y) + (1 - t) * softplus(y), w * (p - t)",
             "pos_weight scales the gradient of a no, too",
         ),
         (
-            "np.count_nonzero((y > 0) == (t > 0.5))",
-            "np.count_nonzero((y > 0.5) == (t > 0.5))",
+            "right = (y > 0) == (t > 0.5)",
+            "right = (y > 0.5) == (t > 0.5)",
             "a score above 0 must be above one half to be a yes",
         ),
         (
@@ -76,8 +85,8 @@ NUMBERS = {
             "class weights do not count in Z",
         ),
         (
-            "counted = len(y) if self.ignore_index is None else int(np.count_nonzero(y >= 0))",
-            "counted = len(y)",
+            "counted = len(y) if s is None and self.ignore_index is None else weight_of(y >= 0, s)",
+            "counted = len(y) if s is None else float(s.sum())",
             "the accuracy counts what the loss ignores",
         ),
         (
@@ -98,7 +107,11 @@ NUMBERS = {
             "the hinge of scores in columns counts the right class",
         ),
         ("~((q >= 0).all(axis=1) & (abs", "~((abs", "negative probabilities that sum to 1 are accepted"),
-        ("loss, active = s * loss, s[:, None] * active", "loss = s * loss", "the hinge's gradient is not weighted"),
+        (
+            "loss, active = weight * loss, weight[:, None] * active",
+            "loss = weight * loss",
+            "the hinge's gradient is not weighted",
+        ),
         (
             "return np.divide(a, total, dtype=np.float64) if total else 0 * a",
             "return np.divide(a, total, dtype=np.float64)",
