@@ -33,11 +33,12 @@ NUMBERS = {
             "return int(np.count_nonzero(which))",
             "a sample of weight 0 counts in the accuracy",
         ),
+        ('mean_over not in ("weights", "samples")', "False", "a mean over anything is one over samples"),
     ],
     "losses/elementwise": [
         (
-            "            total = float(s.sum())",
-            "            total = float(y.size)",
+            "            total = float(s.sum()) if self",
+            "            total = float(y.size) if self",
             "a weighted loss is divided by the number of entries",
         ),
         (
@@ -75,14 +76,24 @@ NUMBERS = {
     ],
     "losses/classification": [
         (
-            "_, index, a, _ = self._from_probabilities(q, s)",
-            "_, index, a, total = self._from_probabilities(q, s)",
+            "_, index, a, _ = self._from_probabilities(y[:, None]",
+            "_, index, a, total = self._from_probabilities(y[:, None]",
             "class weights do not count in Z where labels are smoothed",
         ),
         (
-            "total = float(len(y) if a is None else a.sum())",
-            "total = float(len(y) if s is None else s.sum())",
+            'total = float(count if a is None or self.mean_over == "samples" else a.sum())',
+            'total = float(count if s is None or self.mean_over == "samples" else s.sum())',
             "class weights do not count in Z",
+        ),
+        (
+            "count = len(y) if kept is None else np.count_nonzero(kept)",
+            "count = len(y)",
+            "a mean over samples counts ignored ones",
+        ),
+        (
+            'float(len(q) if s is None or self.mean_over == "samples" else s.sum())',
+            "float(len(q) if s is None else s.sum())",
+            "beside probabilities a mean over samples is one over weights",
         ),
         (
             "counted = len(y) if s is None and self.ignore_index is None else weight_of(y >= 0, s)",
