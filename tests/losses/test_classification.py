@@ -487,6 +487,27 @@ def test_a_sequence_is_counted_position_by_position():
     assert loss.count_correct() == (3, 4)
 
 
+def test_the_right_answers_count_as_much_as_their_sample_weights():
+    for loss in (SoftmaxCrossEntropy(WEIGHT), MulticlassHinge()):
+        loss(SCORES, [3, 1, 0], [1, 0.5, 3])  # the first two are right
+        assert loss.count_correct() == (1.5, 4.5)
+    scores = np.eye(4)[[[0, 1, 2], [3, 3, 3]]]
+    for loss in (SoftmaxCrossEntropy(), MulticlassHinge()):
+        loss(scores, [[0, 1, 3], [3, 0, 3]], [1, 4])
+        assert loss.count_correct() == (10.0, 15.0)
+        loss(scores, [[0, 1, 3], [3, 0, 3]], [[1, 2, 4], [8, 16, 32]])
+        assert loss.count_correct() == (43.0, 63.0)
+
+
+def test_an_ignored_label_counts_nothing_whatever_its_sample_weight():
+    loss = SoftmaxCrossEntropy(WEIGHT, ignore_index=-100)
+    loss(np.eye(4)[[[0, 1, 2], [3, 3, 3]]], [[0, 1, -100], [3, 0, -100]], [[1, 2, 4], [8, 16, 32]])
+    assert loss.count_correct() == (11.0, 27.0)
+    loss = SoftmaxCrossEntropy(ignore_index=1, label_smoothing=0.1)
+    loss(SCORES, [3, 1, 0], [2, 5, 0.5])
+    assert loss.count_correct() == (2.0, 2.5)
+
+
 def test_a_softmax_in_front_of_cross_entropy_is_refused():
     with pytest.raises(ValueError, match=r"Softmax\(\) in front of SoftmaxCrossEntropy\(\)"):
         Sequential(Linear(4, 3), Softmax(), SoftmaxCrossEntropy())

@@ -28,22 +28,32 @@ NUMBERS = {
             "np.broadcast_to(s, shape)",
             "weights of samples are spread along the features",
         ),
+        (
+            "return int(np.count_nonzero(which)) if s is None else float((which * s).sum())",
+            "return int(np.count_nonzero(which))",
+            "a sample of weight 0 counts in the accuracy",
+        ),
+        ('mean_over not in ("weights", "samples")', "False", "a mean over anything is one over samples"),
     ],
     "losses/elementwise": [
         (
-            "            total = float(s.sum())",
-            "            total = float(y.size)",
+            "            total = float(s.sum()) if self",
+            "            total = float(y.size) if self",
             "a weighted loss is divided by the number of entries",
         ),
-        ("loss, slope = s * loss, s * slope", "loss = s * loss", "the loss is weighted, its gradient is not"),
+        (
+            "loss, slope = weight * loss, weight * slope",
+            "loss = weight * loss",
+            "the loss is weighted, its gradient is not",
+        ),
         (
             "yes * softplus(-y) + (1 - t) * softplus(y), (1 - t) * p - yes * sigmoid(-y)",
             "yes * softplus(-y) + (1 - t) * softplus(y), w * (p - t)",
             "pos_weight scales the gradient of a no, too",
         ),
         (
-            "np.count_nonzero((y > 0) == (t > 0.5))",
-            "np.count_nonzero((y > 0.5) == (t > 0.5))",
+            "right = (y > 0) == (t > 0.5)",
+            "right = (y > 0.5) == (t > 0.5)",
             "a score above 0 must be above one half to be a yes",
         ),
         (
@@ -66,18 +76,28 @@ NUMBERS = {
     ],
     "losses/classification": [
         (
-            "_, index, a, _ = self._from_probabilities(q, s)",
-            "_, index, a, total = self._from_probabilities(q, s)",
+            "_, index, a, _ = self._from_probabilities(y[:, None]",
+            "_, index, a, total = self._from_probabilities(y[:, None]",
             "class weights do not count in Z where labels are smoothed",
         ),
         (
-            "total = float(len(y) if a is None else a.sum())",
-            "total = float(len(y) if s is None else s.sum())",
+            'total = float(count if a is None or self.mean_over == "samples" else a.sum())',
+            'total = float(count if s is None or self.mean_over == "samples" else s.sum())',
             "class weights do not count in Z",
         ),
         (
-            "counted = len(y) if self.ignore_index is None else int(np.count_nonzero(y >= 0))",
-            "counted = len(y)",
+            "count = len(y) if kept is None else np.count_nonzero(kept)",
+            "count = len(y)",
+            "a mean over samples counts ignored ones",
+        ),
+        (
+            'float(len(q) if s is None or self.mean_over == "samples" else s.sum())',
+            "float(len(q) if s is None else s.sum())",
+            "beside probabilities a mean over samples is one over weights",
+        ),
+        (
+            "counted = len(y) if s is None and self.ignore_index is None else weight_of(y >= 0, s)",
+            "counted = len(y) if s is None else float(s.sum())",
             "the accuracy counts what the loss ignores",
         ),
         (
@@ -98,7 +118,11 @@ NUMBERS = {
             "the hinge of scores in columns counts the right class",
         ),
         ("~((q >= 0).all(axis=1) & (abs", "~((abs", "negative probabilities that sum to 1 are accepted"),
-        ("loss, active = s * loss, s[:, None] * active", "loss = s * loss", "the hinge's gradient is not weighted"),
+        (
+            "loss, active = weight * loss, weight[:, None] * active",
+            "loss = weight * loss",
+            "the hinge's gradient is not weighted",
+        ),
         (
             "return np.divide(a, total, dtype=np.float64) if total else 0 * a",
             "return np.divide(a, total, dtype=np.float64)",
