@@ -18,7 +18,7 @@ from ..layer import Layer
 from ..random import generator
 from .alone import Alone, Dependence, Source, floats
 from .arrays import norm, rms
-from .differences import EPS, STEP, Differences, Slope
+from .differences import Differences, Slope
 from .observation import Observation, Watch, is_trained
 
 TOLERANCE = 1e-2  # of a gradient's relative error: a smaller one keeps no model from learning
@@ -144,8 +144,7 @@ class Comparison:
             moved = partial(self._moved, before, moves, t)
             differences = _differences(moved, self.dy, TOLERANCE_AT_ONCE)
             slope = sum(float((gradient * move).sum()) for (_, gradient), move in zip(sources, moves))
-            floor = TYPICAL * largest * math.sqrt(len(sizes))
-            found = differences.slope(t, np.array([slope]), ..., np.ones(1), floor, _rounding(differences, t))
+            (found,) = differences.slopes(t, np.array([slope]), [(..., np.ones(1))])
             moved()
             if found.on_kink or found.error > TOLERANCE_AT_ONCE:
                 return False
@@ -202,23 +201,22 @@ def _differences(forward: Callable[[], Array], dy: Array, tolerance: float) -> D
 def _odd_slope(differences: Differences, array: Array, gradient: Array) -> Slope | None:
     """Along some directions, a slope that contradicts the gradient, else one on a kink; None if there is neither."""
     scale, odd = _scale(array), None
-    floor, rounding = TYPICAL * norm(gradient * scale), _rounding(differences, array)
-    for move in generator(0).normal(size=(DIRECTIONS, *array.shape)):
-        slope = differences.slope(array, gradient, ..., scale * move, floor, rounding)
-        if slope.error <= TOLERANCE and not slope.on_kink:
+    moves = scale * generator(0).normal(size=(DIRECTIONS, *array.shape))
+    floor = TYPICAL * norm(gradient * scale)
+    for move, slope in zip(moves, differences.slopes(array, gradient, [(..., move) for move in moves])):
+        if _agrees(slope, floor):
             continue
-        again = differences.slope(array, gradient, ..., LARGER * scale * move, LARGER * floor, rounding)
-        if again.wrong or (again.on_kink and slope.wrong):
+        (again,) = differences.slopes(array, gradient, [(..., LARGER * move)])
+        if (again.wrong and not _agrees(again, LARGER * floor)) or (again.on_kink and slope.wrong):
             return slope if slope.wrong else again
         odd = slope if slope.on_kink and again.on_kink else odd
     return odd
 
 
-def _rounding(differences: Differences, array: Array) -> float:
-    """How far rounding may take a slope along a move of an array."""
-    at_zero = abs(differences.moved(array, ..., 0.0))  # a value near zero is the difference of larger terms
-    size = np.maximum(abs(differences.y), np.where(np.isfinite(at_zero), at_zero, 0.0))
-    return 4 * EPS * float((abs(differences.dy) * size).sum()) / STEP
+def _agrees(slope: Slope, floor: float) -> bool:
+    """Whether a slope by backward and one by differences agree, the error being at least relative to floor."""
+    error, size = abs(slope.analytic - slope.numeric), max(abs(slope.analytic), abs(slope.numeric), floor)
+    return not slope.on_kink and (slope.error <= TOLERANCE or error <= TOLERANCE * size)
 
 
 def _scale(array: Array) -> Array:

@@ -56,7 +56,7 @@ def _about_reach(called: list[Watch]) -> list[str]:
     outside = (target < low - margin) | (target > high + margin)
     if not outside.any():
         return []
-    title = next((watch.title for watch in reversed(last) if watch.x.shape == watch.y.shape), last[-1].title)
+    title = next((watch.title for watch in reversed(last) if not np.array_equal(watch.x, watch.y)), last[-1].title)
     limits = [f"{word} {limit:.3g}" for word, limit in (("below", low), ("above", high)) if np.isfinite(limit)]
     return [
         f"{title} gives no value {' or '.join(limits)}, but {outside.sum()} of {target.size} targets are, they go from "
