@@ -47,6 +47,8 @@ def check_optimizers(model: Layer, given: Any) -> list[Optimizer]:
     names, held = {id(p): name for name, p in model.named_parameters().items()}, set()
     for optimizer in optimizers:
         _check_optimizer(optimizer, several)
+        if not any(parameter.frozen for parameter in optimizer.parameters):  # which is told below, by name
+            optimizer.gather()
         for parameter in optimizer.parameters:
             if id(parameter) not in names:
                 raise ValueError(
@@ -62,7 +64,6 @@ def check_optimizers(model: Layer, given: Any) -> list[Optimizer]:
             if id(parameter) in held:
                 raise ValueError(f"fit: expected optimizers of different parameters, got {name} in two of them")
             held.add(id(parameter))
-        optimizer.gather()
     return optimizers
 
 
