@@ -88,6 +88,8 @@ class Sequential(Layer):
         except Exception as error:
             source = self._name(i + 1) if i < last else "the caller"
             self._add_location(error, i, f"in backward given {shapes(dy)} by {source}")
+            if "read-only" in str(error):
+                error.add_note("zero_grad() makes a gradient that is read-only an array that can be written to")
             raise
         self._calls = ANSWERED if self._calls > 1 else 0
         return dy if input_gradient else None

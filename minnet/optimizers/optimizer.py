@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from ..arguments import misfits, named_arrays, number
 from .first_step import DROPPED, FirstStep
 from .schedules import short
-from .vectors import BeforeInit, Parameters, Vectors, trained
+from .vectors import BeforeInit, Parameters, Vectors, parted
 
 LearningRate = float | Callable[[int], float]
 ClipNorm = float | None
@@ -72,7 +72,7 @@ class Optimizer(Vectors):
     def __init__(
         self, parameters: Parameters, lr: LearningRate, weight_decay: float = 0.0, clip_norm: ClipNorm = None
     ) -> None:
-        self.parameters = trained(self.name, parameters)
+        self.parameters, self.left_out = parted(self.name, parameters)
         self.lr = lr
         self.weight_decay = number(self.name, "weight_decay", weight_decay)
         self.clip_norm = math.inf if clip_norm is None else number(self.name, "clip_norm", clip_norm)

@@ -104,18 +104,13 @@ class Vectors:
         self._first = self._first or FirstStep()
         self._move_in()
         for p, w, g in self._views:
-            if not is_frozen(p):  # of one that is, gather tells
+            if not p.frozen:  # of one that is, gather tells
                 _take_in(self.name, p, w, g)
-
-
-def is_frozen(p: Parameter) -> bool:
-    """Whether a layer's freeze() has excluded a parameter from training."""
-    return p.frozen
 
 
 def _take_in(owner: str, p: Parameter, w: Array, g: Array) -> None:
     """Copy what was assigned to a parameter into its two views, and make it a parameter of them again."""
-    if is_frozen(p):
+    if p.frozen:
         raise ValueError(
             f"{owner}: a parameter of shape {w.shape} was frozen after the optimizer was made; make a new optimizer"
         )
@@ -140,8 +135,11 @@ def _as_array(value: Any, dtype: np.dtype[Any]) -> Array:
     return np.asarray(value, dtype if type(value) in (int, float) else None)
 
 
-def trained(owner: str, parameters: Parameters) -> list[Parameter]:
-    """The parameters that are not frozen, each once. Raises TypeError or ValueError if they don't fit into a vector."""
+def parted(owner: str, parameters: Parameters) -> tuple[list[Parameter], list[Parameter]]:
+    """The parameters that are trained, each once, and those that are frozen.
+
+    Raises TypeError or ValueError if those that are trained don't fit into a vector.
+    """
     if not isinstance(parameters, Iterable):
         raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {parameters!r}")
     found = list(parameters)
@@ -150,7 +148,7 @@ def trained(owner: str, parameters: Parameters) -> list[Parameter]:
             raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {p!r} among them")
     if not found:
         raise ValueError(f"{owner}: expected at least one parameter, got none")
-    if not (trained := [p for p in found if not is_frozen(p)]):
+    if not (trained := [p for p in found if not p.frozen]):
         raise ValueError(f"{owner}: all parameters are frozen; call unfreeze() of the layers to train")
     dtypes = {np.asarray(p.data).dtype for p in trained}
     if len(dtypes) > 1:
@@ -159,4 +157,4 @@ def trained(owner: str, parameters: Parameters) -> list[Parameter]:
     (dtype,) = dtypes
     if dtype.kind != "f" or dtype.itemsize < 4:
         raise ValueError(f"{owner}: expected parameters of float32 or float64, got {dtype}; use model.astype")
-    return list({id(p): p for p in trained}.values())
+    return list({id(p): p for p in trained}.values()), [p for p in found if p.frozen]

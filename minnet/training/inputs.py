@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,18 @@ def check_optimizers(model: Layer, given: Any) -> list[Optimizer]:
             if id(parameter) in held:
                 raise ValueError(f"fit: expected optimizers of different parameters, got {name} in two of them")
             held.add(id(parameter))
+    _check_left_out(optimizers, names, held)
     return optimizers
+
+
+def _check_left_out(optimizers: list[Optimizer], names: dict[int, str], held: set[int]) -> None:
+    """Raise if a parameter was frozen when an optimizer was made, and is not now, and none holds it."""
+    for parameter in chain.from_iterable(optimizer.left_out for optimizer in optimizers):
+        if not parameter.frozen and id(parameter) in names.keys() - held:
+            raise ValueError(
+                f"fit: expected an optimizer of {names[id(parameter)]}, which was unfrozen after the optimizer was "
+                "made; make a new optimizer after unfreeze()"
+            )
 
 
 def _check_optimizer(optimizer: Any, one_of_several: bool) -> None:

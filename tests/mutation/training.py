@@ -250,6 +250,11 @@ TRAINING = {
         ),
         ("            held.add(id(parameter))\n", "", "two optimizers may hold one parameter"),
         (
+            "    _check_left_out(optimizers, names, held)\n",
+            "",
+            "a part that was unfrozen later is not trained, and nobody is told",
+        ),
+        (
             "            if parameter.frozen:",
             "            if False:",
             "an optimizer that holds a frozen parameter is accepted",

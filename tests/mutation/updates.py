@@ -88,8 +88,8 @@ UPDATES = {
             "np.asarray(value)",
             "a gradient of 0 that is an int is refused",
         ),
-        ("    if is_frozen(p):\n        raise", "    if False:\n        raise", "a frozen parameter is trained on"),
-        ("if not is_frozen(p)]):", "]):", "a frozen parameter gets weight decay"),
+        ("    if p.frozen:\n        raise", "    if False:\n        raise", "a frozen parameter is trained on"),
+        ("if not p.frozen]):", "]):", "a frozen parameter gets weight decay"),
         (
             "    w.flags.writeable = g.flags.writeable = True  # both",
             "    pass  # both",

@@ -311,3 +311,15 @@ def test_an_optimizer_that_holds_a_frozen_parameter_is_refused():
     with pytest.raises(ValueError, match=r"got one that holds 0\.b; make a new optimizer after freeze\(\)"):
         minnet.fit(model, optimizer, [(X, Y)], 1)
     minnet.fit(model, SGD([model[0].W], 0.1), [(X, Y)], 1)
+
+
+def test_a_part_that_was_unfrozen_later_needs_an_optimizer():
+    model = minnet.Sequential(minnet.Linear(2, 2, rng=0), minnet.Linear(2, 2, rng=1), minnet.SoftmaxCrossEntropy())
+    model[0].freeze()
+    head = minnet.SGD(model.parameters(), 0.1)
+    data = [(np.ones((2, 2), np.float32), [0, 1])]
+    minnet.fit(model, head, data, 1, progress=False)
+    model[0].unfreeze()
+    with pytest.raises(ValueError, match=r"expected an optimizer of 0\.W, which was unfrozen after"):
+        minnet.fit(model, head, data, 2, progress=False)
+    minnet.fit(model, [head, minnet.SGD(model[0].parameters(), 0.01)], data, 2, progress=False)
