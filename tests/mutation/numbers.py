@@ -107,7 +107,11 @@ NUMBERS = {
             "an ignored label counts as right where class 0 is predicted",
         ),
         ("            dscores *= float(dloss)", "            pass", "what the loss is multiplied by is lost"),
-        ("worst = y.view(np.uintp).argmax()", "worst = y.argmax()", "a negative label counts from the end"),
+        (
+            "worst = y.view(np.uintp).argmax()",
+            "worst = y.argmax()",
+            "a negative label counts from the end",
+        ),
         (
             'z = np.subtract(rows, highest, order="C")',
             "z = rows - highest",
@@ -143,6 +147,16 @@ NUMBERS = {
             "kept = labels.reshape(-1) != ignored",
             "kept = labels.reshape(-1) != abs(ignored)",
             "a negative ignore_index is not known",
+        ),
+        (
+            "        y[y != labels.reshape(-1)] = -1",
+            "        pass",
+            "where an integer has 32 bits, a label of 64 becomes another",
+        ),
+        (
+            't = plain_array(repr(loss), "target", t)',
+            "t = np.asarray(t)",
+            "a target's mask is lost",
         ),
     ],
     "metrics": [
