@@ -14,6 +14,10 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
+from .arguments import REAL, cast_array, plain_array, real_array
+
+NUMBERED = "np.unique(labels, return_inverse=True)[1]"
+
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """The share of predictions that are right, from 0 to 1.
@@ -46,14 +50,14 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> float:
     >>> top_k_accuracy([2, 0], [[0.5, 0.2, 0.3], [0.1, 0.6, 0.3]], k=2)
     0.5
     """
-    true, scores = np.asarray(y_true), np.asarray(y_pred)
+    true, scores = (plain_array("top_k_accuracy", *pair) for pair in (("y_true", y_true), ("y_pred", y_pred)))
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
         raise TypeError(f"top_k_accuracy: expected k to be an int, got {k!r}")
     if k < 1:
         raise ValueError(f"top_k_accuracy: expected k to be at least 1, got {k}")
     if scores.shape[:-1] != true.shape or scores.ndim == 0 or scores.shape[-1] < 2:
         raise ValueError(f"top_k_accuracy: expected y_pred of shape {_with_classes(true.shape)}, got {scores.shape}")
-    if scores.dtype.kind not in "biuf":
+    if scores.dtype.kind not in REAL:
         raise TypeError(f"top_k_accuracy: expected y_pred to hold scores, got {scores.dtype}")
     if k >= (C := scores.shape[-1]):
         raise ValueError(f"top_k_accuracy: expected k below the {C} classes of y_pred, got {k}; with all it is 1")
@@ -82,8 +86,15 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     true, predicted, given = _labels("confusion_matrix", y_true, y_pred)
     if min(true.min(), predicted.min()) < 0:
         raise ValueError(f"confusion_matrix: expected labels of at least 0, got {min(true.min(), predicted.min())}")
-    classes = int(max(true.max() + 1, predicted.max() + 1, given))
-    return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    classes = max(int(true.max()) + 1, int(predicted.max()) + 1, given)
+    try:
+        counts = np.bincount(true * classes + predicted, minlength=classes**2)
+    except (MemoryError, OverflowError, ValueError):
+        raise ValueError(
+            f"confusion_matrix: expected so few classes that their matrix fits into memory, got {classes}; number the "
+            f"labels of both with {NUMBERED}"
+        ) from None
+    return counts.reshape(classes, classes)
 
 
 class ClassificationReport(dict[str, Any]):
@@ -163,17 +174,15 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> r2_score([1.0, 2.0, 3.0], [1.0, 2.0, 2.0])
     0.5
     """
-    y, p = np.asarray(y_true), np.asarray(y_pred)
+    y, p = real_array("r2_score: y_true", y_true), real_array("r2_score: y_pred", y_pred)
     if y.shape != p.shape and {y.shape, p.shape} != {(y.size,), (y.size, 1)}:
         raise ValueError(f"r2_score: expected y_true and y_pred of one shape, got {y.shape} and {p.shape}")
     if y.ndim == 0 or len(y) < 2 or not y.size:
         raise ValueError(f"r2_score: expected at least two samples, got shape {y.shape}")
     for name, values in (("y_true", y), ("y_pred", p)):
-        if values.dtype.kind not in "biuf":
-            raise TypeError(f"r2_score: expected {name} to hold real numbers, got {values.dtype}")
         if not np.isfinite(values).all():
             raise ValueError(f"r2_score: expected {name} to be finite")
-    y, p = (values.reshape(len(y), -1).astype(np.float64) for values in (y, p))
+    y, p = (cast_array("r2_score", values.reshape(len(y), -1), np.dtype(np.float64)) for values in (y, p))
     residual = ((y - p) ** 2).sum(axis=0)
     y = y - y[0]  # so that a constant becomes exactly 0, however its mean is rounded
     total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
@@ -183,13 +192,13 @@ def r2_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 def _labels(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array, int]:
     """y_true and y_pred as flat integer labels, and the number of classes that y_pred has an axis for, or 0."""
-    true, predicted, classes = np.asarray(y_true), np.asarray(y_pred), 0
+    true, predicted, classes = plain_array(metric, "y_true", y_true), plain_array(metric, "y_pred", y_pred), 0
     advice = "; for labels stored as floats, pass y_true.astype(int)" if true.dtype.kind == "f" else ""
     if true.shape == predicted.shape and predicted.dtype.kind == "f":
         advice = f"; for probabilities, pass y_pred > 0.5: as a metric, lambda y, p: {metric}(y > 0.5, p > 0.5)"
         if true.ndim > 1 and true.shape[-1] == 1:
             true = true[..., 0]
-        elif true.ndim > 1 and true.dtype.kind in "biuf" and (true.sum(axis=-1) == 1).all():
+        elif true.ndim > 1 and true.dtype.kind in REAL and (true.sum(axis=-1) == 1).all():
             advice = f"; for one-hot targets, use lambda y, p: {metric}(y.argmax(axis=-1), p)"
     if predicted.ndim == true.ndim + 1 and predicted.size:
         if predicted.shape[-1] == 1 and true.dtype.kind == "f" and ((true == 0) | (true == 1)).all():
@@ -203,7 +212,7 @@ def _labels(metric: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, A
 
 def _predicted_labels(metric: str, scores: Array) -> tuple[Array, int]:
     """The predicted labels, and the number of classes."""
-    if scores.dtype.kind not in "biuf":
+    if scores.dtype.kind not in REAL:
         raise TypeError(f"{metric}: expected y_pred to hold scores, got {scores.dtype}")
     if scores.shape[-1] > 1:
         return scores.argmax(axis=-1), scores.shape[-1]
@@ -219,8 +228,10 @@ def _flat(metric: str, name: str, labels: Array, advice: str = "") -> Array:
     if not labels.size:
         raise ValueError(f"{metric}: expected at least one label, got none")
     if labels.dtype.kind not in "biu":
+        if labels.dtype.kind in "USTO":
+            advice = f"; number texts as the labels in training, with {NUMBERED}"
         raise TypeError(f"{metric}: expected {name} to hold integer labels, got {labels.dtype}{advice}")
-    return labels.reshape(-1).astype(np.intp)
+    return cast_array(f"{metric}: {name}", labels.reshape(-1), np.dtype(np.intp))
 
 
 def _share(part: Array, whole: Array) -> Array:

@@ -197,6 +197,70 @@ def test_scores_that_are_not_real_are_refused(metric):
         metric([0, 1], [[1j, 0], [0, 1j]])
 
 
+@OF_LABELS
+@pytest.mark.rows(
+    ("integer", "label", "dtype"),
+    [(np.int32, 2**32, np.int64), (np.int32, 2**32, np.uint64), (np.int64, 2**63, np.uint64)],
+)
+def test_a_label_is_looked_at_by_its_value_however_many_bits_an_integer_has(monkeypatch, metric, integer, label, dtype):
+    monkeypatch.setattr(np, "intp", integer)
+    for true, predicted, name in (([0, label], [0, 0], "y_true"), ([0, 0], [0, label], "y_pred")):
+        with pytest.raises(ValueError, match=rf"^{metric.__name__}: {name}: expected values that .* got {label}$"):
+            metric(np.array(true, dtype), np.array(predicted, dtype))
+
+
+@OF_LABELS
+@pytest.mark.rows("texts", [["a", "b"], np.array(["a", "b"], object), np.array([b"a", b"b"])])
+def test_labels_that_are_texts_are_told_how_to_be_numbered(metric, texts):
+    advice = re.escape("with np.unique(labels, return_inverse=True)[1]")
+    for true, predicted in ((texts, [0, 1]), ([0, 1], texts), (texts, texts), (texts, np.eye(2))):
+        with pytest.raises(TypeError, match=rf"^{metric.__name__}: expected y_.* {advice}$"):
+            metric(true, predicted)
+
+
+@pytest.mark.rows("label", [10**9, 2**40, 2**63 - 1])
+def test_a_matrix_of_more_classes_than_memory_holds_is_refused_with_how_to_number_them(label):
+    with pytest.raises(ValueError, match=rf"few classes .* got {label + 1}; number .* with np.unique"):
+        confusion_matrix([0, label], [0, 0])
+    numbered = np.unique([0, label, 0, 0], return_inverse=True)[1]
+    assert confusion_matrix(numbered[:2], numbered[2:]).tolist() == [[1, 0], [1, 0]]
+
+
+class Sparse:
+    """What is known of a sparse matrix: it makes itself dense."""
+
+    def toarray(self):
+        return np.eye(2)
+
+
+@pytest.mark.rows(
+    ("metric", "true", "predicted"),
+    [
+        (accuracy, [0, 1], [0, 1]),
+        (confusion_matrix, [0, 1], [0, 1]),
+        (classification_report, [0, 1], [0, 1]),
+        (top_k_accuracy, [0, 1], [[1.0, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]),
+        (r2_score, [1.0, 2.0], [1.0, 3.0]),
+    ],
+)
+def test_what_an_array_would_lose_is_refused_with_what_to_do(metric, true, predicted):
+    arrays = np.array(true), np.array(predicted)
+    for i, array in enumerate(arrays):
+        missing = array.astype(object)
+        missing.flat[1] = None
+        for bad, advice in (
+            (np.ma.masked_array(array, np.arange(array.size).reshape(array.shape) == 1), "call its .filled(value)"),
+            (Sparse(), "call its .toarray()"),
+            (missing, "fill in or drop what is missing"),
+            (tuple(np.atleast_1d(row) for row in array), "np.stack"),
+        ):
+            with pytest.raises(TypeError, match=re.escape(advice)) as caught:
+                metric(*(bad if i == j else given for j, given in enumerate(arrays)))
+            assert re.match(rf"{metric.__name__}: (expected )?{('y_true', 'y_pred')[i]}", str(caught.value))
+        unmasked = [np.ma.masked_array(given) if i == j else given for j, given in enumerate(arrays)]
+        np.testing.assert_equal(metric(*unmasked), metric(*arrays))
+
+
 # The scores of five samples; the true label is the best, the second, the third, the last, the best again.
 RANKED = ([0, 1, 2, 0, 2], [[5, 3, 1, 0], [0, 4, 1, 5], [9, 8, 7, 6], [1, 2, 3, 4], [0.1, 0.2, 0.5, 0.2]])
 

@@ -172,8 +172,8 @@ NUMBERS = {
             "a score of NaN is a hit",
         ),
         (
-            "int(max(true.max() + 1, predicted.max() + 1, given))",
-            "int(max(true.max() + 1, predicted.max() + 1))",
+            "max(int(true.max()) + 1, int(predicted.max()) + 1, given)",
+            "max(int(true.max()) + 1, int(predicted.max()) + 1)",
             "a class that the scores have but nothing is predicted as is left out",
         ),
         (
@@ -182,7 +182,21 @@ NUMBERS = {
             "the average is weighted by predictions",
         ),
         ("y = y - y[0]  #", "y = y  #", "a constant target explains an infinity of nothing"),
-        ("return labels.reshape(-1).astype(np.intp)", "return labels.reshape(-1)", "labels in bytes overflow"),
+        (
+            'return cast_array(f"{metric}: {name}", labels.reshape(-1), np.dtype(np.intp))',
+            "return labels.reshape(-1)",
+            "labels in bytes overflow",
+        ),
+        (
+            'cast_array(f"{metric}: {name}", labels.reshape(-1), np.dtype(np.intp))',
+            "labels.reshape(-1).astype(np.intp)",
+            "a label that is too large becomes another",
+        ),
+        (
+            'real_array("r2_score: y_true", y_true)',
+            "np.asarray(y_true)",
+            "what a mask hides is scored",
+        ),
         ("if y.min() < 0 or y.max() >= C:", "if y.max() >= C:", "a negative label counts from the end"),
         (
             "_share(2 * correct, predictions + support)",
