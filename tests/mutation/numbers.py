@@ -160,6 +160,18 @@ NUMBERS = {
         ),
     ],
     "metrics": [
+        ("w.argmax(axis=0)[None]", "np.zeros_like(w[:1], int)", "a constant beside a weight of 0 explains nothing"),
+        (
+            "(values.mean() if w is None else (w * values).sum() / w.sum())",
+            "(values.mean())",
+            "the accuracy does not count weights",
+        ),
+        (
+            "np.bincount(true * classes + predicted, w, minlength=classes**2)",
+            "np.bincount(true * classes + predicted, minlength=classes**2)",
+            "a matrix counts samples where it should add their weights",
+        ),
+        ("w.reshape(w.shape + (1,) * (len(shape) - w.ndim))", "w", "weights of samples are spread along positions"),
         ("(scores[..., 0] > 0.5)", "(scores[..., 0] >= 0.5)", "a probability of one half is a yes"),
         (
             "np.where(np.arange(C) < y[:, None], ~(scores < label_score), ~(scores <= label_score))",
@@ -181,7 +193,11 @@ NUMBERS = {
             "shares @ predictions / predictions.sum()]",
             "the average is weighted by predictions",
         ),
-        ("y = y - y[0]  #", "y = y  #", "a constant target explains an infinity of nothing"),
+        (
+            "y = y - np.take_along_axis(y, w.argmax(axis=0)[None], axis=0)",
+            "y = y",
+            "a constant target explains an infinity of nothing",
+        ),
         (
             'return cast_array(f"{metric}: {name}", labels.reshape(-1), np.dtype(np.intp))',
             "return labels.reshape(-1)",
