@@ -1,5 +1,6 @@
 import math
 import statistics
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from minnet.numerics import (
     erf,
     log_softmax,
     mean_weights,
+    ones,
     row_max,
     row_mean,
+    row_starts,
     row_sum,
     sigmoid,
     softmax,
@@ -58,6 +61,37 @@ def test_mean_weights_add_up_to_one_and_stay_as_they_are():
     assert mean_weights(0, np.dtype(np.float64)).tolist() == []
     with pytest.raises(ValueError, match="read-only"):
         weights[0] = 1
+
+
+VECTORS = pytest.mark.rows(
+    ("vector", "other"), [(ones, np.dtype(np.float32)), (mean_weights, np.dtype(np.float64)), (row_starts, 3)]
+)
+
+
+@VECTORS
+def test_long_vectors_of_many_lengths_are_not_kept(vector, other):
+    tracemalloc.start()
+    try:
+        for n in range(100_000, 100_040):
+            assert len(vector(n, other)) == n
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000 < peak
+
+
+@VECTORS
+def test_short_vectors_are_made_once_and_all_are_read_only(vector, other):
+    assert vector(32, other) is vector(32, other)
+    for n in (1, 32, 10**5):
+        assert not vector(n, other).flags.writeable
+
+
+def test_vectors_have_the_same_values_whether_they_are_kept_or_not():
+    for n in (2**14, 2**14 + 1):
+        assert ones(n, np.dtype(np.float32)).tolist() == [1.0] * n
+        assert mean_weights(n, np.dtype(np.float64)).tolist() == [1 / n] * n
+        assert row_starts(n, 3).tolist() == list(range(0, 3 * n, 3))
 
 
 def test_reductions_do_not_mind_the_memory_layout():

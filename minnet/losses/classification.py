@@ -8,12 +8,13 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import number, real_array, whole_number
+from ..arguments import number, plain_array, real_array, whole_number
 from ..layer import drop_cache, real_input
 from ..numerics import as_rows, mean_weights, ones, row_starts, row_sum, softmax
-from .loss import Loss, checked_mean_over, class_weights, position_weights, weight_of
+from .loss import Loss, checked_mean_over, class_weights, position_weights, reshaping, weight_of
 
 ALL = slice(None)
+NUMBERED = "np.unique(y, return_inverse=True)[1]"
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -185,18 +186,25 @@ def _check_classes(loss: Loss, shape: tuple[int, ...], classes: int) -> None:
 
 def _fitting(loss: Loss, target: ArrayLike, *shapes: tuple[int, ...]) -> Array:
     """target as an array of one of the shapes: that of labels or, if there is a second, that of probabilities."""
-    t = np.asarray(target)
+    t: Any = target
+    if type(t) is not Array or t.dtype.kind == "O":
+        t = plain_array(repr(loss), "target", t)
     if t.shape not in shapes:
         expected = " or ".join(f"{shape} ({kind})" for shape, kind in zip(shapes, ("labels", "probabilities")))
-        raise ValueError(f"{loss!r}: expected a target of shape {expected}, got {t.shape}")
+        got = f"{t.shape}{reshaping(t.shape, shapes[0])}"
+        raise ValueError(f"{loss!r}: expected a target of shape {expected}, got {got}")
     return t
 
 
 def _checked_labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tuple[Array, Array | None]:
     """The labels, flat, checked, and 0 where ignored; and a mask of those not ignored, None if none can be."""
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"{loss!r}: expected integer labels, got {labels.dtype}")
+        whole = labels.dtype.kind in "bf"
+        advice = "if they number classes, pass y.astype(int)" if whole else f"number them with {NUMBERED}"
+        raise TypeError(f"{loss!r}: expected integer labels, got {labels.dtype}; {advice}")
     y, kept = labels.ravel().astype(np.intp, copy=False), None
+    if labels.dtype != y.dtype and not np.can_cast(labels.dtype, np.intp):
+        y[y != labels.reshape(-1)] = -1  # it was too large, and became another
     if ignored is not None:
         kept = labels.reshape(-1) != ignored
         y = np.where(kept, y, 0)

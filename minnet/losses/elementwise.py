@@ -8,10 +8,10 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import number, real_array
+from ..arguments import cast_array, number, real_array
 from ..layer import drop_cache, real_input
 from ..numerics import sigmoid, softplus
-from .loss import Loss, checked_mean_over, class_weights, position_weights, weight_of
+from .loss import Loss, checked_mean_over, class_weights, position_weights, reshaping, weight_of
 
 
 class _Elementwise(Loss):
@@ -33,9 +33,12 @@ class _Elementwise(Loss):
         if target is None:
             drop_cache(self)
             return self.predict(y)
-        t = real_array(f"{self!r}: target", target).astype(y.dtype, copy=False)
+        t: Any = target
+        if type(t) is not Array or t.dtype != y.dtype:
+            t = cast_array(f"{self!r}: target", real_array(f"{self!r}: target", t), y.dtype)
         if t.shape != y.shape:
-            raise ValueError(f"{self!r}: expected a target of shape {y.shape}, like the prediction, got {t.shape}")
+            got = f"{t.shape}{reshaping(t.shape, y.shape)}"
+            raise ValueError(f"{self!r}: expected a target of shape {y.shape}, like the prediction, got {got}")
         loss, slope = self.compare(y, t)
         s, total = None, float(y.size)
         if sample_weight is not None:

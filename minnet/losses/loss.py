@@ -52,6 +52,13 @@ def checked_mean_over(owner: str, mean_over: str) -> str:
     return mean_over
 
 
+def reshaping(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """How a target that lacks the last axis, or has one too many, gets the expected shape: the end of an error."""
+    if (*got, 1) == expected:
+        return f"; pass y[{':' if len(got) == 1 else '...'}, None]"
+    return f"; pass y[{':' if len(got) == 2 else '...'}, 0]" if got == (*expected, 1) else ""
+
+
 def weight_of(which: Array, s: Array | None) -> float:
     """How many are True, as an int, or the sum of their sample weights s."""
     return int(np.count_nonzero(which)) if s is None else float((which * s).sum())

@@ -928,6 +928,70 @@ def test_integer_and_boolean_targets_are_taken_and_others_refused(loss):
             loss(frozen([1.5, 2]), bad)
 
 
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5), BinaryCrossEntropy()], ids=repr)
+def test_a_target_without_its_last_axis_is_refused_with_what_adds_it(loss):
+    for y, t, advice in (((3, 1), (3,), "y[:, None]"), ((3,), (3, 1), "y[:, 0]"), ((2, 3, 1), (2, 3), "y[..., None]")):
+        with pytest.raises(ValueError, match=re.escape(f"got {t}; pass {advice}") + "$"):
+            loss(np.ones(y), np.ones(t))
+        loss(np.ones(y), eval(advice, {"y": np.ones(t)}))
+    with pytest.raises(ValueError, match=re.escape("got (3,)") + "$"):
+        loss(np.ones((3, 2)), np.ones(3))
+
+
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5)], ids=repr)
+def test_a_target_that_the_dtype_of_the_scores_cannot_hold_is_refused(loss):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{loss!r}: target: expected values that float32 can hold, got 1e+300")
+    ):
+        loss(np.ones(2, np.float32), [1.0, 1e300])
+    loss(np.ones(2), [1.0, 1e100])
+
+
+class Sparse:
+    """What is known of a sparse matrix: it makes itself dense."""
+
+    def toarray(self):
+        return SHARES
+
+
+@every_loss
+def test_what_an_array_would_lose_is_refused_as_target_and_as_weights(loss, target):
+    masked = np.ma.masked_array(target, np.arange(target.size).reshape(target.shape) == 1)
+    for bad, advice in (
+        (masked, "call its .filled(value)"),
+        ([*masked[:2], masked[2]] if target.ndim > 1 else list(masked), "masked"),
+        (Sparse(), "call its .toarray()"),
+        (target.astype(object), "call its .astype(float)"),
+        (tuple(target[:, None]), "np.stack"),
+    ):
+        with pytest.raises(TypeError, match=re.escape(advice)) as caught:
+            loss(SCORES, bad)
+        assert str(caught.value).startswith(repr(loss))
+    for bad, advice in (
+        (np.ma.masked_array([1.0, 2, 3], [False, True, False]), "call its .filled(value)"),
+        (Sparse(), "call its .toarray()"),
+        (np.array([1.0, None, 2.0]), "fill in or drop what is missing"),
+    ):
+        with pytest.raises(TypeError, match=re.escape(advice)) as caught:
+            loss(SCORES, target, bad)
+        assert str(caught.value).startswith(f"{loss!r}: sample_weight")
+    assert loss(SCORES, np.ma.masked_array(target)) == loss(SCORES, target)
+
+
+@pytest.mark.rows("make", [SoftmaxCrossEntropy, BinaryCrossEntropy], ids=["SoftmaxCrossEntropy", "BinaryCrossEntropy"])
+def test_what_an_array_would_lose_is_refused_as_class_weights(make):
+    for bad in (np.ma.masked_array([1.0, 2], [False, True]), Sparse(), np.array([1, None]), ["a", "b"]):
+        with pytest.raises(TypeError, match=rf"{make.__name__}: (pos_)?weight: expected real numbers"):
+            make(bad)
+
+
+def test_scores_of_float16_are_summed_in_float32():
+    y, t = np.ones(2**18, np.float16), np.zeros(2**18, np.float16)
+    for loss, value in ((MeanSquaredError(), 1.0), (MeanAbsoluteError(), 1.0), (Huber(), 0.5)):
+        assert loss(y, t) == value
+        assert loss.backward().dtype == np.float32
+
+
 @pytest.mark.rows("loss", [loss for loss, _ in LOSSES], ids=repr)
 def test_bad_scores_are_refused_by_name(loss):
     for bad, kind in (

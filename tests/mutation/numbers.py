@@ -15,6 +15,7 @@ NUMBERS = {
             "    return np.log(softmax(x))",
             "the logarithm of an unlikely class is infinite",
         ),
+        (" if n <= CACHED else read_only(n, other)", "", "vectors of every length are kept"),
         ("0.019852496688983708", "0.019852496688993708", "erf is wrong in its 14th digit"),
         (
             "for k in range(0, len(W), 16):",
@@ -106,7 +107,11 @@ NUMBERS = {
             "an ignored label counts as right where class 0 is predicted",
         ),
         ("            dscores *= float(dloss)", "            pass", "what the loss is multiplied by is lost"),
-        ("worst = y.view(np.uintp).argmax()", "worst = y.argmax()", "a negative label counts from the end"),
+        (
+            "worst = y.view(np.uintp).argmax()",
+            "worst = y.argmax()",
+            "a negative label counts from the end",
+        ),
         (
             'z = np.subtract(rows, highest, order="C")',
             "z = rows - highest",
@@ -143,8 +148,30 @@ NUMBERS = {
             "kept = labels.reshape(-1) != abs(ignored)",
             "a negative ignore_index is not known",
         ),
+        (
+            "        y[y != labels.reshape(-1)] = -1",
+            "        pass",
+            "where an integer has 32 bits, a label of 64 becomes another",
+        ),
+        (
+            't = plain_array(repr(loss), "target", t)',
+            "t = np.asarray(t)",
+            "a target's mask is lost",
+        ),
     ],
     "metrics": [
+        ("w.argmax(axis=0)[None]", "np.zeros_like(w[:1], int)", "a constant beside a weight of 0 explains nothing"),
+        (
+            "(values.mean() if w is None else (w * values).sum() / w.sum())",
+            "(values.mean())",
+            "the accuracy does not count weights",
+        ),
+        (
+            "np.bincount(true * classes + predicted, w, minlength=classes**2)",
+            "np.bincount(true * classes + predicted, minlength=classes**2)",
+            "a matrix counts samples where it should add their weights",
+        ),
+        ("w.reshape(w.shape + (1,) * (len(shape) - w.ndim))", "w", "weights of samples are spread along positions"),
         ("(scores[..., 0] > 0.5)", "(scores[..., 0] >= 0.5)", "a probability of one half is a yes"),
         (
             "np.where(np.arange(C) < y[:, None], ~(scores < label_score), ~(scores <= label_score))",
@@ -157,8 +184,8 @@ NUMBERS = {
             "a score of NaN is a hit",
         ),
         (
-            "int(max(true.max() + 1, predicted.max() + 1, given))",
-            "int(max(true.max() + 1, predicted.max() + 1))",
+            "max(int(true.max()) + 1, int(predicted.max()) + 1, given)",
+            "max(int(true.max()) + 1, int(predicted.max()) + 1)",
             "a class that the scores have but nothing is predicted as is left out",
         ),
         (
@@ -166,8 +193,26 @@ NUMBERS = {
             "shares @ predictions / predictions.sum()]",
             "the average is weighted by predictions",
         ),
-        ("y = y - y[0]  #", "y = y  #", "a constant target explains an infinity of nothing"),
-        ("return labels.reshape(-1).astype(np.intp)", "return labels.reshape(-1)", "labels in bytes overflow"),
+        (
+            "y = y - np.take_along_axis(y, w.argmax(axis=0)[None], axis=0)",
+            "y = y",
+            "a constant target explains an infinity of nothing",
+        ),
+        (
+            'return cast_array(f"{metric}: {name}", labels.reshape(-1), np.dtype(np.intp))',
+            "return labels.reshape(-1)",
+            "labels in bytes overflow",
+        ),
+        (
+            'cast_array(f"{metric}: {name}", labels.reshape(-1), np.dtype(np.intp))',
+            "labels.reshape(-1).astype(np.intp)",
+            "a label that is too large becomes another",
+        ),
+        (
+            'real_array("r2_score: y_true", y_true)',
+            "np.asarray(y_true)",
+            "what a mask hides is scored",
+        ),
         ("if y.min() < 0 or y.max() >= C:", "if y.max() >= C:", "a negative label counts from the end"),
         (
             "_share(2 * correct, predictions + support)",
