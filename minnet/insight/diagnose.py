@@ -84,8 +84,6 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
 
 def _samples(name: str, data: Any) -> Array:
     """A copy of x or y; float16 becomes float32, as in a layer."""
-    if isinstance(data, tuple) and any(isinstance(part, Array) for part in data):
-        raise TypeError(f"diagnose: expected {name} to be one array, got a tuple of {len(data)}")
     array = np.array(plain_array("diagnose", name, data))
     return array.astype(np.float32) if array.dtype == np.float16 else array
 

@@ -146,7 +146,7 @@ class Comparison:
             slope = sum(float((gradient * move).sum()) for (_, gradient), move in zip(sources, moves))
             (found,) = differences.slopes(t, np.array([slope]), [(..., np.ones(1))])
             moved()
-            if found.on_kink or found.error > TOLERANCE_AT_ONCE:
+            if found.on_kink or not found.error <= TOLERANCE_AT_ONCE:  # it may be NaN
                 return False
         return True
 

@@ -70,10 +70,9 @@ class Watch:
         """
 
         def watched_forward(*inputs: Any, **options: Any) -> Any:
-            self.caller = active[-1][0] if active else None
+            depth, self.caller = len(active), active[-1][0] if active else None
             self.inputs, self.options = _by_position(self.forward, inputs, options)
             if self.held is None:
-                depth = len(active)
                 active.append((self, "forward"))
                 self.y = self.forward(*inputs, **options)
                 del active[depth:]

@@ -665,11 +665,19 @@ def test_half_precision_data_are_diagnosed_in_single():
     assert diagnose(model, x, target) == diagnose(model, x, target.astype(np.float32))
 
 
+NO_ARRAYS = [
+    (lambda a: (a, a), "tuple"),
+    (lambda a: np.ma.masked_array(a, a > 0.5), "a masked array, whose mask would be lost"),
+    (lambda a: a.astype(object), "of real numbers, got an array of dtype object"),
+]
+
+
 @pytest.mark.rows("name", ["x", "y"])
-def test_a_tuple_of_arrays_is_not_taken_for_rows(name):
+@pytest.mark.rows("change, text", NO_ARRAYS)
+def test_what_an_array_would_lose_is_refused(name, change, text):
     given = dict(zip("xy", digits(2)))
-    with pytest.raises(TypeError, match=f"diagnose: expected {name} to be one array, got a tuple of 2"):
-        diagnose(network(), **given | {name: (given[name], given[name])})
+    with pytest.raises(TypeError, match=f"diagnose: expected {name} to be an array.*{text}"):
+        diagnose(network(), **given | {name: change(given[name])})
 
 
 class Raises(Layer):

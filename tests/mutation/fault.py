@@ -21,6 +21,7 @@ LIKELY = {
     "arguments": ("test_layer*.py", "optimizers/test_optimizer*.py"),
     "files/archive": ("files/test_models*.py", "training/test_checkpoint.py"),
     "insight/arrays": ("insight/test_diagnose*.py", "training/test_divergence*.py"),
+    "insight/diagnose": ("insight/test_shared*.py",),
     "insight/diagnosis": ("insight/test_diagnose*.py",),
     "insight/findings": ("insight/test_diagnose*.py",),
     "insight/shared": ("insight/test_diagnose*.py",),
