@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import described, number, plain_array
-from ..layer import Layer, one_line
+from ..layer import Layer
+from ..naming import one_line
 from .arrays import is_float_array
 from .diagnosis import Diagnosis, LayerDiagnosis, layer_diagnosis
 from .experiments import STEPS, learn_by_heart, loss_of_equal_scores
@@ -26,6 +28,7 @@ from .findings import (
 )
 from .gradients import wrong_gradient
 from .observation import Observation, Watch, first_not_finite
+from .plain_arrays import untrained_arrays
 from .shared import about_shared_layers
 from .targets import about_targets, too_large
 
@@ -40,12 +43,13 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
     model: called as model(x, y) for the loss, as in fit.  x, y: a batch, of some dozens of samples or more.
     lr: the learning rate, for the size of updates by a plain gradient step.
 
-    It looks for: values that are not finite; samples or targets that are all alike; targets that the model can't give,
-    or that are far larger than what it gives; scores that can't be negative; inputs and activations that are too large;
-    an initial loss above that of a guess; units that are 0 for every sample; gradients that vanish or explode; a
-    learning rate that is far off; a layer that is called twice before backward and has one cache; whether the model
-    can learn up to 32 of the samples by heart; and gradients that differences contradict: each layer is run by itself,
-    in float64, also a little off where its slope jumps (ReLU at 0, tied maxima).
+    It looks for: values that are not finite; plain arrays that ought to be parameters; samples or targets that are all
+    alike; targets that the model can't give, or that are far larger than what it gives; scores that can't be negative;
+    inputs and activations that are too large; an initial loss above that of a guess; units that are 0 for every sample;
+    gradients that vanish or explode; a learning rate that is far off; a layer that is called twice before backward and
+    has one cache; whether the model can learn up to 32 of the samples by heart; and gradients that differences
+    contradict: each layer is run by itself, in float64, also a little off where its slope jumps (ReLU at 0, tied
+    maxima).
     Everything runs on copies, in training mode, from one random state: neither the model nor a generator changes, and
     the report is always the same. What is frozen stays as it is. It takes 300 passes with 32 samples, and a dozen of
     each layer.
@@ -64,11 +68,11 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
         shared = _backward(model, observation)
         called = observation.called
         rows = [layer_diagnosis(watch, lr) for watch in called if is_float_array(watch.y)]
-        equal_scores = loss_of_equal_scores(model, observation)
-        chance = _chance(called, y, equal_scores)
+        chance = _chance(called, y, equal_scores := loss_of_equal_scores(model, observation))
         if broken := first_not_finite(observation, loss):
             return Diagnosis(one_line(model), loss, chance, None, broken[0], rows, [broken[1]])
-        findings = [*shared, *about_sameness(x), *about_targets(called, y), *about_sizes(called, x, loss, chance)]
+        findings = shared or untrained_arrays(model, partial(_pass, x, y))
+        findings += [*about_sameness(x), *about_targets(called, y), *about_sizes(called, x, loss, chance)]
         overfit, untrained = None, about_no_training(observation.parameters)
         if untrained or shared:  # the rest would follow from it
             findings += untrained
@@ -86,6 +90,13 @@ def _samples(name: str, data: Any) -> Array:
     """A copy of x or y; float16 becomes float32, as in a layer."""
     array = np.array(plain_array("diagnose", name, data))
     return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _pass(x: Array, y: Array, model: Layer) -> Any:
+    """What a model gives for its loss, after its backward."""
+    loss = model(x, y)
+    model.backward()
+    return loss
 
 
 def _backward(model: Layer, observation: Observation) -> list[str]:

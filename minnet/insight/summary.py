@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import DTypeLike
 
 from ..arguments import described
 from ..layer import Layer, one_line
+from ..random import generator
 from .observation import watch_layers
+from .plain_arrays import untrained_arrays
 from .table import table
 
 
@@ -22,6 +24,7 @@ class LayerSummary:
 
     shape is None for a layer that was not run, or returned no array. parameters leaves out those of layers inside;
     shared ones are counted where they come first. A layer that returns the output of one inside it has 0 bytes.
+    frozen: how many of the parameters are.
     """
 
     name: str
@@ -29,17 +32,32 @@ class LayerSummary:
     shape: tuple[int, ...] | None
     parameters: int
     bytes: int
+    frozen: int = 0
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `summary` returns; prints as a table."""
+    """What `summary` returns; prints as a table, with notes below it.
+
+    notes: sentences about arrays that are neither trained nor saved and ought to be.
+    """
 
     rows: list[LayerSummary]
+    notes: list[str] = field(default_factory=list)
 
     @property
     def parameters(self) -> int:
         return sum(row.parameters for row in self.rows)
+
+    @property
+    def frozen(self) -> int:
+        """How many of the parameters are frozen."""
+        return sum(row.frozen for row in self.rows)
+
+    @property
+    def trained(self) -> int:
+        """How many of the parameters are not frozen."""
+        return self.parameters - self.frozen
 
     @property
     def bytes(self) -> int:
@@ -56,7 +74,8 @@ class Summary:
             name = f"{row.name}: " if row.name else ""
             cells.append((f"{indent}{name}{row.layer}", shape, f"{row.parameters:,}", f"{row.bytes:,}"))
         cells.append(("total", "", f"{self.parameters:,}", f"{self.bytes:,}"))
-        return "\n".join(table(cells, right=(2, 3)))
+        counts = [f"{self.trained:,} parameters are trained, {self.frozen:,} are frozen"] if self.frozen else []
+        return "\n".join([*table(cells, right=(2, 3)), *counts, *(f"- {note}" for note in self.notes)])
 
     __repr__ = __str__
 
@@ -64,6 +83,7 @@ class Summary:
 def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None = None) -> Summary:
     """A table of a model's layers, nested ones too: output shape, parameters, and bytes of activations for one sample.
 
+    A layer that is frozen says so. Below the table stand plain arrays that ought to be a Parameter or a Buffer.
     The shapes are those of a copy that is run on one sample of zeros in evaluation mode; the model is not touched.
 
     input_shape: of one sample, without the batch axis.
@@ -92,19 +112,22 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
             return summary(model, input_shape, np.float32)
         except TypeError:
             return summary(model, input_shape, np.int64)
-    outputs = _outputs(model, np.zeros((1, *input_shape), dtype))
+    x = np.zeros((1, *input_shape), dtype)
+    outputs = _outputs(model, x)
     layers = model.walk(Layer)
-    counts = dict.fromkeys(layers, 0)
+    counts, frozen = dict.fromkeys(layers, 0), dict.fromkeys(layers, 0)
     for name, parameter in model.named_parameters().items():
         holder = max((layer for layer in layers if not layer or name.startswith(f"{layer}.")), key=len)
         counts[holder] += parameter.data.size
+        frozen[holder] += parameter.data.size * parameter.frozen
     rows = []
     for name, layer in layers.items():
         y = outputs.get(name)
         passed_on = any(y is outputs.get(f"{name}.{inner}".strip(".")) for inner in layer.walk(Layer) if inner)
         shape, size = (y.shape[1:], 0 if passed_on else y.nbytes) if isinstance(y, Array) else (None, 0)
-        rows.append(LayerSummary(name, one_line(layer), shape, counts[name], size))
-    return Summary(rows)
+        title = f"{one_line(layer)}, frozen" if layer.frozen else one_line(layer)
+        rows.append(LayerSummary(name, title, shape, counts[name], size, frozen[name]))
+    return Summary(rows, _notes(model, x))
 
 
 def _outputs(model: Layer, x: Array) -> dict[str, Any]:
@@ -113,3 +136,12 @@ def _outputs(model: Layer, x: Array) -> dict[str, Any]:
     called, _ = watch_layers(model.walk(Layer))
     model(x)
     return {watch.name: watch.y for watch in called}
+
+
+def _notes(model: Layer, x: Array) -> list[str]:
+    """Sentences about arrays that ought to be trained or saved. Zeros would hide what they are multiplied by."""
+    sample = generator(0).normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x
+    try:
+        return untrained_arrays(model, lambda copied: copied.eval()(sample))
+    except Exception:  # of a model that takes zeros, and not such a sample
+        return []

@@ -6,19 +6,25 @@ import numpy as np
 import pytest
 
 from minnet import (
+    GELU,
+    BatchNorm,
     Buffer,
     Flatten,
     Layer,
     LayerCheckError,
+    LayerNorm,
     Linear,
     LogSoftmax,
     Loss,
     MeanSquaredError,
     Parameter,
     ReLU,
+    Residual,
     Sequential,
+    Sigmoid,
     Softmax,
     SoftmaxCrossEntropy,
+    Tanh,
     check_layer,
     generator,
 )
@@ -371,6 +377,36 @@ class ScaleForwardWritesIntoX(Scale):
         return x
 
 
+class ScaleUnlocksX(Scale):
+    def forward(self, x):
+        x.flags.writeable = True
+        return ScaleForwardWritesIntoX.forward(self, x)
+
+
+class SoftmaxShiftsX(Softmax):
+    """What a constant is added to has the same softmax."""
+
+    def forward(self, x):
+        x -= x.max(axis=-1, keepdims=True).round()
+        return super().forward(x)
+
+
+class SoftmaxShiftsXAndBack(Softmax):
+    def forward(self, x):
+        x *= 2.0
+        y = super().forward(x / 2)
+        x /= 2
+        return y
+
+
+class ScaleNegatesDyAndBack(Scale):
+    def backward(self, dy):
+        np.negative(dy, out=dy)
+        dx = super().backward(-dy)
+        np.negative(dy, out=dy)
+        return dx
+
+
 class ScaleBackwardWritesIntoX(Scale):
     def backward(self, dy):
         x = self.cache
@@ -410,6 +446,53 @@ class ReLUKeepsTheFirstMask(ReLU):
 
     def backward(self, dy):
         return dy * self.cache
+
+
+class Float64InABuffer(Layer):
+    """A table that a Buffer would have made float32 of."""
+
+    def __init__(self):
+        self.t = Buffer(np.zeros(4))
+        self.t.data = np.linspace(0, 1, 4)
+
+    def forward(self, x):
+        return x + self.t.data
+
+    def backward(self, dy):
+        return dy.copy()
+
+
+class Float64BesideFloat32(Scale):
+    def __init__(self, features):
+        super().__init__(features)
+        self.t = Buffer(np.zeros(4))
+        self.t.data = np.linspace(0, 1, 4)
+
+
+class MakesItsBufferFloat64(Scale):
+    def __init__(self, features):
+        super().__init__(features)
+        self.mean = Buffer(np.zeros(features))
+
+    def forward(self, x):
+        if self.training:
+            self.mean.data = 0.9 * self.mean.data + 0.1 * x.mean(axis=0, dtype=np.float64)
+        return super().forward(x)
+
+
+class Gain(Layer):
+    """A learned number: what `self.g.grad + ...` gives is a NumPy scalar."""
+
+    def __init__(self, factor=1):
+        self.g, self.factor = Parameter(1.0), factor
+
+    def forward(self, x):
+        self.cache = x
+        return x * self.g.data
+
+    def backward(self, dy):
+        self.g.grad = self.g.grad + self.factor * (dy * self.cache).sum()
+        return dy * self.g.data
 
 
 class StateThatLeaks(Layer):
@@ -752,6 +835,14 @@ FAULTS = [
     case(ScaleAddsTwiceTheSecondTime(4), X, says="does not double the gradient of g"),
     case(ScaleWritesIntoDy(4), X, says="backward wrote into dy"),
     case(ScaleForwardWritesIntoX(4), X, says="forward wrote into x"),
+    case(ScaleUnlocksX(4), X, says="forward wrote into x"),
+    case(SoftmaxShiftsX(), X - X.max(axis=1, keepdims=True), says="forward wrote into x: x -= x.max"),
+    case(SoftmaxShiftsXAndBack(), X, says="forward wrote into x: x *= 2.0"),
+    case(ScaleNegatesDyAndBack(4), X, says="backward wrote into dy: np.negative(dy, out=dy)"),
+    case(Float64InABuffer(), X, says="t holds float64"),
+    case(Sequential(Linear(4, 4), Float64BesideFloat32(4)), X, says="1.t holds float64"),
+    case(MakesItsBufferFloat64(4), X, says="a pass makes float64 of mean"),
+    case(Gain(factor=2), X, says=wrong("g")),
     case(ScaleNormsItsParameter(4), X, says="forward wrote into g"),
     case(ScaleBackwardWritesIntoX(4), X, says="backward wrote into x"),
     case(SoftmaxBackwardWritesIntoY(), X, says="backward wrote into the y"),
@@ -773,7 +864,7 @@ FAULTS = [
     case(CountsInEvaluation(4), X, says="forward changes count (in evaluation mode)"),
     case(AffineForgetsB(4, 3), X, says=wrong("b")),
     case(AffineAveragesDb(4, 3), X, says=wrong("b")),
-    case(AffineUpdatesItself(4, 3), X, says=""),
+    case(AffineUpdatesItself(4, 3), X, says="backward wrote into b"),
     case(FlattenForgetsTheShape(), X3, says="the gradient of x in its shape (2, 3, 4), got (2, 12)"),
     case(ScaleReturnsNothing(4), X, says="the gradient of x in its shape (5, 4), got None"),
     case(TableReturnsDx(3, 4), Y, says="expected backward to return None, since ids is of integers"),
@@ -882,7 +973,16 @@ def test_values_that_differ_late_are_shown_with_enough_digits():
     assert given != taken
 
 
+def with_scalars(gain):
+    gain.g.data = gain.g.data * 2
+    gain.g.grad = gain.g.grad + 1
+    return gain
+
+
 CORRECT = {
+    "a learned number": (Gain(), X),
+    "a learned number, NumPy's scalar already": (with_scalars(Gain()), X),
+    "a frozen layer": (Sequential(Linear(4, 3, rng=0), ReLU()).freeze(), X),
     "a count that becomes a scalar": (Counts(4), X),
     "a result that is kept for the same array": (Remembers(4), X),
     "linear": (Linear(4, 3, rng=0), X),
@@ -895,7 +995,6 @@ CORRECT = {
     "linear, huge input": (Linear(4, 3, rng=0), 1e4 * X),
     "linear, columns of different sizes": (Linear(4, 3, rng=0), X * [1e-6, 1e-2, 1, 1e4]),
     "linear, large": (Linear(60, 40, rng=0), normal(20, 60)),
-    "linear, no samples": (Linear(4, 3, rng=0), np.zeros((0, 4))),
     "affine, rank 3": (Affine(4, 3), X3),
     "scale": (Scale(4), X),
     "scale, rank 3": (Scale(4), X3),
@@ -1079,6 +1178,24 @@ def test_the_report_prints_as_a_table():
         assert kinks == "0"
 
 
+@pytest.mark.rows("part", [slice(0, 1), slice(None)])
+def test_a_frozen_layer_is_checked_unfrozen_and_said_to_be_so(part):
+    model = Sequential(Linear(4, 3, rng=0), Linear(3, 3, rng=0))
+    for layer in model.layers[part]:
+        layer.freeze()
+    report = check_layer(model, X)
+    assert [row.name for row in report.gradients][:5] == ["x", "0.W", "0.b", "1.W", "1.b"]
+    assert report.notes == ["it is frozen, and was checked as it is after unfreeze()"]
+    assert model[0].frozen and not model[0].training
+
+    class Forgets(Scale):
+        def backward(self, dy):
+            return dy * self.g.data
+
+    with pytest.raises(LayerCheckError, match="wrong gradient of g "):
+        check_layer(Forgets(4).freeze(), X)
+
+
 def test_the_report_counts_the_entries_on_a_kink():
     assert {row[3] for row in rows_of(check_layer(ReLU(), np.array([[0.0, 1.0, -1.0], [-2.0, 0.0, 3.0]])))} == {2}
     assert {row[3] for row in rows_of(check_layer(Largest(), np.array([[1.0, 1.0, 0.0]])))} == {2}
@@ -1252,6 +1369,12 @@ def test_an_input_that_the_layer_refuses_is_the_layers_own_error():
         check_layer(Linear(4, 3), normal(5, 7))
 
 
+@pytest.mark.rows("rng", ["a", 1.5, np.random.RandomState(0)])
+def test_what_is_no_seed_is_refused(rng):
+    with pytest.raises(TypeError, match=r"expected a seed \(an int\) or a numpy.random.Generator"):
+        check_layer(Scale(4), X, rng=rng)
+
+
 def test_what_is_not_a_layer_or_has_no_input_is_refused():
     with pytest.raises(TypeError, match="expected a Layer, got <class 'minnet"):
         check_layer(Linear, X)
@@ -1281,3 +1404,98 @@ def test_a_layer_whose_forward_takes_any_number_of_inputs_is_named_by_their_plac
 
     with pytest.raises(LayerCheckError, match="wrong gradient of input 0 "):
         check_layer(Sum(), X, X + 1)
+
+
+# Nets that are deep, vanish, explode or saturate.
+
+
+def stack(depth, width, *layers, seed=0, scale=None):
+    """Linear layers, each with the others after it; scale: of their weights."""
+    rng, parts = np.random.default_rng(seed), []
+    for _ in range(depth):
+        parts += [Linear(width, width, rng=rng), *(copy.deepcopy(layer) for layer in layers)]
+        if scale:
+            parts[-1 - len(layers)].W.data *= scale
+    return parts
+
+
+def residual(depth, width, *layers):
+    return [Residual(*stack(1, width, *layers, seed=i)) for i in range(depth)]
+
+
+DEEP = {
+    "thirty batch norms": (stack(30, 4, BatchNorm(4), ReLU()), 16),
+    "thirty batch norms, wide": (stack(30, 8, BatchNorm(8), ReLU()), 64),
+    "fifty batch norms": (stack(50, 4, BatchNorm(4), ReLU()), 8),
+    "eighty batch norms": (stack(80, 4, BatchNorm(4), ReLU()), 8),
+    "batch norms and tanh": (stack(30, 4, BatchNorm(4), Tanh()), 8),
+    "batch norms and sigmoid": (stack(30, 4, BatchNorm(4), Sigmoid()), 8),
+    "layer norms": (stack(30, 6, LayerNorm(6), ReLU()), 5),
+    "a gradient that vanishes": (stack(25, 4, Sigmoid()), 6),
+    "a gradient that explodes": (stack(20, 4, ReLU(), scale=4), 6),
+    "saturated": (stack(8, 4, Tanh(), scale=20), 6),
+    "tanh, deep": (stack(40, 4, Tanh()), 6),
+    "residual": (residual(20, 4, BatchNorm(4), ReLU()), 8),
+    "residual, layer norms": (residual(20, 4, LayerNorm(4), GELU()), 5),
+}
+
+
+@pytest.mark.long
+@pytest.mark.rows("loss", [False, True])
+@pytest.mark.rows("layers, rows", DEEP.values(), ids=DEEP)
+def test_a_deep_net_of_right_layers_is_not_accused(layers, rows, loss):
+    for seed in range(2):
+        x = normal(
+            rows, layers[0].layers[0].W.data.shape[0] if isinstance(layers[0], Residual) else len(layers[0].W.data)
+        )
+        if loss:
+            check_layer(Sequential(*layers, SoftmaxCrossEntropy()), x, np.arange(rows) % 3, rng=seed)
+        else:
+            check_layer(Sequential(*layers), x, rng=seed)
+
+
+class BatchNormOfDoubleGamma(BatchNorm):
+    def backward(self, dy):
+        before = self.gamma.grad.copy()
+        dx = super().backward(dy)
+        self.gamma.grad += 0.01 * (self.gamma.grad - before)
+        return dx
+
+
+class BatchNormOfOneWrongEntry(BatchNorm):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.beta.grad[1] += 1e-3 * dy[0, 1]
+        return dx
+
+
+class LinearForgetsTheLastRow(Linear):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.W.grad -= np.outer(self.cache[-1], dy[-1])
+        return dx
+
+
+@pytest.mark.long
+@pytest.mark.rows("place", [0, 14, 27])
+@pytest.mark.rows(
+    "fault, name",
+    [(BatchNormOfDoubleGamma(4), "gamma"), (BatchNormOfOneWrongEntry(4), "beta"), (LinearForgetsTheLastRow(4, 4), "W")],
+)
+def test_a_fault_in_a_deep_net_is_found_wherever_it_is(fault, name, place):
+    layers = stack(28, 4, BatchNorm(4), ReLU())
+    i = 3 * place + isinstance(fault, BatchNorm)
+    layers[i] = fault
+    with pytest.raises(LayerCheckError) as caught:
+        check_layer(Sequential(*layers), normal(8, 4))
+    assert caught.value.name == f"{i}.{name}"
+    assert set(re.findall(r"wrong gradient of (\S+)", str(caught.value))) == {f"{i}.{name}"}
+
+
+def test_a_net_of_many_arrays_is_compared_along_directions():
+    layers = stack(22, 10, Tanh())
+    report = check_layer(Sequential(*layers), normal(3, 10))
+    assert {row.comparison.checked for row in report.gradients} == {f"{n} along 3 directions" for n in (30, 100, 10)}
+    layers[20] = LinearForgetsTheLastRow(10, 10)
+    with pytest.raises(LayerCheckError, match=r"^Sequential\(...\): wrong gradient of 20\.W at "):
+        check_layer(Sequential(*layers), normal(3, 10))

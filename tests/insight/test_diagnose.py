@@ -760,3 +760,43 @@ def test_a_wrong_gradient_is_found_in_a_model_that_learns_all_the_same(change):
     assert (
         only.startswith("the gradient that layer 2, Times(1.0, ") and "hands back to layer 1, ReLU() is wrong" in only
     )
+
+
+class Dense(Layer):
+    """The layer that most beginners write first: plain arrays, which no optimizer will ever see."""
+
+    def __init__(self, inputs, outputs):
+        self.W = np.random.default_rng().normal(size=(inputs, outputs)).astype(np.float32)
+        self.dW = np.zeros_like(self.W)
+
+    def forward(self, x):
+        self.cache = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.cache.T @ dy
+        return dy @ self.W.T
+
+
+class Table(Layer):
+    """A layer with a constant: it is handed to the constructor, or computed there."""
+
+    def __init__(self, mean):
+        self.mean, self.waves = mean, np.sin(np.arange(4.0, dtype=np.float32))
+
+    def forward(self, x):
+        return x - self.mean + self.waves
+
+    def backward(self, dy):
+        return dy
+
+
+def test_plain_arrays_that_nobody_trains_are_named_and_constants_are_not():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(32, 4)).astype(np.float32), rng.integers(0, 3, 32)
+    model = Sequential(Table(x.mean(axis=0)), Dense(4, 8), ReLU(), Linear(8, 3, rng=0), SoftmaxCrossEntropy())
+    findings = diagnose(model, x, y).findings
+    assert [finding for finding in findings if "neither trained nor saved" in finding] == findings[:1]
+    assert findings[0].startswith("layer 1, Dense(4, 8): W: neither trained nor saved; make it a Parameter")
+    fixed = Sequential(Table(x.mean(axis=0)), Linear(4, 8, rng=1), ReLU(), Linear(8, 3, rng=0), SoftmaxCrossEntropy())
+    assert not [finding for finding in diagnose(fixed, x, y).findings if "neither" in finding]

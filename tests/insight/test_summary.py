@@ -181,6 +181,46 @@ def test_a_parameter_whose_name_begins_like_a_layer_stays_where_it_is():
     assert table(summary(Both(), (2,))) == [("", (3,), 5, 0), ("w", (3,), 9, 12)]
 
 
+def test_frozen_layers_say_so_and_what_is_trained_is_counted():
+    model = small()
+    model[0].freeze()
+    report = summary(model, (64,))
+    assert (report.parameters, report.frozen, report.trained) == (2410, 2080, 330)
+    assert [row.layer for row in report.rows][1:3] == ["Linear(64, 32), frozen", "ReLU()"]
+    assert [row.frozen for row in report.rows] == [0, 2080, 0, 0, 0]
+    assert str(report).splitlines()[-1] == "330 parameters are trained, 2,080 are frozen"
+    assert "frozen" not in str(summary(model[0].unfreeze(), (64,)))
+    model.freeze()
+    assert all(row.layer.endswith(", frozen") for row in summary(model, (64,)).rows)
+
+
+def test_a_weight_that_is_neither_trained_nor_saved_stands_below_the_table():
+    class Dense(Layer):
+        def __init__(self):
+            self.W = np.random.default_rng().normal(size=(4, 3))
+
+        def forward(self, x):
+            return x @ self.W
+
+    report = summary(Sequential(Linear(4, 4), Dense()), (4,))
+    sentence = "layer 1, Dense(): W: neither trained nor saved; make it a Parameter, or a Buffer"
+    assert report.notes == [sentence] and str(report).splitlines()[-1] == f"- {sentence}"
+    assert summary(small(), (64,)).notes == []
+
+
+def test_a_model_that_takes_zeros_only_has_a_table_all_the_same():
+    class OfProbabilities(Layer):
+        def __init__(self):
+            self.weight = np.ones(3)
+
+        def forward(self, x):
+            if (x < 0).any():
+                raise ValueError("expected probabilities")
+            return x * self.weight
+
+    assert summary(OfProbabilities(), (3,)).notes == []
+
+
 # What goes in
 
 

@@ -21,7 +21,64 @@ INSIGHT = {
             "given)\n    for name",
             "a forward that writes into a parameter passes",
         ),
-        ("0.5 * np.flip(x) if trial.x else np.flip(x)", "x", "what is kept of the same x goes unseen"),
+        ("        _check_read_only(trial)\n", "", "a write that is undone passes"),
+        ("            _check_plain_arrays(trial)\n", "            pass\n", "a weight that nobody trains passes"),
+        (".unfreeze()", "", "a frozen layer has no gradients to check"),
+        ("state.data.dtype != np.float32:", "False:", "a buffer that a pass makes float64 passes"),
+        (
+            "            for rng in layer.walk(np.random.Generator).values():\n                rng.random()\n",
+            "            pass\n",
+            "a mask that stays in memory goes unseen",
+        ),
+    ],
+    "insight/explanations": [
+        ("wrong.is_like(wrong.gradient.T)", "wrong.is_like(wrong.gradient)", "a transpose is not told"),
+        ("dy[part] = trial.dy[part]", "dy[...] = trial.dy", "the part of one row is not told"),
+        ("1e-2 * min(abs(factor - 1), 1)", "CLOSE * 1e9", "anything is a multiple"),
+        (
+            "parameter.data[...] = parameter.data.T.copy()",
+            "parameter.data[...] = parameter.data",
+            "W for its transpose is not told",
+        ),
+    ],
+    "insight/inputs": [
+        ('0.5 * np.flip(x) if x.dtype.kind == "f" else np.flip(x)', "x", "what is kept of the same x goes unseen"),
+        ("    if not array.size:\n", "    if array.size < 0:\n", "x without rows passes"),
+        ("members = real", "pass", "integers that a layer computes with have no gradient"),
+        ("    array.flags.writeable = False\n", "", "a backward that writes into dy for a while passes"),
+    ],
+    "insight/plain_arrays": [
+        ("        return []  # it draws", "        pass  # it draws", "what is random is a dependence on any array"),
+        (
+            "any(_same(array, value) for value in passed)",
+            "False",
+            "a dx that is kept is taken for a gradient of a mask",
+        ),
+        (
+            "        if not _same(trace.outputs, _Trace(model, run, candidates, moved=(name, path)).outputs)\n",
+            "",
+            "what y does not depend on is named",
+        ),
+        (
+            "        or (path in one and path in other and not _same(one[path], other[path]))\n",
+            "",
+            "a weight without a gradient beside it is a constant",
+        ),
+        ("copied.clear_cache()", "pass", "a cache is an array that stays"),
+    ],
+    "insight/rebuilding": [
+        ("        package.state = states[0]\n", "", "the package's generator moves"),
+        ("        np.random.set_state(states[1])  # noqa: NPY002\n", "", "NumPy's global generator moves"),
+        ("bound.arguments[name] = generator(i)", "pass", "what a generator that is handed in draws is a constant"),
+        ("copy.deepcopy(args)", "args", "the arguments of a layer are changed by a check"),
+        (
+            "    if not doubles or np.float32 in states.values():",
+            "    if not doubles or True:",
+            "a model in float64 is accused",
+        ),
+    ],
+    "insight/report": [
+        ("*table(rows), *notes]", "*table(rows)]", "notes are not printed"),
     ],
     "insight/trial": [
         (
@@ -30,17 +87,23 @@ INSIGHT = {
             "an upstream gradient of ones hides what sums to zero",
         ),
         (
-            "        p.data += np.where(p.data == 0, rng.normal(0, 0.5, p.data.shape), 0)\n",
+            "        moved += np.where(moved == 0, rng.normal(0, 0.5, moved.shape), 0)\n",
             "",
             "a bias of 0 hides mistakes",
         ),
-        ("        p.data *= rng.uniform(0.5, 1.5, p.data.shape)\n", "", "a gamma of 1 hides mistakes"),
+        ("p.data * rng.uniform(0.5, 1.5, p.data.shape)", "p.data", "a gamma of 1 hides mistakes"),
         (
             "not (np.abs(got - expected) <= tolerance).all()",
             "(np.abs(got - expected) > tolerance).any()",
             "NaN is the same as anything",
         ),
-        ("dx.shape != self.inputs[0].shape", "dx.size != self.inputs[0].size", "a dx of another shape passes"),
+        ("part.shape != array.shape", "part.size != array.size", "a dx of another shape passes"),
+        ("or len(dx) != len(x)", "or len(dx) < len(x)", "one gradient too many passes"),
+        (
+            "counts[watch.name] > 1 and not watch.name.startswith(outer)",
+            "counts[watch.name] > 1",
+            "the layers in one that is called twice are named too",
+        ),
         ("np.shape(got) != np.shape(expected) or ", "", "a y of another shape is spread"),
     ],
     "insight/differences": [
@@ -51,6 +114,9 @@ INSIGHT = {
             "an entry of a large array that is not in the sample is not checked",
         ),
         ("SHRINKS = (1, 8, 64, 512)", "SHRINKS = (1,)", "a kink within a step is called wrong"),
+        ("4 * rms(np.array(changes))", "0.0", "a bias in front of thirty batch norms is accused"),
+        ("SHRINKS + FURTHER", "SHRINKS", "what is steeper than the steps are small is accused"),
+        ("SETTLED = 1 / 64", "SETTLED = 1 / 2", "a wrong gradient passes where it is steep"),
         ("before = np.array(array[where])", "before = array[where]", "a large array is left moved"),
         (
             "if lowest - allowed <= analytic <= highest + allowed:",
@@ -191,6 +257,12 @@ INSIGHT = {
     "insight/summary": [
         ("0 if passed_on else y.nbytes", "y.nbytes", "an output that is passed on counts twice"),
         ("model = copy.deepcopy(model).eval()", "model = copy.deepcopy(model)", "batch norm refuses the sample"),
+        ("parameter.data.size * parameter.frozen", "parameter.data.size", "all parameters are frozen"),
+        (
+            'generator(0).normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x',
+            "x",
+            "of a sample of zeros, y does not depend on a weight",
+        ),
         ("counts[holder] += parameter.data.size", "counts[holder] += len(parameter.data)", "matrices count as vectors"),
         (
             "        except TypeError:\n            return summary",
