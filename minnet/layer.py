@@ -52,9 +52,10 @@ class Layer(Node):
     5. Look at `self.training` if the two modes differ.
 
     Parameters, buffers, random generators and further layers are found in the attributes, and in lists, tuples
-    and dicts there. Integer ids have no gradient, so a layer that takes them returns None for dx. `input_gradient`
-    is False while a container runs a backward whose dx nobody will use; a layer may then return None at once. `frozen`
-    is True after `freeze()`; a layer may then leave its parameters' gradients alone, what it adds is dropped.
+    and dicts there; a plain array is a constant, neither trained nor saved. Integer ids have no gradient, so a layer
+    that takes them returns None for dx. `input_gradient` is False while a container runs a backward whose dx nobody
+    will use; a layer may then return None at once. `frozen` is True after `freeze()`; a layer may then leave its
+    parameters' gradients alone: what it adds is dropped. One backward answers one call, since the cache is of the last.
     `is_loss`, `takes_scores` and `gives_probabilities` tell a container which layers may precede which.
     """
 
