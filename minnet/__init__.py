@@ -50,6 +50,7 @@ from .data.preprocessing import Standardize, one_hot
 from .data.split import train_test_split
 from .errors import CheckpointError, LayerCheckError
 from .files.models import load, save
+from .foreign import missing as __getattr__  # noqa: F401  what Python calls for a name that is not here
 from .initializers import (
     constant,
     glorot_normal,

@@ -21,7 +21,7 @@ ADVICE = {
     "m": "make numbers of the times, in days for example",
     "V": "make one array of its fields",
 } | dict.fromkeys(
-    "UST", "give text a column for each value, or number labels with np.unique(labels, return_inverse=True)[1]"
+    "UST", "make texts one-hot, a column for each value; number labels with np.unique(labels, return_inverse=True)[1]"
 )
 
 
@@ -50,12 +50,44 @@ def at_least_one(owner: str, **values: Any) -> None:
 
 def number(owner: str, name: str, value: Any, below: float = math.inf) -> float:
     """value as a float. Raises TypeError if it is not a number, ValueError unless 0 <= value < below."""
-    if isinstance(value, (bool, np.bool_, str)) or not hasattr(value, "__float__") or np.ndim(value):
-        raise TypeError(f"{owner}: expected {name} to be a number, got {described(value)}")
+    _expect_number(owner, name, value)
     if not 0 <= value < below:
         limits = "at least 0 and finite" if below == math.inf else f"at least 0 and below {below:g}"
         raise ValueError(f"{owner}: expected {name} to be {limits}, got {value}")
     return float(value)
+
+
+def signed_number(owner: str, name: str, value: Any) -> float:
+    """value as a float. Raises TypeError if it is not a number, ValueError if it is not finite."""
+    _expect_number(owner, name, value)
+    if not math.isfinite(value):
+        raise ValueError(f"{owner}: expected {name} to be finite, got {value}")
+    return float(value)
+
+
+def positive_number(owner: str, name: str, value: Any) -> float:
+    """value as a float. Raises TypeError if it is not a number, ValueError unless it is above 0 and finite."""
+    _expect_number(owner, name, value)
+    if not 0 < value < math.inf:
+        raise ValueError(f"{owner}: expected {name} to be above 0 and finite, got {value}")
+    return float(value)
+
+
+def share(owner: str, name: str, value: Any) -> float:
+    """value as a float. Raises TypeError if it is not a number, ValueError unless 0 <= value <= 1."""
+    _expect_number(owner, name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{owner}: expected {name} from 0 to 1, got {value}")
+    return float(value)
+
+
+def _expect_number(owner: str, name: str, value: Any) -> None:
+    if (
+        isinstance(value, (bool, np.bool_, str, np.complexfloating))
+        or not hasattr(value, "__float__")
+        or np.ndim(value)
+    ):
+        raise TypeError(f"{owner}: expected {name} to be a number, got {described(value)}")
 
 
 def flag(owner: str, name: str, value: Any) -> bool:
@@ -91,6 +123,19 @@ def real_array(owner: str, data: Any) -> Array:
     return array
 
 
+def cast_array(owner: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """An array of real numbers in another dtype. Raises ValueError if a value is too large for it."""
+    if np.can_cast(array.dtype, dtype):
+        return array.astype(dtype, copy=False)
+    cast = _cast(array, dtype)
+    if dtype.kind == "f" and np.isfinite(cast).all():  # in a third of the time that the comparison takes
+        return cast
+    lost = array[~_kept(array, cast)]
+    if lost.size:
+        raise ValueError(f"{owner}: expected values that {dtype} can hold, got {lost[0]}")
+    return cast
+
+
 def sliceable(owner: str, name: str, data: Any) -> Array:
     """data as an array; or as it is where it is read in slices, from a file for example: an h5py Dataset, a zarr array.
 
@@ -100,14 +145,16 @@ def sliceable(owner: str, name: str, data: Any) -> Array:
 
 
 def is_stored(data: Any) -> bool:
-    """Whether data give out slices of an array that need not be in memory; a pandas Series, which has iloc, is."""
+    """Whether data give out slices of an array that need not be in memory.
+
+    It is where data have iloc, as a pandas Series, or __dlpack__, as arrays of other libraries.
+    """
     return (
         not isinstance(data, (Array, np.generic))
         and isinstance(getattr(data, "dtype", None), np.dtype)
         and bool(getattr(data, "shape", ()))
         and hasattr(data, "__getitem__")
-        and not hasattr(data, "iloc")
-        and not hasattr(data, "toarray")
+        and not any(hasattr(data, name) for name in ("iloc", "toarray", "__dlpack__"))
     )
 
 
@@ -145,7 +192,7 @@ def _uneven(rows: Iterable[Any], place: str = "row ") -> str:
         try:
             shapes.append(np.shape(row))
         except ValueError:
-            return _uneven(row, f"{place}{i}, ")
+            return _uneven(row, f"{place}{i}, ") if isinstance(row, (list, tuple)) else ""
         if shapes[i] != shapes[0]:
             return f"{shapes[0]} in {place}0 and {shapes[i]} in {place}{i}"
     return ""
@@ -157,7 +204,8 @@ def _unreal(array: Array, data: Any) -> str:
     if array.dtype.kind != "O":
         return f"{got}; {ADVICE.get(array.dtype.kind, 'convert it first')}"
     kinds = {type(value) for value in array.flat}
-    got += f" with {', '.join(sorted(kind.__name__ for kind in kinds))} in it"
+    if kinds:
+        got += f" with {', '.join(sorted(kind.__name__ for kind in kinds))} in it"
     if str in kinds:
         columns = zip(getattr(data, "columns", ()), getattr(data, "dtypes", ()))
         text = [str(column) for column, dtype in columns if getattr(dtype, "kind", "f") not in REAL]
@@ -199,11 +247,23 @@ def misfits(expected: dict[str, Array], got: dict[str, Array]) -> list[str]:
     return problems
 
 
-# It compares values: NumPy reports no overflow on some platforms, WebAssembly for one, and never one of integers.
+# They compare values: NumPy reports no overflow on some platforms, WebAssembly for one, and never one of integers.
 def _survives_cast(array: Array, dtype: np.dtype[Any]) -> bool:
     """Whether all values survive a cast to a dtype of the same kind, up to rounding."""
-    if np.can_cast(array.dtype, dtype):
-        return True
+    return np.can_cast(array.dtype, dtype) or bool(_kept(array, _cast(array, dtype)).all())
+
+
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
-        cast = array.astype(dtype)
-    return bool((cast == array).all() if dtype.kind in "iu" else (np.isfinite(cast) == np.isfinite(array)).all())
+        return array.astype(dtype)
+
+
+def _kept(array: Array, cast: Array) -> Any:
+    """Where a cast kept the values of an array, up to rounding."""
+    return cast == array if cast.dtype.kind in "biu" else np.isfinite(cast) == np.isfinite(array)
+
+
+def expect_gradient(layer: Any, dy: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError, naming the layer, unless dy is an array of the shape that y has."""
+    if getattr(dy, "shape", None) != shape:
+        raise ValueError(f"{layer!r}: expected dy of shape {shape}, like y, got {described(dy)}")

@@ -46,6 +46,13 @@ def count_call(layer: Node) -> None:
         guard.calls = max(guard.calls, 0) + 1
 
 
+def forget_calls(attributes: dict[str, Any]) -> None:
+    """Drop the count of calls from a layer's attributes."""
+    attributes.pop("_calls", None)
+    if type(attributes.get("backward")) is OneBackward:
+        del attributes["backward"]
+
+
 def called_twice(layer: Node) -> RuntimeError:
     """The error of a second backward after two calls."""
     return RuntimeError(

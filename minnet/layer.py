@@ -14,11 +14,13 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from .arguments import misfits, named_arrays, real_array, writable
-from .calls import OneBackward, count_call
+from .arguments import flag, misfits, named_arrays, real_array, writable
+from .calls import count_call, forget_calls
 from .errors import BackwardBeforeForward
+from .foreign import expect_own_keywords
 from .naming import add_location, literal, one_line, shapes
 from .parameter import Buffer, Parameter, UseFreeze
+from .state import LeftOut, fitting
 from .tree import Node, walk
 
 
@@ -50,9 +52,10 @@ class Layer(Node):
     5. Look at `self.training` if the two modes differ.
 
     Parameters, buffers, random generators and further layers are found in the attributes, and in lists, tuples
-    and dicts there. Integer ids have no gradient, so a layer that takes them returns None for dx. `input_gradient`
-    is False while a container runs a backward whose dx nobody will use; a layer may then return None at once. `frozen`
-    is True after `freeze()`; a layer may then leave its parameters' gradients alone, what it adds is dropped.
+    and dicts there; a plain array is a constant, neither trained nor saved. Integer ids have no gradient, so a layer
+    that takes them returns None for dx. `input_gradient` is False while a container runs a backward whose dx nobody
+    will use; a layer may then return None at once. `frozen` is True after `freeze()`; a layer may then leave its
+    parameters' gradients alone: what it adds is dropped. One backward answers one call, since the cache is of the last.
     `is_loss`, `takes_scores` and `gives_probabilities` tell a container which layers may precede which.
     """
 
@@ -68,6 +71,7 @@ class Layer(Node):
     _training: bool = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        expect_own_keywords(cls, kwargs)
         layer = super().__new__(cls)
         layer._arguments = args, kwargs
         return layer
@@ -105,7 +109,8 @@ class Layer(Node):
     def __getstate__(self) -> dict[str, Any]:
         """What is copied or pickled: everything but the cache, and what counts calls."""
         state = vars(self).copy()
-        _drop_passing(state)
+        state.pop("cache", None)
+        forget_calls(state)
         return state
 
     def __repr__(self) -> str:
@@ -143,20 +148,24 @@ class Layer(Node):
         """Copies of all parameters and buffers, by name."""
         return {name: state.data.copy() for name, state in self.walk(Parameter, Buffer).items()}
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> LeftOut:
         """Set all parameters and buffers, in place.
 
-        Raises ValueError listing every missing, unexpected or mismatched name; nothing is changed in that case.
+        strict: whether all must fit; if False, what fits is set. Returns the names of the rest, three lists: `missing`,
+        `unexpected`, `mismatched`.
+        Raises ValueError with all these if strict, or if nothing fits; nothing is changed in that case.
         """
-        own = self.walk(Parameter, Buffer)
-        arrays = named_arrays(one_line(self), state)
-        if problems := misfits({name: target.data for name, target in own.items()}, arrays):
-            raise ValueError(f"{one_line(self)}: the state does not fit, nothing was loaded: {'; '.join(problems)}")
-        arrays = {name: arrays[name].astype(target.data.dtype) for name, target in own.items()}
-        for target in own.values():
-            target.data = writable(target.data)  # `buffer.data = buffer.data + 1` makes a NumPy scalar of a 0-d array
-        for name, target in own.items():
-            target.data[...] = arrays[name]
+        own, strict = self.walk(Parameter, Buffer), flag(one_line(self), "strict", strict)
+        arrays, before = named_arrays(one_line(self), state), {name: target.data for name, target in own.items()}
+        fits, left_out = fitting(before, arrays)
+        if any(left_out) and (strict or not fits):
+            problems = "; ".join(misfits(before, arrays))
+            raise ValueError(f"{one_line(self)}: the state does not fit, nothing was loaded: {problems}")
+        fits = {name: array.astype(before[name].dtype) for name, array in fits.items()}
+        for name, array in fits.items():
+            own[name].data = writable(own[name].data)  # `buffer.data += 1` makes a NumPy scalar of a 0-d array
+            own[name].data[...] = array
+        return left_out
 
     def train(self, mode: bool = True) -> Self:
         """Switch this layer and all below to training mode; what is frozen stays in evaluation mode."""
@@ -203,7 +212,7 @@ class Layer(Node):
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    def count_correct(self) -> tuple[int, int] | None:
+    def count_correct(self) -> tuple[float, float] | None:
         """(correct, counted), of the last batch's predictions; None if this layer does not classify."""
         return None
 
@@ -219,15 +228,9 @@ class Layer(Node):
 
 def drop_cache(layer: Layer) -> None:
     """Drop the cache of this layer only, without the 3.5 µs that clear_cache takes to look for inner layers."""
-    _drop_passing(vars(layer))
-
-
-def _drop_passing(attributes: dict[str, Any]) -> None:
-    """Drop what a pass leaves in a layer's attributes: the cache, and the count of calls."""
-    attributes.pop("cache", None)
-    attributes.pop("_calls", None)
-    if type(attributes.get("backward")) is OneBackward:
-        del attributes["backward"]
+    own = vars(layer)
+    own.pop("cache", None)
+    forget_calls(own)
 
 
 def _set_frozen(layer: Layer, frozen: bool) -> None:

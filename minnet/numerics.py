@@ -1,14 +1,20 @@
 """Functions that stay exact where their textbook form overflows, and reductions that are quick on short rows.
 
-row_max, row_sum and both softmaxes work over the last axis, whatever the rank.
+row_max, row_sum, row_mean and both softmaxes work over the last axis, whatever the rank.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
+
+# How many entries a vector that is cached may have. Of longer ones, batches of unequal length would keep hundreds of
+# megabytes; they take little time beside what they are multiplied with.
+CACHED = 2**14
 
 
 def as_rows(x: Array) -> Array:
@@ -16,22 +22,34 @@ def as_rows(x: Array) -> Array:
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
-@lru_cache(maxsize=32)
+def _cached_if_short(vector: Callable[[int, Any], Array]) -> Callable[[int, Any], Array]:
+    """The same function of a length n and one thing more, whose vectors are read-only, and cached up to CACHED."""
+
+    def read_only(n: int, other: Any) -> Array:
+        array = vector(n, other)
+        array.flags.writeable = False
+        return array
+
+    cached = lru_cache(maxsize=32)(read_only)
+    return wraps(vector)(lambda n, other: cached(n, other) if n <= CACHED else read_only(n, other))
+
+
+@_cached_if_short
 def ones(n: int, dtype: np.dtype) -> Array:
-    """A vector of ones, cached and read-only."""
-    return _read_only(np.ones(n, dtype))
+    """A vector of ones."""
+    return np.ones(n, dtype)
 
 
-@lru_cache(maxsize=32)
+@_cached_if_short
 def mean_weights(n: int, dtype: np.dtype) -> Array:
-    """A vector of n entries 1 / n, cached and read-only: a dot product with it is a mean."""
-    return _read_only(np.full(n, 1 / max(n, 1), dtype))
+    """A vector of n entries 1 / n: a dot product with it is a mean."""
+    return np.full(n, 1 / max(n, 1), dtype)
 
 
-@lru_cache(maxsize=32)
+@_cached_if_short
 def row_starts(n: int, columns: int) -> Array:
-    """Where each of n rows begins in a flat matrix, cached and read-only."""
-    return _read_only(np.arange(0, n * columns, columns))
+    """Where each of n rows begins in a flat matrix."""
+    return np.arange(0, n * columns, columns)
 
 
 def row_max(x: Array) -> Array:
@@ -50,6 +68,11 @@ def row_sum(x: Array) -> Array:
     As a product with ones: NumPy takes 1.7 µs for the sum of (32, 10), and 0.6 this way.
     """
     return as_rows(x).dot(ones(x.shape[-1], x.dtype)).reshape((*x.shape[:-1], 1))
+
+
+def row_mean(x: Array) -> Array:
+    """The mean over the last axis, which is kept with length 1."""
+    return row_sum(x) / x.shape[-1]
 
 
 def column_sum(x: Array) -> Array:
@@ -117,11 +140,6 @@ def erf(x: Array) -> Array:
     near = b * _polynomial(_ERF_NEAR, 2 * b * b - 1)
     far = 1 - np.exp(-a * a) * _polynomial(_ERFC_FAR, (12 * (a - 3) / (a + 3) + 1) / 5)
     return np.copysign(np.where(a < 1, near, far), x)
-
-
-def _read_only(vector: Array) -> Array:
-    vector.flags.writeable = False
-    return vector
 
 
 # fmt: off

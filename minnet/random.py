@@ -25,7 +25,7 @@ def _package() -> np.random.Generator:
 def seed(n: int) -> None:
     """Restart the package's generator from n, also for layers that already hold it.
 
-    The same seed gives the same bytes on the same machine.
+    The same seed gives the same bytes on the same machine, with the same number of threads for matrix products.
     Raises TypeError for anything but an int, also for a generator; ValueError for a negative int.
     """
     if isinstance(n, np.random.Generator):

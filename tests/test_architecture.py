@@ -38,7 +38,9 @@ ROOMS, DRAWN = rooms_of_the_map()
 FILES = {
     "training": {
         "fit": {
+            "callbacks",
             "checkpoint",
+            "conditions",
             "divergence",
             "early_stopping",
             "evaluate",
@@ -47,19 +49,25 @@ FILES = {
             "modes",
             "progress",
             "run",
+            "walk",
         },
+        "conditions": {"checkpoint", "history", "inputs", "progress", "run", "updates"},
         "checkpoint": {"evaluate", "generators", "history", "identity", "run"},
         "identity": {"generators", "inputs", "rates", "run"},
         "rates": set(),
         "generators": set(),
-        "run": {"early_stopping", "evaluate", "history", "inputs"},
-        "evaluate": {"inputs", "modes"},
+        "walk": {"run"},
+        "run": {"callbacks", "early_stopping", "history", "inputs", "tally", "updates"},
+        "evaluate": {"inputs", "modes", "tally"},
+        "tally": set(),
         "predict": {"inputs"},
         "modes": set(),
         "inputs": set(),
+        "updates": set(),
         "early_stopping": set(),
         "divergence": set(),
         "progress": set(),
+        "callbacks": {"history"},
         "history": set(),
     },
     "insight": {
@@ -76,11 +84,24 @@ FILES = {
         "trial": {"inputs", "observation"},
         "inputs": set(),
         "report": {"differences", "table"},
-        "diagnose": {"arrays", "diagnosis", "experiments", "findings", "observation", "targets"},
+        "diagnose": {
+            "arrays",
+            "diagnosis",
+            "experiments",
+            "findings",
+            "gradients",
+            "observation",
+            "plain_arrays",
+            "shared",
+            "targets",
+        },
         "findings": {"arrays", "diagnosis", "observation"},
         "targets": {"arrays", "observation"},
         "diagnosis": {"arrays", "observation", "table"},
-        "experiments": {"arrays", "differences", "observation"},
+        "experiments": {"arrays", "observation"},
+        "shared": {"observation"},
+        "gradients": {"alone", "arrays", "differences", "observation"},
+        "alone": {"observation"},
         "differences": {"arrays"},
         "summary": {"observation", "plain_arrays", "table"},
         "plain_arrays": {"arrays", "observation", "rebuilding"},
@@ -99,10 +120,12 @@ FILES = {
         "idx": set(),
     },
     "optimizers": {
-        "lbfgs": {"optimizer"},
-        "first_order": {"optimizer"},
-        "optimizer": set(),
+        "lbfgs": {"optimizer", "vectors"},
+        "first_order": {"optimizer", "vectors"},
+        "optimizer": {"first_step", "schedules", "vectors"},
         "schedules": set(),
+        "vectors": {"first_step"},
+        "first_step": set(),
     },
     "losses": {"classification": {"loss"}, "elementwise": {"loss"}, "loss": set()},
     "layers": {
@@ -120,15 +143,17 @@ FILES = {
         "attention": set(),
     },
     "": {
-        "layer": {"arguments", "calls", "errors", "naming", "parameter", "tree"},
+        "layer": {"arguments", "calls", "errors", "foreign", "naming", "parameter", "state", "tree"},
         "calls": {"naming", "tree"},
         "naming": {"tree"},
         "parameter": {"arguments", "tree"},
         "tree": set(),
-        "initializers": {"random"},
+        "state": {"arguments"},
+        "foreign": set(),
+        "initializers": {"arguments", "random"},
         "random": {"arguments"},
+        "metrics": {"arguments"},
         "arguments": set(),
-        "metrics": set(),
         "numerics": set(),
         "errors": set(),
     },
@@ -139,7 +164,7 @@ CONTENTS = "__init__"  # whose docstring is the table of contents that help(minn
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 180, "Sequential": 125, "Optimizer": 150, "SoftmaxCrossEntropy": 105}
+LARGE_CLASSES = {"Layer": 185, "Sequential": 125, "Optimizer": 150, "SoftmaxCrossEntropy": 105}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {

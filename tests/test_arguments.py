@@ -1,6 +1,7 @@
 """The errors for arguments that do not fit."""
 
 import math
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -8,13 +9,18 @@ import pytest
 
 import minnet
 from minnet.arguments import (
+    cast_array,
     described,
+    expect_gradient,
     is_stored,
     named_arrays,
     number,
     paired_arrays,
     plain_array,
+    positive_number,
     real_array,
+    share,
+    signed_number,
     sliceable,
     whole_number,
     writable,
@@ -66,16 +72,21 @@ def test_a_whole_number_that_is_too_small_is_refused_by_name():
         whole_number("me", "size", 0, least=1)
 
 
+every_kind_of_number = pytest.mark.rows("kind", [number, signed_number, positive_number, share])
+
+
+@every_kind_of_number
 @pytest.mark.rows("value", [0.5, np.float32(0.5), np.array(0.5), Fraction(1, 2)])
-def test_a_number_is_a_float(value):
-    assert number("me", "rate", value) == 0.5
-    assert type(number("me", "rate", value)) is float
+def test_a_number_is_a_float(kind, value):
+    assert kind("me", "rate", value) == 0.5
+    assert type(kind("me", "rate", value)) is float
 
 
-@pytest.mark.rows("value", ["0.5", None, True, np.True_, np.array([0.5, 0.5]), np.array([0.5]), 1j])
-def test_what_is_no_number_is_refused_by_name(value):
+@every_kind_of_number
+@pytest.mark.rows("value", ["0.5", None, True, np.True_, np.array([0.5, 0.5]), np.array([0.5]), 1j, np.complex64(1)])
+def test_what_is_no_number_is_refused_by_name(kind, value):
     with pytest.raises(TypeError, match="me: expected rate to be a number, got "):
-        number("me", "rate", value)
+        kind("me", "rate", value)
 
 
 @pytest.mark.rows("value", [-0.1, math.nan, math.inf, -math.inf])
@@ -84,6 +95,30 @@ def test_a_number_out_of_range_is_refused_by_name(value):
         number("me", "rate", value)
     with pytest.raises(ValueError, match="me: expected rate to be at least 0 and below 1, got 1"):
         number("me", "rate", 1.0, below=1.0)
+
+
+@pytest.mark.rows(
+    ("kind", "limits", "inside", "outside"),
+    [
+        (signed_number, "to be finite", [-1e300, 0, 1e300], []),
+        (positive_number, "to be above 0 and finite", [5e-324, 1e300], [0, -0.0, -1]),
+        (share, "from 0 to 1", [0, 1], [-1e-9, 1.0000001, 5]),
+    ],
+)
+def test_numbers_of_other_limits_are_refused_by_name_outside_of_them(kind, limits, inside, outside):
+    assert [kind("me", "rate", value) for value in inside] == inside
+    for value in [*outside, math.nan, math.inf, -math.inf]:
+        with pytest.raises(ValueError, match=f"me: expected rate {limits}, got "):
+            kind("me", "rate", value)
+
+
+def test_a_gradient_is_an_array_of_the_shape_of_y():
+    layer = minnet.Linear(3, 2)
+    expect_gradient(layer, np.ones((4, 2)), (4, 2))
+    with pytest.raises(ValueError, match=r"^Linear\(3, 2\): expected dy of shape \(4, 2\), like y, got \[\[1, 2\]\]$"):
+        expect_gradient(layer, [[1, 2]], (4, 2))
+    with pytest.raises(ValueError, match=r"of shape \(4, 2\), like y, got an array of shape \(1, 2\)$"):
+        expect_gradient(layer, np.ones((1, 2)), (4, 2))
 
 
 @pytest.mark.rows("data", [True, 1, 1.5, [1, 2.5], np.ones(2, np.float16), np.ones(2, np.uint8)])
@@ -142,6 +177,13 @@ class Series(Stored):
     iloc = ()
 
 
+class Elsewhere(Stored):
+    """An array of another library, as JAX's."""
+
+    def __dlpack__(self):
+        raise NotImplementedError
+
+
 class Missing:
     """A missing value, as pandas.NA."""
 
@@ -166,7 +208,7 @@ LOST = {
     "texts beside floats": (
         Frame({"a": [0.5], "city": ["A"]}),
         TypeError,
-        "float, str in it, in the columns city; give text a column for each value",
+        "float, str in it, in the columns city; make texts one-hot",
     ),
     "missing values": (
         np.array([1, Missing()], object),
@@ -238,8 +280,9 @@ def test_other_errors_of_an_array_of_ones_own_stay_as_they_are():
         def __array__(self, dtype=None, copy=None):
             raise ValueError("no memory for that")
 
-    with pytest.raises(ValueError, match=r"^me: expected x to be an array.* no memory for that$"):
-        plain_array("me", "x", Broken())
+    for data in (Broken(), [Broken(), Broken()]):
+        with pytest.raises(ValueError, match=r"^me: expected x to be an array.* no memory for that$"):
+            plain_array("me", "x", data)
 
 
 def test_what_is_read_in_slices_is_not_read_as_a_whole():
@@ -262,6 +305,7 @@ def test_what_is_read_in_slices_is_not_read_as_a_whole():
         Sparse(),
         Frame({"a": [1.0]}),
         Series(np.ones(3)),
+        Elsewhere(np.ones(3)),
         MASKED,
     ],
 )
@@ -295,3 +339,40 @@ def test_a_state_of_what_are_no_arrays_is_refused_by_name(name):
     data, error, text = LOST[name]
     with pytest.raises(error, match=f"^me: expected 0.W to be an array.*{text}"):
         named_arrays("me", {"0.W": data})
+
+
+@pytest.mark.rows(
+    ("values", "dtype", "lost"),
+    [
+        ([1.0, 1e300, -1e300], np.float32, r"1e\+300"),
+        ([70000], np.float16, "70000"),
+        ([1.0, 0.5], np.int64, "0.5"),
+        ([1.0, np.nan], np.int64, "nan"),
+        ([1, 1234567890123], np.int32, "1234567890123"),
+        ([1, -1], np.uint8, "-1"),
+    ],
+)
+def test_a_value_that_a_dtype_cannot_hold_is_named_with_no_flag_of_the_processor(monkeypatch, values, dtype, lost):
+    monkeypatch.setattr(np, "errstate", lambda **kinds: warnings.catch_warnings(action="ignore"))  # as in WebAssembly
+    with pytest.raises(ValueError, match=f"^me: expected values that {np.dtype(dtype)} can hold, got {lost}$"):
+        cast_array("me", np.array(values), np.dtype(dtype))
+
+
+@pytest.mark.rows(
+    ("values", "dtype"),
+    [
+        ([1.5, np.nan, np.inf, -np.inf], np.float32),
+        ([0.1, 1e-300], np.float32),
+        ([3, 2**40], np.float32),
+        ([3.0, -4.0], np.int32),
+        ([True], np.float16),
+    ],
+)
+def test_values_that_a_dtype_can_hold_are_cast_up_to_rounding(values, dtype):
+    cast = cast_array("me", np.array(values), np.dtype(dtype))
+    assert cast.dtype == dtype and np.allclose(cast, values, equal_nan=True)
+
+
+def test_an_array_of_the_dtype_is_not_copied():
+    x = np.ones(3)
+    assert cast_array("me", x, x.dtype) is x

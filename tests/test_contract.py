@@ -2,6 +2,8 @@
 
 import copy
 import inspect
+import math
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -106,20 +108,25 @@ LOSSES = [
     ("BinaryCrossEntropy()", normal(2, 3, 4), probabilities(2, 3, 4), np.arange(6.0).reshape(2, 3)),
     ("BinaryCrossEntropy(3.0)", normal(5, 4), classes(5, 4, below=2), np.arange(5.0)),
     ("BinaryCrossEntropy(pos_weight=[1, 2, 0, 0.5])", normal(5, 4), probabilities(5, 4), np.arange(20.0).reshape(5, 4)),
+    ("BinaryCrossEntropy(3.0, mean_over='samples')", normal(5, 4), classes(5, 4, below=2), np.arange(5.0)),
     ("Huber()", normal(5, 4), normal(5, 4) + 1),
     ("Huber()", normal(5), normal(5) + 1, np.arange(5.0)),
     ("Huber(0.25)", normal(2, 3, 4), 2 * normal(2, 3, 4), np.arange(6.0).reshape(2, 3)),
     ("Huber(delta=5.0)", normal(5, 4), classes(5, 4)),
+    ("Huber(0.25, mean_over='samples')", normal(5, 4), normal(5, 4) + 1, np.arange(5.0)),
     ("MeanAbsoluteError()", normal(5, 4), normal(5, 4) + 1),
     ("MeanAbsoluteError()", normal(5), normal(5)),
     ("MeanAbsoluteError()", normal(2, 3, 4), 2 * normal(2, 3, 4), np.arange(6.0).reshape(2, 3)),
+    ("MeanAbsoluteError(mean_over='samples')", normal(5, 4), normal(5, 4) + 1, np.arange(5.0)),
     ("MeanSquaredError()", normal(5, 4), normal(5, 4) + 1),
     ("MeanSquaredError()", normal(5), normal(5) + 1),
     ("MeanSquaredError()", normal(5, 4), normal(5, 4) + 1, np.arange(5.0)),
+    ("MeanSquaredError(mean_over='samples')", normal(2, 3, 4), normal(2, 3, 4) + 1, np.arange(6.0).reshape(2, 3)),
     ("MulticlassHinge()", normal(5, 3), classes(5)),
     ("MulticlassHinge()", normal(2, 4, 3), classes(2, 4), np.arange(8.0).reshape(2, 4)),
     ("MulticlassHinge()", np.array([[1.0, 2.0, 0.0], [3.0, 1.0, 1.0]]), np.array([1, 2])),
     ("MulticlassHinge(margin=0.5)", normal(5, 3), classes(5), np.arange(5.0)),
+    ("MulticlassHinge(mean_over='samples')", normal(2, 4, 3), classes(2, 4), np.arange(8.0).reshape(2, 4)),
     ("SoftmaxCrossEntropy()", normal(5, 3), classes(5)),
     ("SoftmaxCrossEntropy()", normal(5, 3), classes(5), np.arange(5.0)),
     ("SoftmaxCrossEntropy()", normal(5, 3), probabilities(5, 3)),
@@ -129,6 +136,8 @@ LOSSES = [
     ("SoftmaxCrossEntropy(label_smoothing=0.2)", normal(5, 3), probabilities(5, 3)),
     ("SoftmaxCrossEntropy(ignore_index=1)", normal(2, 4, 3), classes(2, 4)),
     ("SoftmaxCrossEntropy([1, 2, 0.5], 0.1, 1)", normal(5, 3), classes(5), np.arange(5.0)),
+    ("SoftmaxCrossEntropy([1, 2, 0.5], 0.1, 1, mean_over='samples')", normal(5, 3), classes(5), np.arange(5.0)),
+    ("SoftmaxCrossEntropy([1, 2, 0.5], mean_over='samples')", normal(5, 3), probabilities(5, 3), np.arange(5.0)),
 ]
 
 # Their repr has lines, and does not evaluate back.
@@ -170,6 +179,33 @@ every_layer_with_a_leaf = pytest.mark.rows(
 every_leaf = pytest.mark.rows("code", sorted({entry[0] for entry in LAYERS + LOSSES}))
 every_code = pytest.mark.rows("code", sorted({entry[0] for entry in LAYERS + LOSSES + CONTAINERS}))
 both_modes = pytest.mark.rows("training", [True, False], ids=["training", "evaluation"])
+
+
+def arguments(code):
+    """What the constructor is given, by name, the defaults too: without generators, and sizes that have no names."""
+    signature = inspect.signature(type(layer := make(code)))
+    bound = signature.bind(*layer._arguments[0], **layer._arguments[1])
+    bound.apply_defaults()
+    return {
+        name: value
+        for name, value in bound.arguments.items()
+        if name != "rng" and signature.parameters[name].kind is not inspect.Parameter.VAR_POSITIONAL
+    }
+
+
+def is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+every_number = pytest.mark.rows(
+    "code, inputs, name",
+    [
+        pytest.param(code, inputs, name, id=f"{code} {name}")
+        for code, *inputs in LAYERS + LOSSES
+        for name, value in arguments(code).items()
+        if is_number(value) and name != "pos_weight"  # which is an array, or a number of one
+    ],
+)
 
 
 def float32(x):
@@ -243,6 +279,47 @@ def test_the_repr_evaluates_back(code):
     assert {name: p.data.shape for name, p in again.named_parameters().items()} == {
         name: p.data.shape for name, p in layer.named_parameters().items()
     }
+
+
+@every_number
+@pytest.mark.rows("bad", ["a", None, True, math.nan, math.inf, [1.0], 1j, np.complex64(1)], ids=repr)
+def test_what_is_no_number_is_refused_by_the_name_of_the_layer_and_the_argument(code, inputs, name, bad):
+    given = arguments(code)
+    if bad is None and inspect.signature(type(make(code))).parameters[name].default is None:
+        return  # it has a meaning
+    with pytest.raises((TypeError, ValueError), match=rf"^{type(make(code)).__name__}: .*{name}"):
+        type(make(code))(**given | {name: bad})
+
+
+@every_number
+@pytest.mark.rows("bad", [-1, 0, 4.5, -0.5, np.float64(4.5)], ids=repr)
+def test_a_number_that_is_refused_is_so_by_the_name_of_the_layer_and_the_argument(code, inputs, name, bad):
+    given = arguments(code)
+    try:
+        type(make(code))(**given | {name: bad})
+    except (TypeError, ValueError) as error:
+        assert re.match(rf"{type(make(code)).__name__}: .*({name}|groups|heads)", str(error))
+    else:
+        assert not (isinstance(given[name], int) and isinstance(bad, float))
+        assert bad >= 0 or name in ("negative_slope", "alpha", "forget_bias", "ignore_index")
+
+
+@every_number
+@pytest.mark.rows("kind", [np.float64, np.float32, np.int64])
+def test_a_number_of_numpys_gives_the_bits_that_pythons_gives(code, inputs, name, kind):
+    given = arguments(code)
+    whole = isinstance(given[name], int)
+    if whole != (kind is np.int64):
+        return
+    results = []
+    for value in (kind(given[name]), kind(given[name]).item()):
+        minnet.seed(0)
+        layer = type(make(code))(**given | {name: value})
+        y = layer(*map(float32, inputs))
+        dx = backward(layer, upstream(y))
+        results.append([y, dx, layer.state_dict(), gradients(layer)])
+        assert {np.asarray(array).dtype for array in (y, dx) if isinstance(array, np.ndarray)} <= {np.dtype(np.float32)}
+    np.testing.assert_equal(results[0], results[1])
 
 
 @every_layer
@@ -363,6 +440,58 @@ def test_a_deep_copy_is_independent(code, inputs):
     assert not any("cache" in vars(part) for part in layer.walk(Layer).values())
 
 
+def of_other_shapes(y):
+    """Gradients that are not shaped like y, though they could be broadcast to it or have as many entries."""
+    yield np.ones((1, *y.shape), y.dtype)
+    yield np.ones((len(y) + 1, *y.shape[1:]), y.dtype)
+    yield np.ones(1, y.dtype) if y.shape != (1,) else np.ones((1, 1), y.dtype)
+    yield np.float32(1)
+    if y.ndim > 1:
+        yield np.ones(y.shape[1:], y.dtype)
+        yield np.ones(y.shape[:-1], y.dtype)
+        yield np.ones(y.size, y.dtype)
+    if len(y) > 1:
+        yield np.ones((1, *y.shape[1:]), y.dtype)
+    if y.shape[-1] > 1:
+        yield np.ones((*y.shape[:-1], 1), y.dtype)
+    if y.T.shape != y.shape:
+        yield np.ones(y.T.shape, y.dtype)
+
+
+@pytest.mark.rows("code, inputs", [row(*entry) for entry in LAYERS])
+@both_modes
+@pytest.mark.rows("wanted", [True, False], ids=["dx wanted", "dx not wanted"])
+def test_a_gradient_of_another_shape_than_y_is_refused_by_name(code, inputs, training, wanted):
+    layer = make(code).train(training)
+    y = layer(*map(float32, inputs))
+    layer.input_gradient = wanted
+    for dy in of_other_shapes(y):
+        with pytest.raises(ValueError, match=re.escape(f"{layer!r}: expected dy of shape {y.shape}, like y, got ")):
+            layer.backward(dy)
+    assert not any(gradient.any() for gradient in gradients(layer).values())
+    layer.backward(upstream(y))
+
+
+@pytest.mark.rows("code, inputs", [row(*entry) for entry in LAYERS if make(entry[0]).parameters()])
+def test_a_gradient_that_cannot_be_added_to_is_an_error_that_names_the_layer(code, inputs):
+    model = minnet.Sequential(make(code))
+    y = model(*map(float32, inputs))
+    for parameter in model.parameters():
+        parameter.grad.flags.writeable = False
+    with pytest.raises(ValueError, match=re.escape(f"layer 0, {code}, in backward ") + ".* is read-only"):
+        model.backward(upstream(y), input_gradient=True)
+
+
+@pytest.mark.rows("code, inputs", [row(*entry) for entry in LAYERS])
+def test_a_layer_whose_arrays_came_read_only_from_another_process_trains_all_the_same(code, inputs):
+    layer, other = make(code), make(code)
+    other.load_state_dict(layer.state_dict())
+    for part in other.walk(minnet.Parameter, Buffer).values():
+        part.data.flags.writeable = False
+    np.testing.assert_equal(other(*map(float32, inputs)), layer(*map(float32, inputs)))
+    np.testing.assert_equal(other.state_dict(), layer.state_dict())
+
+
 @every_layer_with_a_leaf
 def test_backward_before_forward_is_an_error_that_names_the_layer(code, inputs):
     layer = make(code)
@@ -388,6 +517,34 @@ def test_input_that_is_not_real_is_a_type_error_that_names_the_layer(code, input
     with pytest.raises(TypeError, match=r"expected (real numbers|integer ids)") as caught:
         layer(x, *inputs[1:])
     assert type(first).__name__ in str(caught.value)
+
+
+@every_layer_with_a_leaf
+def test_two_arrays_of_equal_shapes_are_not_stacked_into_rows_but_refused_by_name(code, inputs):
+    layer = make(code)
+    first, *_ = (part for part in layer.walk(Layer).values() if not isinstance(part, minnet.Sequential))
+    with pytest.raises(TypeError, match=r"got a tuple of 2 arrays") as caught:
+        layer((inputs[0], inputs[0]), *inputs[1:])
+    assert type(first).__name__ in str(caught.value)
+
+
+@every_layer_with_a_leaf
+def test_a_mask_is_not_lost_but_refused_by_name(code, inputs):
+    layer = make(code)
+    first, *_ = (part for part in layer.walk(Layer).values() if not isinstance(part, minnet.Sequential))
+    masked = np.ma.array(inputs[0], mask=np.arange(inputs[0].size).reshape(inputs[0].shape) == 0)
+    with pytest.raises(TypeError, match=r"got a masked array") as caught:
+        layer(masked, *inputs[1:])
+    assert type(first).__name__ in str(caught.value)
+
+
+@every_layer_with_a_leaf
+@pytest.mark.rows("dtype", [np.float16, np.longdouble, np.uint8, np.int64, bool])
+def test_input_of_another_dtype_gives_float32_but_layers_that_only_move_numbers_keep_integers(code, inputs, dtype):
+    layer, of_ids = make(code), inputs[0].dtype.kind == "i"
+    y = layer(inputs[0] if of_ids else inputs[0].astype(dtype), *inputs[1:])
+    kept = np.dtype(dtype).kind != "f" and type(layer).__name__ in ("Flatten", "LastStep", "Reshape")
+    assert isinstance(y, float) or y.dtype == (dtype if kept else np.float32)
 
 
 @every_code

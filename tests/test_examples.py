@@ -47,6 +47,7 @@ PRINTED = {
     "custom_layer": r"the gradients are right(.|\n)*WrongScale\(4\): wrong gradient of g",
     "digits": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "fine_tune": r"% with the frozen body, (.*) from scratch\.\nThe first task is where it was: (.*) before, \2 after",
+    "own_optimizer": r" Lars: [789]\d\.\d% .*\n\nWrong: update left w as it was",
     "perceptron": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "recurrent": r"GRU is wrong at  [a-h.]{40}\n\nAccuracy by (.|\n)*\n 30 ",
     "residual_block": r" 16 y = f\(x\) +[1-4]?\d\.\d% #+\n 16 y = x \+ f\(x\) +[5-9]\d\.\d% #+$",
@@ -182,6 +183,12 @@ def test_a_training_that_is_over_is_loaded_from_its_folder_and_not_repeated(caps
 @pytest.mark.long
 def test_the_perceptron_learns_the_digits():
     assert script("perceptron").main() >= 0.975
+
+
+@pytest.mark.long
+def test_optimizers_of_ones_own_learn_the_digits_as_well():
+    accuracies = script("own_optimizer").main()
+    assert list(accuracies) == ["SGD", "Lion", "Lars"] and min(accuracies.values()) > 0.95
 
 
 @pytest.mark.long

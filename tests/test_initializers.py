@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,30 @@ def test_a_shape_without_inputs_and_outputs_is_refused(draw, shape):
 def test_a_shape_of_impossible_sizes_is_a_value_error(draw, shape):
     with pytest.raises(ValueError):
         draw(shape)
+
+
+@pytest.mark.rows("draw", BY_FANS)
+@pytest.mark.rows("shape", [3, "ab", (2.0, 3), None])
+def test_what_is_no_shape_is_refused_by_the_name_of_the_initializer(draw, shape):
+    with pytest.raises(TypeError, match=rf"^{draw.__name__}: expected a shape \(..., inputs, outputs\) of ints, got "):
+        draw(shape)
+
+
+@pytest.mark.rows("make", [constant, normal, uniform])
+@pytest.mark.rows("value", ["a", None, True, math.nan, math.inf, [1.0]])
+def test_an_argument_that_is_no_number_is_refused_by_the_name_of_the_initializer(make, value):
+    with pytest.raises((TypeError, ValueError), match=rf"^{make.__name__}: expected (value|std|low) to be "):
+        make(value)
+
+
+def test_a_deviation_below_zero_and_an_interval_that_ends_before_it_begins_are_refused():
+    with pytest.raises(ValueError, match="normal: expected std to be at least 0 and finite, got -1"):
+        normal(-1)
+    with pytest.raises(ValueError, match="normal: expected mean to be finite, got nan"):
+        normal(1, math.nan)
+    with pytest.raises(ValueError, match="uniform: expected low to be at most high, got 3 and -2"):
+        uniform(3, -2)
+    assert uniform(2, 2)((2,)).tolist() == [2, 2]
 
 
 def test_constant_fills_a_shape_and_draws_nothing():

@@ -7,6 +7,7 @@ import pytest
 
 import minnet
 from minnet import (
+    BatchNorm,
     Buffer,
     Flatten,
     Layer,
@@ -165,6 +166,37 @@ def test_load_state_dict_does_not_broadcast(value):
     with pytest.raises(ValueError, match="w has shape"):
         layer.load_state_dict({"w": value})
     assert layer.w.data[0] == 5
+
+
+def test_load_state_dict_that_is_not_strict_loads_what_fits_and_names_the_rest():
+    body, head, longer = Linear(3, 4, rng=0), Linear(4, 2, rng=0), Linear(4, 5, rng=0)
+    model, before = Sequential(Linear(3, 4), longer), longer.state_dict()
+    kept = model[0].W.data
+    state = Sequential(body, head, BatchNorm(2)).state_dict()
+    del state["0.b"]
+    left_out = model.load_state_dict(state, strict=False)
+    assert left_out.missing == ["0.b"]
+    assert left_out.unexpected == ["2.gamma", "2.beta", "2.running_mean", "2.running_var"]
+    assert left_out.mismatched == ["1.W", "1.b"]
+    assert model[0].W.data is kept
+    np.testing.assert_array_equal(kept, body.W.data)
+    np.testing.assert_equal(longer.state_dict(), before)
+
+
+def test_load_state_dict_leaves_nothing_out_where_all_fits():
+    model = Sequential(Linear(3, 2), BatchNorm(2))
+    for strict in (True, False):
+        assert not any(model.load_state_dict(Sequential(Linear(3, 2), BatchNorm(2)).state_dict(), strict=strict))
+
+
+def test_load_state_dict_that_is_not_strict_refuses_a_state_of_which_nothing_fits():
+    model = Sequential(Linear(3, 2, rng=0))
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"nothing was loaded: missing 0\.W .*; unexpected W \(3, 2\)"):
+        model.load_state_dict(Linear(3, 2).state_dict(), strict=False)
+    with pytest.raises(TypeError, match=r"Sequential\(\.\.\.\): expected strict to be True or False, got 'no'"):
+        model.load_state_dict(before, strict="no")
+    np.testing.assert_equal(model.state_dict(), before)
 
 
 def test_load_state_dict_changes_nothing_if_a_value_is_too_large_for_the_dtype():

@@ -9,7 +9,9 @@ from minnet import (
     SGD,
     BinaryCrossEntropy,
     Linear,
+    MulticlassHinge,
     Sequential,
+    SoftmaxCrossEntropy,
     accuracy,
     confusion_matrix,
     evaluate,
@@ -195,6 +197,70 @@ def test_probabilities_in_the_shape_of_the_labels_are_refused_with_advice(metric
 def test_scores_that_are_not_real_are_refused(metric):
     with pytest.raises(TypeError, match=f"{metric.__name__}: .*complex128"):
         metric([0, 1], [[1j, 0], [0, 1j]])
+
+
+@OF_LABELS
+@pytest.mark.rows(
+    ("integer", "label", "dtype"),
+    [(np.int32, 2**32, np.int64), (np.int32, 2**32, np.uint64), (np.int64, 2**63, np.uint64)],
+)
+def test_a_label_is_looked_at_by_its_value_however_many_bits_an_integer_has(monkeypatch, metric, integer, label, dtype):
+    monkeypatch.setattr(np, "intp", integer)
+    for true, predicted, name in (([0, label], [0, 0], "y_true"), ([0, 0], [0, label], "y_pred")):
+        with pytest.raises(ValueError, match=rf"^{metric.__name__}: {name}: expected values that .* got {label}$"):
+            metric(np.array(true, dtype), np.array(predicted, dtype))
+
+
+@OF_LABELS
+@pytest.mark.rows("texts", [["a", "b"], np.array(["a", "b"], object), np.array([b"a", b"b"])])
+def test_labels_that_are_texts_are_told_how_to_be_numbered(metric, texts):
+    advice = re.escape("with np.unique(labels, return_inverse=True)[1]")
+    for true, predicted in ((texts, [0, 1]), ([0, 1], texts), (texts, texts), (texts, np.eye(2))):
+        with pytest.raises(TypeError, match=rf"^{metric.__name__}: expected y_.* {advice}$"):
+            metric(true, predicted)
+
+
+@pytest.mark.rows("label", [10**9, 2**40, 2**63 - 1])
+def test_a_matrix_of_more_classes_than_memory_holds_is_refused_with_how_to_number_them(label):
+    with pytest.raises(ValueError, match=rf"few classes .* got {label + 1}; number .* with np.unique"):
+        confusion_matrix([0, label], [0, 0])
+    numbered = np.unique([0, label, 0, 0], return_inverse=True)[1]
+    assert confusion_matrix(numbered[:2], numbered[2:]).tolist() == [[1, 0], [1, 0]]
+
+
+class Sparse:
+    """What is known of a sparse matrix: it makes itself dense."""
+
+    def toarray(self):
+        return np.eye(2)
+
+
+@pytest.mark.rows(
+    ("metric", "true", "predicted"),
+    [
+        (accuracy, [0, 1], [0, 1]),
+        (confusion_matrix, [0, 1], [0, 1]),
+        (classification_report, [0, 1], [0, 1]),
+        (top_k_accuracy, [0, 1], [[1.0, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]),
+        (r2_score, [1.0, 2.0], [1.0, 3.0]),
+    ],
+)
+def test_what_an_array_would_lose_is_refused_with_what_to_do(metric, true, predicted):
+    arrays = np.array(true), np.array(predicted)
+    for i, array in enumerate(arrays):
+        missing = array.astype(object)
+        missing.flat[1] = None
+        for bad, advice in (
+            (np.ma.masked_array(array, np.arange(array.size).reshape(array.shape) == 1), "call its .filled(value)"),
+            (Sparse(), "call its .toarray()"),
+            (missing, "fill in or drop what is missing"),
+            (tuple(np.atleast_1d(row) for row in array), "np.stack"),
+        ):
+            with pytest.raises(TypeError, match=re.escape(advice)) as caught:
+                metric(*(bad if i == j else given for j, given in enumerate(arrays)))
+            assert re.match(rf"{metric.__name__}: (expected )?{('y_true', 'y_pred')[i]}", str(caught.value))
+        unmasked = [np.ma.masked_array(given) if i == j else given for j, given in enumerate(arrays)]
+        np.testing.assert_equal(metric(*unmasked), metric(*arrays))
 
 
 # The scores of five samples; the true label is the best, the second, the third, the last, the best again.
@@ -404,6 +470,130 @@ def test_r2_of_float32_is_computed_in_float64():
 def test_what_has_no_variance_to_explain_is_refused(true, predicted, error, text):
     with pytest.raises(error, match=f"^r2_score: .*{text}"):
         r2_score(np.array(true), np.array(predicted))
+
+
+# Sample weights. Of TRUE, LABELS are right at first, at second and at last.
+
+
+@pytest.mark.rows("predicted", [LABELS, SCORES])
+def test_a_weighted_accuracy_is_the_share_of_the_weights(predicted):
+    assert accuracy(TRUE, predicted, sample_weight=[1, 2, 3, 4, 0]) == 0.3
+    assert accuracy(TRUE, predicted, sample_weight=[1, 2, 0, 0, 4]) == 1.0
+    assert accuracy(TRUE, predicted, sample_weight=np.full(5, 0.1)) == pytest.approx(0.6, rel=1e-15)
+
+
+def test_weights_are_those_of_samples_or_of_positions():
+    true, predicted = [[0, 1], [1, 0]], [[0, 1], [0, 0]]
+    assert accuracy(true, predicted, sample_weight=[1, 3]) == 0.625
+    assert accuracy(true, predicted, sample_weight=[[1, 2], [3, 4]]) == 0.7
+    assert confusion_matrix(true, predicted, sample_weight=[1, 3]).tolist() == [[4, 0], [3, 1]]
+    assert accuracy([[0], [1]], [[0.2], [0.4]], sample_weight=[3, 1]) == 0.75
+
+
+@pytest.mark.rows(("k", "expected"), [(1, 0.1), (2, 0.3), (3, 0.6)])
+def test_a_weighted_top_k_accuracy_is_the_share_of_the_weights(k, expected):
+    assert top_k_accuracy(*RANKED, k, sample_weight=[1, 2, 3, 4, 0]) == expected
+
+
+def test_a_weighted_confusion_matrix_has_sums_of_weights():
+    matrix = confusion_matrix(TRUE, LABELS, sample_weight=[1, 2, 3, 4, 0.5])
+    assert matrix.tolist() == [[1, 0, 0], [0, 0, 3], [0, 4, 2.5]]
+
+
+def test_a_weighted_report_has_shares_and_supports_of_weights():
+    report = classification_report(TRUE, LABELS, sample_weight=[1, 2, 3, 4, 0.5])
+    rows = {name: row if name == "accuracy" else list(row.values()) for name, row in report.items()}
+    assert rows.pop("accuracy") == pytest.approx(1 / 3, rel=1e-15)
+    assert rows == {
+        "0": [1.0, 1.0, 1.0, 1.0],
+        "1": [0.0, 0.0, 0.0, 3.0],
+        "2": pytest.approx([5 / 11, 5 / 13, 5 / 12, 6.5], rel=1e-15),
+        "macro avg": pytest.approx([16 / 33, 6 / 13, 17 / 36, 10.5], rel=1e-15),
+        "weighted avg": pytest.approx([87 / 231, 1 / 3, 89 / 252, 10.5], rel=1e-15),
+    }
+    assert type(report["0"]["support"]) is float
+    assert type(classification_report(TRUE, LABELS)["0"]["support"]) is int
+    tenths = str(classification_report([0, 0, 1], [0, 0, 1], sample_weight=[0.1, 0.2, 0.25])).splitlines()
+    assert [line.split()[-1] for line in tenths if line][1:] == ["0.3", "0.25", "0.55", "0.55", "0.55"]
+
+
+def test_a_class_whose_weights_are_all_zero_has_shares_of_zero():
+    report = classification_report([0, 1, 1], [0, 1, 0], sample_weight=[2, 0, 0])
+    assert list(report["1"].values()) == [0, 0, 0, 0] and report["accuracy"] == 1
+
+
+@pytest.mark.rows(
+    ("true", "predicted", "weights", "expected"),
+    [
+        ([1, 2, 3], [1, 2, 2], [1, 1, 2], 3 / 11),
+        ([1, 2, 3], [1, 2, 2], [1, 1, 0], 1),
+        ([[1, 1], [2, 2], [3, 3]], [[1, 1], [2, 2], [2, 3]], [1, 1, 2], 7 / 11),
+        ([[1, 1], [2, 2], [3, 3]], [[1, 1], [2, 2], [2, 2]], [[1, 1], [1, 1], [2, 0]], 7 / 11),
+        ([5, 0.1, 0.1, 0.1], [5, 0.1, 0.1, 0.1], [0, 1, 1, 1], 1),
+        ([5, 0.1, 0.1, 0.1], [5, 0.2, 0.1, 0.1], [0, 1, 1, 1], 0),
+    ],
+)
+def test_a_weighted_r2_is_the_share_of_the_weighted_variance(true, predicted, weights, expected):
+    assert r2_score(true, predicted, sample_weight=weights) == pytest.approx(expected, rel=1e-14)
+
+
+WEIGHED = pytest.mark.rows(
+    ("metric", "true", "predicted"),
+    [
+        *[(metric, TRUE, LABELS) for metric in (accuracy, confusion_matrix, classification_report)],
+        (lambda *arrays, **options: top_k_accuracy(*arrays, k=2, **options), *RANKED),
+        (r2_score, [1.0, 2, 4, 3, 0], [1.5, 2, 3, 3, 1]),
+    ],
+)
+
+
+@WEIGHED
+@pytest.mark.rows("times", [[1, 2, 3, 1, 2], [3, 1, 1, 1, 1]])
+def test_a_weight_is_how_often_a_sample_counts(metric, true, predicted, times):
+    got = metric(true, predicted, sample_weight=times)
+    expected = metric(np.repeat(true, times), np.repeat(predicted, times, axis=0))
+    if isinstance(got, dict):
+        assert got.pop("accuracy") == pytest.approx(expected.pop("accuracy"), rel=1e-14)
+        got, expected = ([[*row.values()] for row in report.values()] for report in (got, expected))
+    np.testing.assert_allclose(got, expected, rtol=1e-14)
+
+
+@WEIGHED
+@pytest.mark.rows(
+    ("weights", "error", "text"),
+    [
+        ([1, 2], ValueError, r"expected sample_weight of shape \(5,\), got \(2,\)"),
+        (1.0, ValueError, r"got \(\)"),
+        ([[1], [1], [1], [1], [1]], ValueError, r"got \(5, 1\)"),
+        ([1, -1, 1, 1, 1], ValueError, "finite and at least 0, and one above 0"),
+        ([1, np.nan, 1, 1, 1], ValueError, "finite and at least 0"),
+        ([1, np.inf, 1, 1, 1], ValueError, "finite and at least 0"),
+        ([0, 0, 0, 0, 0], ValueError, "one above 0"),
+        (["a", "b", "c", "d", "e"], TypeError, "sample_weight: expected real numbers"),
+        (np.ma.masked_equal([1, 2, 3, 4, 5], 2), TypeError, "masked"),
+        ([None, 1, 1, 1, 1], TypeError, "sample_weight: expected real numbers"),
+    ],
+)
+def test_weights_that_are_none_or_do_not_fit_are_refused(metric, true, predicted, weights, error, text):
+    with pytest.raises(error, match=text):
+        metric(true, predicted, sample_weight=weights)
+
+
+def test_each_output_of_r2_needs_a_weight():
+    with pytest.raises(ValueError, match="a sample_weight above 0 for each output"):
+        r2_score(np.eye(2), np.eye(2), sample_weight=[[1, 0], [1, 0]])
+
+
+def test_with_weights_too_accuracy_is_what_evaluate_says():
+    rng = np.random.default_rng(0)
+    x, s = rng.normal(size=(50, 3)), rng.uniform(size=50) * (np.arange(50) % 2)
+    y = (x[:, :1] + 0.5 * rng.normal(size=(50, 1)) > 0).astype(int)
+    for target, loss in ((y, BinaryCrossEntropy()), (y[:, 0], SoftmaxCrossEntropy()), (y[:, 0], MulticlassHinge())):
+        model = Sequential(Linear(3, 1 if target.ndim > 1 else 3, rng=0), loss)
+        batches = [(x[:20], target[:20], s[:20]), (x[20:], target[20:], s[20:])]
+        figures = evaluate(model, batches, {"acc": accuracy})
+        assert figures["acc"] == pytest.approx(figures["accuracy"], rel=1e-12)
+        assert figures["accuracy"] != pytest.approx(evaluate(model, [(x, target)])["accuracy"], rel=1e-3)
 
 
 @pytest.mark.rows(

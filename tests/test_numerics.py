@@ -1,4 +1,6 @@
 import math
+import statistics
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ from minnet.numerics import (
     erf,
     log_softmax,
     mean_weights,
+    ones,
     row_max,
+    row_mean,
+    row_starts,
     row_sum,
     sigmoid,
     softmax,
@@ -30,12 +35,13 @@ def frozen(array):
 def test_reductions_are_those_of_plain_loops_in_any_rank(shape, dtype):
     x = frozen(np.random.default_rng(0).normal(size=shape).astype(dtype))
     rows = x.reshape(-1, shape[-1]).tolist()
-    largest, sums, columns = row_max(x), row_sum(x), column_sum(x)
-    assert largest.shape == sums.shape == (*shape[:-1], 1)
+    largest, sums, means, columns = row_max(x), row_sum(x), row_mean(x), column_sum(x)
+    assert largest.shape == sums.shape == means.shape == (*shape[:-1], 1)
     assert columns.shape == shape[-1:]
-    assert largest.dtype == sums.dtype == columns.dtype == dtype
+    assert largest.dtype == sums.dtype == means.dtype == columns.dtype == dtype
     assert largest.reshape(-1).tolist() == [max(row) for row in rows]
     assert np.allclose(sums.reshape(-1), [math.fsum(row) for row in rows], atol=1e-6)
+    assert np.allclose(means.reshape(-1), [statistics.fmean(row) for row in rows], atol=1e-6)
     assert np.allclose(columns, [math.fsum(row[c] for row in rows) for c in range(shape[-1])], atol=1e-6)
 
 
@@ -55,6 +61,37 @@ def test_mean_weights_add_up_to_one_and_stay_as_they_are():
     assert mean_weights(0, np.dtype(np.float64)).tolist() == []
     with pytest.raises(ValueError, match="read-only"):
         weights[0] = 1
+
+
+VECTORS = pytest.mark.rows(
+    ("vector", "other"), [(ones, np.dtype(np.float32)), (mean_weights, np.dtype(np.float64)), (row_starts, 3)]
+)
+
+
+@VECTORS
+def test_long_vectors_of_many_lengths_are_not_kept(vector, other):
+    tracemalloc.start()
+    try:
+        for n in range(100_000, 100_040):
+            assert len(vector(n, other)) == n
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000 < peak
+
+
+@VECTORS
+def test_short_vectors_are_made_once_and_all_are_read_only(vector, other):
+    assert vector(32, other) is vector(32, other)
+    for n in (1, 32, 10**5):
+        assert not vector(n, other).flags.writeable
+
+
+def test_vectors_have_the_same_values_whether_they_are_kept_or_not():
+    for n in (2**14, 2**14 + 1):
+        assert ones(n, np.dtype(np.float32)).tolist() == [1.0] * n
+        assert mean_weights(n, np.dtype(np.float64)).tolist() == [1 / n] * n
+        assert row_starts(n, 3).tolist() == list(range(0, 3 * n, 3))
 
 
 def test_reductions_do_not_mind_the_memory_layout():

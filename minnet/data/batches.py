@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import flag, is_stored, paired_arrays, real_array, sliceable, whole_number
+from ..arguments import cast_array, flag, is_stored, paired_arrays, real_array, sliceable, whole_number
 from ..random import Rng, generator
 from .rows import in_order, rows_of, shuffled, shuffled_blocks
 
@@ -31,8 +31,9 @@ class Batches:
     extra: further arrays of that length, treated as y and put after it: (x, y, weights) with extra=(weights,).
     transform: for augmentation, a function (x, rng) -> x with as many rows. It is called with each batch's x, already
     of that dtype, and with the generator that draws the orders.
-    Batches are copies, which may be written into. What is read from a file is shuffled as a whole up to 32 MiB; beyond
-    that, blocks of neighbouring rows come in a new order each epoch, and those that are in memory at a time are mixed.
+    Batches are copies, which may be written into. What is read from a file in slices is shuffled as a whole up to
+    32 MiB; beyond that, blocks of neighbouring rows come in a new order each epoch, and those that are in memory at a
+    time are mixed. NumPy's memory maps are shuffled as arrays, row by row.
     Raises ValueError for no rows, arrays of different lengths, x without a feature axis, a batch_size below 1 or, with
     drop_last, above N, or a transform that changes the number of rows; TypeError for arrays that are not real, a
     batch_size that is not an int, an extra that is not a tuple, or a transform that can't be called.
@@ -54,7 +55,7 @@ class Batches:
         self.x, self.y = paired_arrays("Batches", x, y)
         self.extra = _extra_arrays(extra, self.x.shape[0])
         for name, array in {"x": self.x, "y": self.y, **{f"extra[{i}]": a for i, a in enumerate(self.extra)}}.items():
-            real_array(f"Batches: {name}", array[:1])
+            real_array(f"Batches: {name}", array[:0] if is_stored(array) else array)
         if len(self.x.shape) < 2:
             raise ValueError(f"Batches: expected x of shape (N, ...) with a feature axis, got {self.x.shape}")
         if transform is not None and not callable(transform):
@@ -76,14 +77,12 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         size, plain = self.batch_size, not self.extra and self.transform is None
-        # Gathering the rows of many batches at once, and slicing them, costs a fraction of gathering each batch; for
-        # short rows, take costs less than half of indexing by an array.
         arrays = (self.x, self.y, *self.extra)
         for rows in _chunks(arrays, size, self.dtype, self.rng if self.shuffle else None):
             x, y, *extra = (rows_of(array, rows) for array in arrays)
             if self.dtype is not None:
-                x = x.astype(self.dtype, copy=False)
-                y, *extra = (a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a for a in (y, *extra))
+                x = cast_array("Batches: x", x, self.dtype)
+                y, *extra = (_target(array, self.dtype) for array in (y, *extra))
             for i in range(0, len(x) - len(x) % size if self.drop_last else len(x), size):
                 if plain:
                     yield x[i : i + size], y[i : i + size]
@@ -96,7 +95,11 @@ class Batches:
         result = real_array("Batches: transform", self.transform(x, self.rng))
         if result.shape[:1] != x.shape[:1]:
             raise ValueError(f"Batches: expected transform to give {len(x)} rows for x {x.shape}, got {result.shape}")
-        return result if self.dtype is None else result.astype(self.dtype, copy=False)
+        return result if self.dtype is None else cast_array("Batches: transform", result, self.dtype)
+
+
+def _target(array: Array, dtype: np.dtype[Any]) -> Array:
+    return cast_array("Batches: y or extra", array, dtype) if array.dtype.kind == "f" else array
 
 
 def _extra_arrays(extra: tuple[ArrayLike, ...], n: int) -> tuple[Array, ...]:
@@ -110,6 +113,7 @@ def _extra_arrays(extra: tuple[ArrayLike, ...], n: int) -> tuple[Array, ...]:
     return arrays
 
 
+# Gathering the rows of many batches at once, and slicing them, costs a fraction of gathering each batch.
 def _chunks(
     arrays: tuple[Array, ...], size: int, dtype: np.dtype[Any] | None, rng: np.random.Generator | None
 ) -> Iterator[Any]:
@@ -117,7 +121,7 @@ def _chunks(
     n, stored = arrays[0].shape[0], [array for array in arrays if is_stored(array)]
     least = 1 if dtype is None else dtype.itemsize
     row = sum(math.prod(array.shape[1:]) * max(least, array.dtype.itemsize) for array in arrays)
-    room = CHUNK_BYTES if rng or stored else CACHE_BYTES
+    room = CACHE_BYTES if rng is None and not stored else CHUNK_BYTES
     chunk = size * max(1, room // max(1, size * row))
     if rng is None:
         return in_order(n, chunk)

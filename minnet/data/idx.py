@@ -13,6 +13,8 @@ from typing import NoReturn
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import described
+
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 # No gzip stream unpacks to more than 1,032 times its size, and a large one that comes near that is not data.
@@ -29,9 +31,12 @@ def load_idx(path: str | os.PathLike[str]) -> Array:
     Before anything is allocated, the header is checked to declare no more than a file of this size can hold. In a
     gzipped file, an array above 16 MiB may have at most 100 times the file's size; unpack a larger one first, if you
     trust it.
-    Raises ValueError for a file that isn't whole or has bytes after its end; FileNotFoundError for a missing one.
+    Raises ValueError for a file that isn't whole or has bytes after its end; FileNotFoundError for a missing one;
+    TypeError for what is no path.
     Source: LeCun, Cortes and Burges 1998, The MNIST database.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"load_idx: expected a path, a str or a pathlib.Path, got {described(path)}")
     path = Path(path)
     with open(path, "rb") as file:
         size, packed = os.fstat(file.fileno()).st_size, file.read(2) == b"\x1f\x8b"

@@ -38,7 +38,13 @@ def one_hot(y: ArrayLike, classes: int | None = None) -> Array:
     C = int(labels.max()) + 1 if classes is None else whole_number("one_hot", "classes", classes, least=1)
     if labels.size and labels.max() >= C:
         raise ValueError(f"one_hot: expected labels from 0 to {C - 1}, got {labels.min()} to {labels.max()}")
-    result = np.zeros((labels.size, C), np.float32)
+    try:
+        result = np.zeros((labels.size, C), np.float32)
+    except (MemoryError, OverflowError, ValueError):
+        raise ValueError(
+            f"one_hot: expected so few classes that {labels.size} rows fit into memory, got {C}; "
+            "number the labels with np.unique(y, return_inverse=True)[1]"
+        ) from None
     result[np.arange(labels.size), labels.reshape(-1).astype(np.intp)] = 1
     return result.reshape(*labels.shape, C)
 

@@ -53,7 +53,7 @@ def _stratified(y: Array, size: int) -> Array:
     Every class gets its share rounded down; those that lost most by the rounding get one row more.
     """
     _, label, count = np.unique(y, return_inverse=True, return_counts=True)
-    share = count * size / len(y)
+    share = count * float(size) / len(y)  # a float: counts may be int32, in which the product wraps around
     quota = np.floor(share)
     quota[np.argsort(quota - share, kind="stable")[: size - int(quota.sum())]] += 1
     rank = np.empty(len(y))

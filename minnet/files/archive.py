@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 from numpy import ndarray as Array
@@ -33,6 +33,10 @@ NOTES = "notes.json"
 ENCRYPTED = 1  # a flag of a zip member
 LONGEST = 50  # characters of a file's name that the name of its temporary file repeats, to stay within the limit
 END_OF_DIRECTORY = 22  # bytes, with which an archive ends
+
+
+class _Compressed(ValueError):
+    """An archive with compressed members, as np.savez_compressed writes them and minnet never does."""
 
 
 def file_path(owner: str, path: str | os.PathLike[str]) -> Path:
@@ -83,7 +87,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
         except Exception as error:  # damage shows in a dozen types: BadZipFile, struct.error, NotImplementedError, …
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise  # of the disk, not of what is on it
-            raise CheckpointError(f"{os.fspath(path)} is not a whole minnet file: {error}") from error
+            whole = "" if isinstance(error, _Compressed) else "whole "
+            raise CheckpointError(f"{os.fspath(path)} is not a {whole}minnet file: {error}") from error
 
 
 def _write(file: BinaryIO, arrays: Mapping[str, Array], notes: Any) -> None:
@@ -121,6 +126,8 @@ def _check_directory(members: list[ZipInfo], size: int, end: bytes) -> None:
     counted = int.from_bytes(end[10:12], "little")  # which ZipFile doesn't compare with what it finds
     if counted != min(len(members), 2**16 - 1):
         raise ValueError(f"it counts {counted} members and lists {len(members)}")
+    if any(info.compress_type == ZIP_DEFLATED for info in members):
+        raise _Compressed("it is compressed; load a compressed state_dict by model.load_state_dict(np.load(path))")
     declared = sum(info.file_size for info in members)
     if declared > size:
         raise ValueError(f"it declares {declared} bytes and has {size}")

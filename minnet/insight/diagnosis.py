@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import is_float_array, norm
-from .observation import Watch
+from .observation import Watch, is_trained
 from .table import table
 
 
@@ -19,7 +19,7 @@ class LayerDiagnosis:
     mean, spread: of the layer's output; a spread is a standard deviation.
     dead: of a layer such as ReLU, the fraction of units whose output it makes 0 for every sample.
     gradient_mean, gradient_spread: of the gradient with respect to its output.
-    updates: lr ‖dW‖ / ‖W‖ of each of its parameters.
+    updates: lr ‖dW‖ / ‖W‖ of each of its parameters that are trained.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Diagnosis:
     nonfinite: where the first value that is not finite appears; None if all are finite.
     layers: in the order in which they are called.
     findings: sentences; none at all is a good sign.
+    frozen: how many parameters are frozen, and in which layers; None if none is.
     """
 
     model: str
@@ -50,6 +51,7 @@ class Diagnosis:
     nonfinite: str | None
     layers: list[LayerDiagnosis]
     findings: list[str]
+    frozen: str | None = None
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [
@@ -64,6 +66,8 @@ class Diagnosis:
             facts.append(f"{self.chance[0]} would be {self.chance[1]:.4g}")
         if self.overfit:
             facts.append("training on a few samples takes theirs from {:.4g} to {:.4g}".format(*self.overfit))
+        if self.frozen:
+            facts.append(self.frozen)
         findings = [f"- {finding}" for finding in self.findings] or ["No findings."]
         return "\n".join([f"{self.model}: {', '.join(facts)}", *table(rows), *findings])
 
@@ -92,8 +96,10 @@ def _dead(watch: Watch) -> float | None:
 
 
 def relative_gradients(watch: Watch) -> dict[str, float | None]:
-    """‖dW‖ / ‖W‖ of each parameter, None for one of zeros."""
-    return {name: norm(p.grad) / norm(p.data) if p.data.any() else None for name, p in watch.own.items()}
+    """‖dW‖ / ‖W‖ of each trained parameter, None for one of zeros."""
+    return {
+        name: norm(p.grad) / norm(p.data) if p.data.any() else None for name, p in watch.own.items() if is_trained(p)
+    }
 
 
 def _rounded(value: float | None) -> str:

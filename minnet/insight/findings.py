@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-import numpy as np
 from numpy import ndarray as Array
 
+from ..layer import Parameter
 from .arrays import is_float_array, norm, rms
 from .diagnosis import relative_gradients
-from .observation import Watch
+from .observation import Watch, is_trained
 
 LARGE = 10.0  # a root mean square, or its growth from a layer's input to its output; about 1 is normal
 VANISHED = 1e-3  # of the norm of a gradient, from the last layer to the first; it has exploded above 1 / VANISHED
+FADED = 1 / 30  # of that norm too, in a model that learns slowly
 HIGH_LOSS = 1.5  # times the loss of a guess
 TOO_SMALL, RIGHT, TOO_LARGE = 1e-6, 1e-2, 0.3  # change of a parameter by one step, relative to its size
+NAMED = 3  # of the layers that are frozen
 ADVICE = "he_normal weights, normalize between the layers, or take fewer"  # against a gradient that vanishes
 
 
@@ -59,10 +61,13 @@ def about_dead_units(dead: dict[str, float]) -> Iterator[str]:
         )
 
 
-def about_gradients(called: list[Watch], dead: dict[str, float]) -> Iterator[str]:
-    """A gradient that vanishes or explodes on its way to the first parameters, unless it is lost in dead units."""
+def about_gradients(called: list[Watch], dead: dict[str, float], slow: bool) -> Iterator[str]:
+    """A gradient that vanishes or explodes on its way to the first parameters, unless it is lost in dead units.
+
+    slow: whether training has shown that little is learned; a gradient that has faded has then vanished too.
+    """
     reached = [watch for watch in called if is_float_array(watch.y) and is_float_array(watch.dy)]
-    path = reached[next((i for i, watch in enumerate(reached) if watch.own), len(reached)) :]
+    path = reached[next((i for i, w in enumerate(reached) if trained(w)), len(reached)) :]
     gains = [
         (norm(watch.dx) / norm(watch.dy), watch.title, is_float_array(watch.x) and not watch.x.any())
         for watch in path[1:]
@@ -73,7 +78,7 @@ def about_gradients(called: list[Watch], dead: dict[str, float]) -> Iterator[str
     first, last = norm(path[0].dy), norm(path[-1].dy)
     sizes = f"its norm is {last:.2g} at {path[-1].title} and {first:.2g} at {path[0].title}"
     gain, title, zero_input = min(gains)
-    if first < VANISHED * last and title not in dead:
+    if first < (FADED if slow else VANISHED) * last and title not in dead:
         activation = "" if any("ReLU(" in watch.title for watch in called) else "ReLU and "
         yield (
             f"the gradient vanishes on its way back: {sizes}; most is lost in {title}, which passes {gain:.2g} of it; "
@@ -88,14 +93,12 @@ def about_gradients(called: list[Watch], dead: dict[str, float]) -> Iterator[str
 
 
 def about_updates(called: list[Watch], lr: float, learned: bool) -> Iterator[str]:
-    """A learning rate that is far off, judged by parameters with weight decay, and parameters without a gradient."""
+    """A learning rate that is far off, judged by parameters with weight decay."""
     ratios = {}
     for watch in called:
         for name, ratio in relative_gradients(watch).items():
             if ratio and watch.own[name].decay:
                 ratios[f"{name} of {watch.title}"] = ratio
-            if ratio == 0 and is_float_array(watch.dy) and watch.dy.any() and np.any(watch.x):
-                yield f"{name} of {watch.title} gets no gradient, though the layer does; see its backward"
     if not ratios:
         return
     name = max(ratios, key=lambda name: ratios[name])
@@ -104,3 +107,34 @@ def about_updates(called: list[Watch], lr: float, learned: bool) -> Iterator[str
         yield f"a step with lr = {lr:g} changes {name} by {change:.2g} of its size, the most of all; try {better}"
     elif change < TOO_SMALL and not learned:
         yield f"a step with lr = {lr:g} changes {name} by only {change:.1g} of its size, the most of all; try {better}"
+
+
+def about_no_training(parameters: list[Parameter]) -> list[str]:
+    """A model in which nothing is trained."""
+    if not parameters:
+        return ["the model has no parameters, there is nothing to train"]
+    if not any(map(is_trained, parameters)):
+        return [f"all {count(parameters):,} parameters are frozen: nothing to train; unfreeze() what should learn"]
+    return []
+
+
+def frozen_part(watches: list[Watch]) -> str | None:
+    """How many parameters are frozen and where, None if none is."""
+    own = {watch: list(watch.own.values()) for watch in watches}
+    frozen = {watch: [p for p in theirs if not is_trained(p)] for watch, theirs in own.items()}
+    titles = [watch.title for watch, theirs in frozen.items() if theirs]
+    if not titles:
+        return None
+    part, whole = (count([p for theirs in some.values() for p in theirs]) for some in (frozen, own))
+    more = f" and {len(titles) - NAMED} more" if len(titles) > NAMED else ""
+    return f"{part:,} of {whole:,} parameters are frozen, in {', '.join(titles[:NAMED])}{more}"
+
+
+def count(parameters: Iterable[Parameter]) -> int:
+    """How many numbers there are in parameters, each of which counts once."""
+    return sum(p.data.size for p in dict.fromkeys(parameters))
+
+
+def trained(watch: Watch) -> bool:
+    """Whether a layer has a parameter of its own that is trained."""
+    return any(map(is_trained, watch.own.values()))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import whole_number
+from ..arguments import expect_gradient, signed_number, whole_number
 from ..layer import Layer, Parameter, real_input
 from ..numerics import as_rows, erf, sigmoid, softplus
 
@@ -33,6 +33,7 @@ class ReLU(Layer):
     # Multiplying by booleans takes 1.1 to 1.3 times as long as converting them to floats first.
     def backward(self, dy: Array) -> Array:
         y = self.cache
+        expect_gradient(self, dy, y.shape)
         dx = (y > 0).astype(dy.dtype)
         dx *= dy
         return dx
@@ -51,7 +52,7 @@ class LeakyReLU(Layer):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = signed_number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Array) -> Array:
         self.cache = x = real_input(self, x)
@@ -59,6 +60,7 @@ class LeakyReLU(Layer):
 
     def backward(self, dy: Array) -> Array:
         x = self.cache
+        expect_gradient(self, dy, x.shape)
         return np.where(x > 0, dy, self.negative_slope * dy)
 
 
@@ -85,6 +87,7 @@ class PReLU(Layer):
 
     def backward(self, dy: Array) -> Array:
         x, a = self.cache, self.a.data
+        expect_gradient(self, dy, x.shape)
         if not self.frozen:
             da = as_rows(np.where(x > 0, 0, dy * x)).sum(axis=0)
             self.a.grad += da if len(a) > 1 else da.sum()
@@ -104,7 +107,7 @@ class ELU(Layer):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+        self.alpha = signed_number("ELU", "alpha", alpha)
 
     def forward(self, x: Array) -> Array:
         x = real_input(self, x)
@@ -113,6 +116,7 @@ class ELU(Layer):
 
     def backward(self, dy: Array) -> Array:
         x, negative = self.cache
+        expect_gradient(self, dy, x.shape)
         return np.where(x > 0, dy, self.alpha * np.exp(negative) * dy)
 
 
@@ -151,6 +155,7 @@ class GELU(Layer):
 
     def backward(self, dy: Array) -> Array:
         x, cdf, pdf = self.cache
+        expect_gradient(self, dy, x.shape)
         return dy * (cdf + x * pdf)
 
 
@@ -173,6 +178,7 @@ class SiLU(Layer):
 
     def backward(self, dy: Array) -> Array:
         x, s = self.cache
+        expect_gradient(self, dy, x.shape)
         return dy * s * (1 + x * (1 - s))
 
 
@@ -193,6 +199,7 @@ class Sigmoid(Layer):
 
     def backward(self, dy: Array) -> Array:
         y = self.cache
+        expect_gradient(self, dy, y.shape)
         return dy * y * (1 - y)
 
 
@@ -211,6 +218,7 @@ class Tanh(Layer):
 
     def backward(self, dy: Array) -> Array:
         y = self.cache
+        expect_gradient(self, dy, y.shape)
         return dy * (1 - y * y)
 
 
@@ -231,4 +239,5 @@ class Softplus(Layer):
 
     def backward(self, dy: Array) -> Array:
         x = self.cache
+        expect_gradient(self, dy, x.shape)
         return dy * sigmoid(x)

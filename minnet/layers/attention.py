@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import flag, whole_number
+from ..arguments import at_least_one, expect_gradient, flag
 from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import as_rows, column_sum, ones
@@ -35,11 +35,11 @@ class MultiHeadAttention(Layer):
     """
 
     def __init__(self, features: int, heads: int, causal: bool = False, *, rng: Rng = None) -> None:
-        features = whole_number("MultiHeadAttention", "features", features, least=1)
-        if features % whole_number("MultiHeadAttention", "heads", heads, least=1):
+        at_least_one("MultiHeadAttention", features=features, heads=heads)
+        if features % heads:
             raise ValueError(f"MultiHeadAttention: expected heads to divide the {features} features, got {heads}")
         rng, square = generator(rng), (features, features)
-        self.heads, self.causal = heads, flag("MultiHeadAttention", "causal", causal)
+        self.heads, self.causal = int(heads), flag("MultiHeadAttention", "causal", causal)
         self.W_qkv = Parameter(np.hstack([glorot_uniform(square, rng) for _ in range(3)]))
         self.b_qkv = Parameter(zeros((3 * features,)), decay=False)
         self.W_o = Parameter(glorot_uniform(square, rng))
@@ -48,12 +48,11 @@ class MultiHeadAttention(Layer):
     # p and ds are stored transposed, (N, heads, keys, queries): the maximum of (16, 4, 64, 64) over the keys takes
     # 140 µs, along the last axis 250. q is scaled by 1 / √d; its product takes 110 µs with the copy qᵀ, 160 without.
     def forward(self, x: Array) -> Array:
-        D = len(self.W_o.data)
-        x = real_input(self, x, D, self.W_o.data.dtype)
+        x = real_input(self, x, len(self.W_o.data), self.W_o.data.dtype)
         if x.ndim != 3 or not x.shape[1]:
-            raise ValueError(f"{self!r}: expected x of shape (N, T, {D}), got {x.shape}")
-        T = x.shape[1]
-        qkv, o = as_rows(x) @ self.W_qkv.data, np.empty((len(x) * T, D), x.dtype)
+            raise ValueError(f"{self!r}: expected x of shape (N, T, {x.shape[-1]}), got {x.shape}")
+        N, T, D = x.shape
+        qkv, o = as_rows(x) @ self.W_qkv.data, np.empty((N * T, D), x.dtype)
         qkv += self.b_qkv.data
         q, k, v = self.split_heads(qkv, T, 3)
         q *= 1 / math.sqrt(q.shape[-1])
@@ -73,6 +72,7 @@ class MultiHeadAttention(Layer):
     # do · o, since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
     def backward(self, dy: Array) -> Any:
         x, q, k, v, p, joined = self.cache
+        expect_gradient(self, dy, x.shape)
         (_, T, D), rows = x.shape, as_rows(dy)
         (do,), (o,) = self.split_heads(rows @ self.W_o.data.T, T, 1), self.split_heads(joined, T, 1)
         dqkv = np.empty((len(rows), 3 * D), o.dtype)

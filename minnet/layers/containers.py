@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import real_array
 from ..calls import ANSWERED, called_twice
 from ..layer import Layer, Parameter, drop_cache
 from ..naming import add_location, one_line, shapes
@@ -87,6 +88,8 @@ class Sequential(Layer):
         except Exception as error:
             source = self._name(i + 1) if i < last else "the caller"
             self._add_location(error, i, f"in backward given {shapes(dy)} by {source}")
+            if "read-only" in str(error):
+                error.add_note("zero_grad() makes a gradient that is read-only an array that can be written to")
             raise
         self._calls = ANSWERED if self._calls > 1 else 0
         return dy if input_gradient else None
@@ -101,7 +104,7 @@ class Sequential(Layer):
         self._trained_from = next((i for i in range(last) if _is_trained(self.layers[i])), last)
         return self._trained_from
 
-    def count_correct(self) -> tuple[int, int] | None:
+    def count_correct(self) -> tuple[float, float] | None:
         return self.layers[-1].count_correct() if self.layers else None
 
     def total_weight(self) -> float | None:
@@ -155,7 +158,7 @@ class Residual(Layer):
             raise ValueError("Residual: expected layers that give an array, got a loss at the end")
 
     def forward(self, x: Array) -> Array:
-        x = np.asarray(x)
+        x = x if type(x) is Array else real_array(one_line(self), x)
         y = self.layers.forward(x)
         if y.shape != x.shape:
             raise ValueError(
@@ -190,7 +193,7 @@ class Concatenate(Layer):
             raise ValueError(f"Concatenate: expected branches that give arrays, got {branches}")
 
     def forward(self, x: Array) -> Array:
-        x = np.asarray(x)
+        x = x if type(x) is Array else real_array(one_line(self), x)
         parts = [branch(x) for branch in self.branches]
         if len({part.shape[:-1] for part in parts}) > 1:
             got = " and ".join(str(part.shape) for part in parts)

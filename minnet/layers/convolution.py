@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import at_least_one, flag
+from ..arguments import at_least_one, expect_gradient, flag
 from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import column_sum
@@ -139,7 +139,7 @@ class _Convolution(Layer):
         self.stride = sizes(name, "stride", stride, self.positions, least=1)
         self.dilation = sizes(name, "dilation", dilation, self.positions, least=1)
         self.before, self.after = self._margins(padding)
-        self.strips = Strips(self.kernel, self.stride, self.dilation, self.before, self.after, groups)
+        self.strips = Strips(self.kernel, self.stride, self.dilation, self.before, self.after, int(groups))
         self.in_channels, self.bias = in_channels, flag(name, "bias", bias)
         shape = (*self.kernel, in_channels // groups, out_channels)
         self.W = Parameter(glorot_uniform(shape, generator(rng)))
@@ -151,14 +151,15 @@ class _Convolution(Layer):
         x = real_input(self, x, dtype=W.dtype)
         expect_axes(self, x, self.axes, self.in_channels)
         expect_places(self, x, self.strips.places(x.shape[1:-1]))
-        self.cache = x
         y = correlate(x, W, self.strips)
+        self.cache = x, y.shape
         if self.bias:
             add_bias(y, self.b.data)
         return y
 
     def backward(self, dy: Array) -> Any:
-        x, W, strips = self.cache, self.W.data, self.strips
+        (x, y_shape), W, strips = self.cache, self.W.data, self.strips
+        expect_gradient(self, dy, y_shape)
         if self.frozen:
             return correlate_transposed(dy, W, strips, x.shape) if self.input_gradient else None
         if self.bias:
@@ -267,14 +268,15 @@ class ConvTranspose2d(Layer):
         expect_axes(self, x, "h, w", W.shape[2])
         places = [s * (n - 1) + k - 2 * p for s, n, k, p in zip(self.stride, x.shape[1:3], self.kernel, self.padding)]
         expect_places(self, x, [*places, *x.shape[1:3]])
-        self.cache = x
         y = correlate_transposed(x, W.swapaxes(2, 3), self.strips, (len(x), *places, W.shape[3]))
+        self.cache = x, y.shape
         if self.bias:
             add_bias(y, self.b.data)
         return y
 
     def backward(self, dy: Array) -> Any:
-        x = self.cache
+        x, y_shape = self.cache
+        expect_gradient(self, dy, y_shape)
         if self.frozen:
             return correlate(dy, self.W.data.swapaxes(2, 3), self.strips) if self.input_gradient else None
         if self.bias:

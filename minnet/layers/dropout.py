@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import number
+from ..arguments import expect_gradient, share
 from ..layer import Layer, real_input
 from ..random import Rng, generator
 
@@ -39,19 +39,19 @@ class Dropout(Layer):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        if number("Dropout", "p", p) > 1:
-            raise ValueError(f"Dropout: expected p from 0 to 1, got {p}")
-        self.p = p
+        self.p = share("Dropout", "p", p)
         self.rng = generator(rng)
 
     def forward(self, x: Array) -> Array:
         x = real_input(self, x)
         if not self.training or self.p == 0:
-            self.cache = None
+            self.cache = x.shape, None
             return x
-        self.cache = m = keep_mask(self.p, x.shape, self.rng) * x.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
+        m = keep_mask(self.p, x.shape, self.rng) * x.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
+        self.cache = x.shape, m
         return m * x
 
     def backward(self, dy: Array) -> Array:
-        m = self.cache
+        shape, m = self.cache
+        expect_gradient(self, dy, shape)
         return dy if m is None else m * dy

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import at_least_one, flag
+from ..arguments import at_least_one, expect_gradient, flag, real_array
 from ..initializers import glorot_uniform, normal, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import add_to_rows, as_rows, column_sum
@@ -29,8 +29,9 @@ class Linear(Layer):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None) -> None:
-        self.W = Parameter(glorot_uniform((in_features, out_features), generator(rng)))
+        at_least_one("Linear", in_features=in_features, out_features=out_features)
         self.bias = flag("Linear", "bias", bias)
+        self.W = Parameter(glorot_uniform((in_features, out_features), generator(rng)))
         if bias:
             self.b = Parameter(zeros((out_features,)), decay=False)
 
@@ -42,6 +43,7 @@ class Linear(Layer):
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], y.shape[-1])
 
     def backward(self, dy: Array) -> Any:
+        expect_gradient(self, dy, (*self.cache.shape[:-1], self.W.data.shape[1]))
         x, dy = as_rows(self.cache), as_rows(dy)
         if not self.frozen:
             self.W.grad += x.T.dot(dy)
@@ -69,7 +71,7 @@ class Embedding(Layer):
         self.W = Parameter(normal(0.02)((num_embeddings, features), generator(rng)))
 
     def forward(self, ids: Array) -> Array:
-        ids, num = np.asarray(ids), len(self.W.data)
+        ids, num = ids if type(ids) is Array else real_array(repr(self), ids), len(self.W.data)
         if ids.dtype.kind not in "iu":
             raise TypeError(f"{self!r}: expected integer ids, got {ids.dtype}; Batches keeps them with dtype=None")
         if ids.size and (ids.min() < 0 or ids.max() >= num):
@@ -80,6 +82,7 @@ class Embedding(Layer):
 
     # Sorting brings the rows of dy of each id together, so that reduceat sums them as one run.
     def backward(self, dy: Array) -> None:
+        expect_gradient(self, dy, (*self.cache.shape, self.W.data.shape[1]))
         ids = self.cache.reshape(-1)
         if ids.size and not self.frozen:
             order = np.argsort(ids, kind="stable")
@@ -110,11 +113,12 @@ class PositionalEmbedding(Layer):
         x = real_input(self, x, W.shape[1], W.dtype)
         if x.ndim != 3 or x.shape[1] > len(W):
             raise ValueError(f"{self!r}: expected x of shape (N, T, {W.shape[1]}) with T up to {len(W)}, got {x.shape}")
-        self.cache = x.shape[1]
+        self.cache = x.shape
         return x + W[: x.shape[1]]
 
     def backward(self, dy: Array) -> Array:
-        T = self.cache
+        T = self.cache[1]
+        expect_gradient(self, dy, self.cache)
         if not self.frozen:
             self.W.grad[:T] += dy.sum(axis=0)
         return dy

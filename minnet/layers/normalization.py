@@ -8,17 +8,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import number, whole_number
+from ..arguments import expect_gradient, positive_number, share, whole_number
 from ..initializers import zeros
 from ..layer import Buffer, Layer, Parameter, real_input
-from ..numerics import as_rows, column_sum, row_sum
+from ..numerics import as_rows, column_sum, row_mean
 
 Mean = Callable[[Array], Array]
-
-
-def row_mean(x: Array) -> Array:
-    """The mean over the last axis, which is kept with length 1."""
-    return row_sum(x) / x.shape[-1]
 
 
 def standardize(x: Array, pivot: Array, mean: Mean, eps: float) -> tuple[Array, Array, Array, Array]:
@@ -120,8 +115,8 @@ class BatchNorm(Layer):
 
     Shapes      x, y (..., C)   γ, β, running_mean, running_var (C,); sums and means over all axes but the last
 
-    features: C.  momentum: m in running ← (1 − m) running + m batch, in which the batch's variance is the unbiased one.
-    eps: ε.
+    features: C.  momentum: m in running ← (1 − m) running + m batch, in which the batch's variance is the unbiased one;
+    from 0 to 1.  eps: ε, above 0.
     Raises ValueError for x that does not end in C, or with fewer than two rows while training.
     Source: Ioffe and Szegedy 2015; the running statistics as in PyTorch.
     """
@@ -132,8 +127,8 @@ class BatchNorm(Layer):
         self.beta = Parameter(zeros((features,)), decay=False)
         self.running_mean = Buffer(np.zeros(features))
         self.running_var = Buffer(np.ones(features))
-        self.momentum = number("BatchNorm", "momentum", momentum)
-        self.eps = number("BatchNorm", "eps", eps)
+        self.momentum = share(type(self).__name__, "momentum", momentum)
+        self.eps = positive_number(type(self).__name__, "eps", eps)
 
     def forward(self, x: Array) -> Array:
         gamma = self.gamma.data
@@ -146,7 +141,7 @@ class BatchNorm(Layer):
             if n < 2:
                 raise ValueError(
                     f"{self!r}: expected at least two rows while training, to have a variance, got {x.shape}; "
-                    "if the last batch has one row, choose another batch_size"
+                    "if the last batch has one row, choose another batch_size or Batches(drop_last=True)"
                 )
             pivot = approximate_mean(x)
             shift, square = (total / n for total in sums(x, pivot))
@@ -159,6 +154,7 @@ class BatchNorm(Layer):
     # standardize_backward with x̂ = (x − pivot − shift) r substituted, which gives dx = γ r dy + a (x − pivot) + c.
     def backward(self, dy: Array) -> Array:
         x, pivot, shift, r, used_batch_statistics = self.cache
+        expect_gradient(self, dy, x.shape)
         gamma, n = self.gamma.data, x.size // len(pivot)
         if self.frozen and not used_batch_statistics:
             return dy * (gamma * r)
@@ -173,9 +169,8 @@ class BatchNorm(Layer):
 
     def update_running_statistics(self, mean: Array, variance: Array) -> None:
         """running ← (1 − m) running + m batch."""
-        for running, batch in ((self.running_mean.data, mean), (self.running_var.data, variance)):
-            running *= 1 - self.momentum
-            running += self.momentum * batch
+        for running, batch in ((self.running_mean, mean), (self.running_var, variance)):  # which may be read-only
+            running.data = (1 - self.momentum) * running.data + self.momentum * batch
 
 
 class LayerNorm(Layer):
@@ -186,7 +181,7 @@ class LayerNorm(Layer):
 
     Shapes      x, y (..., D)   γ, β (D,)   sums over all axes but the last, means over the last
 
-    features: D.  eps: ε.
+    features: D.  eps: ε, above 0.
     Raises ValueError for x that does not end in D.
     Source: Ba, Kiros and Hinton 2016.
     """
@@ -195,7 +190,7 @@ class LayerNorm(Layer):
         features = whole_number(type(self).__name__, "features", features, least=1)
         self.gamma = Parameter(np.ones(features), decay=False)
         self.beta = Parameter(zeros((features,)), decay=False)
-        self.eps = number(type(self).__name__, "eps", eps)
+        self.eps = positive_number(type(self).__name__, "eps", eps)
 
     def forward(self, x: Array) -> Array:
         gamma = self.gamma.data
@@ -206,6 +201,7 @@ class LayerNorm(Layer):
 
     def backward(self, dy: Array) -> Array:
         xhat, r = self.cache
+        expect_gradient(self, dy, xhat.shape)
         if not self.frozen:
             self.gamma.grad += column_sum(dy * xhat)
             self.beta.grad += column_sum(dy)
@@ -220,7 +216,7 @@ class RMSNorm(Layer):
 
     Shapes      x, y (..., D)   γ (D,)   sums over all axes but the last, means over the last
 
-    features: D.  eps: ε.
+    features: D.  eps: ε, above 0.
     Raises ValueError for x that does not end in D.
     Source: Zhang and Sennrich 2019.
     """
@@ -228,7 +224,7 @@ class RMSNorm(Layer):
     def __init__(self, features: int, eps: float = 1e-6) -> None:
         features = whole_number(type(self).__name__, "features", features, least=1)
         self.gamma = Parameter(np.ones(features), decay=False)
-        self.eps = number(type(self).__name__, "eps", eps)
+        self.eps = positive_number(type(self).__name__, "eps", eps)
 
     def forward(self, x: Array) -> Array:
         gamma = self.gamma.data
@@ -241,6 +237,7 @@ class RMSNorm(Layer):
     # dr/dxⱼ = −r² x̂ⱼ / n, as above but without the mean.
     def backward(self, dy: Array) -> Array:
         xhat, r = self.cache
+        expect_gradient(self, dy, xhat.shape)
         if not self.frozen:
             self.gamma.grad += column_sum(dy * xhat)
         dxhat = dy * self.gamma.data
@@ -255,18 +252,19 @@ class GroupNorm(Layer):
 
     Shapes      x, y (N, ..., C)   γ, β (C,)   sums over all axes but the last, means over the axes of μ
 
-    groups: how many; each is of neighbouring channels.  features: C.  eps: ε.
+    groups: how many; each is of neighbouring channels.  features: C.  eps: ε, above 0.
     Raises ValueError for groups that don't divide C, and for x without a batch axis or that does not end in C.
     Source: Wu and He 2018.
     """
 
     def __init__(self, groups: int, features: int, eps: float = 1e-5) -> None:
         features = whole_number("GroupNorm", "features", features, least=1)
-        if features % whole_number("GroupNorm", "groups", groups, least=1):
+        groups = whole_number("GroupNorm", "groups", groups, least=1)
+        if features % groups:
             raise ValueError(f"GroupNorm: expected groups to divide the {features} features, got {groups}")
         self.gamma = Parameter(np.ones(features), decay=False)
         self.beta = Parameter(zeros((features,)), decay=False)
-        self.groups, self.eps = groups, number("GroupNorm", "eps", eps)
+        self.groups, self.eps = groups, positive_number("GroupNorm", "eps", eps)
 
     def forward(self, x: Array) -> Array:
         gamma = self.gamma.data
@@ -275,13 +273,14 @@ class GroupNorm(Layer):
             raise ValueError(f"{self!r}: expected x of shape (N, ..., {len(gamma)}), got {x.shape}")
         grouped = self.by_group(x)
         xhat, r, _, _ = standardize(grouped, grouped[..., :1], row_mean, self.eps)
-        self.cache = xhat, r
+        self.cache = xhat, r, x.shape
         return gamma * self.by_position(xhat, x.shape) + self.beta.data
 
     def backward(self, dy: Array) -> Array:
-        xhat, r = self.cache
+        xhat, r, shape = self.cache
+        expect_gradient(self, dy, shape)
         if not self.frozen:
-            self.gamma.grad += column_sum(dy * self.by_position(xhat, dy.shape))
+            self.gamma.grad += column_sum(dy * self.by_position(xhat, shape))
             self.beta.grad += column_sum(dy)
         dx = standardize_backward(self.by_group(dy * self.gamma.data), xhat, r, row_mean)
         return self.by_position(dx, dy.shape)

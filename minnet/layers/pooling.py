@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import expect_gradient
 from ..layer import Layer, real_input
 from .windows import Sizes, count, expect_axes, expect_places, pad, runs, sizes
 
@@ -79,6 +80,7 @@ class MaxPool2d(_Pool2d):
 
     def backward(self, dy: Array) -> Array:
         shape, winner = self.cache
+        expect_gradient(self, dy, winner.shape)
         dpadded = np.zeros(shape, dy.dtype)
         for q, view in enumerate(self.views(dpadded)):
             if self.disjoint:
@@ -104,16 +106,18 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Array) -> Array:
         padded = self.padded(x)
-        self.cache = padded.shape
         first, *others = self.views(padded)
         y = fast_copy(first)
+        self.cache = padded.shape, y.shape
         for view in others:
             y += fast_copy(view)
         y /= math.prod(self.kernel)
         return y
 
     def backward(self, dy: Array) -> Array:
-        dpadded = np.zeros(self.cache, dy.dtype)
+        shape, y_shape = self.cache
+        expect_gradient(self, dy, y_shape)
+        dpadded = np.zeros(shape, dy.dtype)
         share = np.ascontiguousarray(dy / math.prod(self.kernel))
         for view in self.views(dpadded):
             if self.disjoint:
@@ -144,6 +148,7 @@ class GlobalAveragePool(Layer):
 
     def backward(self, dy: Array) -> Array:
         shape = self.cache
+        expect_gradient(self, dy, (shape[0], shape[-1]))
         positions = shape[1:-1]
         share = (dy / math.prod(positions)).reshape(len(dy), *(1 for _ in positions), shape[-1])
         return np.broadcast_to(share, shape).copy()

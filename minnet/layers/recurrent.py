@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import at_least_one
+from ..arguments import at_least_one, expect_gradient, signed_number
 from ..initializers import glorot_uniform, orthogonal, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import as_rows, column_sum, transposed
@@ -95,6 +95,7 @@ class RNN(_Recurrent):
 
     def backward(self, dy: Array) -> Any:
         x, h = self.cache
+        expect_gradient(self, dy, (x.shape[1], len(x), h.shape[2]))
         da = 1 - h[1:] ** 2
         dh, U_T = np.zeros_like(h[0]), transposed(self.U.data)
         for t in reversed(range(len(x))):
@@ -125,7 +126,7 @@ class LSTM(_Recurrent):
 
     def __init__(self, in_features: int, hidden_features: int, *, forget_bias: float = 0.0, rng: Rng = None) -> None:
         super().__init__(in_features, hidden_features, rng=rng)
-        self.b.data[hidden_features : 2 * hidden_features] = forget_bias
+        self.b.data[hidden_features : 2 * hidden_features] = signed_number("LSTM", "forget_bias", forget_bias)
 
     # One tanh for all four blocks: σ(a) = ½ tanh(a / 2) + ½, so with s = ½ for the gates and 1 for g every block is
     # s tanh(s a) + 1 − s. W, U and b are scaled by s beforehand, so that the products give s a. The gates overwrite a,
@@ -160,11 +161,11 @@ class LSTM(_Recurrent):
     def backward(self, dy: Array) -> Any:
         x, h, c, tanh_c, gates = self.cache
         T, N, H = tanh_c.shape
+        expect_gradient(self, dy, (N, T, H))
         da, (k, slope, one_minus, dgates) = np.empty((T, N, 4 * H), h.dtype), np.zeros((4, 4, N, H), h.dtype)
         k[2] = 1
         di, df, dg, do = dgates
-        dh, dc, through_h = np.zeros((3, N, H), h.dtype)
-        U_T = transposed(self.U.data)
+        (dh, dc, through_h), U_T = np.zeros((3, N, H), h.dtype), transposed(self.U.data)
         for t in reversed(range(T)):
             i, f, g, o = gates[t]
             dh += dy[:, t]
@@ -235,6 +236,7 @@ class GRU(_Recurrent):
 
     def backward(self, dy: Array) -> Any:
         x, h, gates, m = self.cache
+        expect_gradient(self, dy, (x.shape[1], len(x), h.shape[2]))
         r, z, n = np.split(gates, 3, axis=2)
         per_dh = np.concatenate([np.zeros_like(n), (h[:-1] - n) * z * (1 - z), (1 - z) * (1 - n * n)], axis=2)
         per_dn = m * r * (1 - r)

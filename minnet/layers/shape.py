@@ -6,9 +6,17 @@ import math
 
 import numpy as np
 from numpy import ndarray as Array
+from numpy.typing import ArrayLike
 
-from ..arguments import real_array, whole_number
-from ..layer import Layer
+from ..arguments import REAL, expect_gradient, real_array, whole_number
+from ..layer import Layer, real_input
+
+
+def floats_or_ids(layer: Layer, x: ArrayLike) -> Array:
+    """x as a floating array, as other layers take it; but integers stay, since they may be ids for an Embedding."""
+    if type(x) is not Array or x.dtype.kind not in REAL:
+        x = real_array(repr(layer), x)
+    return real_input(layer, x) if x.dtype.kind == "f" and x.shape else x
 
 
 class Flatten(Layer):
@@ -23,14 +31,17 @@ class Flatten(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        x = real_array(repr(self), x)
+        x = floats_or_ids(self, x)
         if not x.shape:
             raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
-        self.cache = x.shape
-        return x.reshape(len(x), math.prod(x.shape[1:]))
+        y = x.reshape(len(x), math.prod(x.shape[1:]))
+        self.cache = x.shape, y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
-        return dy.reshape(self.cache)
+        x_shape, y_shape = self.cache
+        expect_gradient(self, dy, y_shape)
+        return dy.reshape(x_shape)
 
 
 class Reshape(Layer):
@@ -51,17 +62,20 @@ class Reshape(Layer):
             raise ValueError(f"Reshape: expected at most one size to be -1, got {shape}")
 
     def forward(self, x: Array) -> Array:
-        x = real_array(repr(self), x)
+        x = floats_or_ids(self, x)
         if not x.shape:
             raise ValueError(f"{self!r}: expected x of shape (N, ...), got a single number")
-        self.cache = x.shape
         size, known = math.prod(x.shape[1:]), abs(math.prod(self.shape))
         if size != known and not (-1 in self.shape and known and size % known == 0):
             raise ValueError(f"{self!r}: expected samples that fit into {self.shape}, got {x.shape[1:]}")
-        return x.reshape(len(x), *(size // known if n == -1 else n for n in self.shape))
+        y = x.reshape(len(x), *(size // known if n == -1 else n for n in self.shape))
+        self.cache = x.shape, y.shape
+        return y
 
     def backward(self, dy: Array) -> Array:
-        return dy.reshape(self.cache)
+        x_shape, y_shape = self.cache
+        expect_gradient(self, dy, y_shape)
+        return dy.reshape(x_shape)
 
 
 class LastStep(Layer):
@@ -76,13 +90,15 @@ class LastStep(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        x = real_array(repr(self), x)
+        x = floats_or_ids(self, x)
         if x.ndim < 2 or not x.shape[1]:
             raise ValueError(f"{self!r}: expected x of shape (N, T, ...), got {x.shape}")
         self.cache = x.shape
         return x[:, -1]
 
     def backward(self, dy: Array) -> Array:
+        N, _, *features = self.cache
+        expect_gradient(self, dy, (N, *features))
         dx = np.zeros(self.cache, dy.dtype)
         dx[:, -1] = dy
         return dx

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import expect_gradient
 from ..layer import Layer, real_input
 from ..numerics import log_softmax, row_sum, softmax
 
@@ -34,6 +35,7 @@ class Softmax(Layer):
     # So dxⱼ = Σᵢ dyᵢ pᵢ (δᵢⱼ − pⱼ) = pⱼ (dyⱼ − Σᵢ dyᵢ pᵢ), without the matrix ever being formed.
     def backward(self, dy: Array) -> Array:
         p = self.cache
+        expect_gradient(self, dy, p.shape)
         return p * (dy - row_sum(dy * p))
 
 
@@ -54,4 +56,5 @@ class LogSoftmax(Layer):
 
     def backward(self, dy: Array) -> Array:
         y = self.cache
+        expect_gradient(self, dy, y.shape)
         return dy - np.exp(y) * row_sum(dy)

@@ -1,6 +1,7 @@
 """What a loss is: the last layer of a model. With a target it gives the loss, without one the prediction.
 
-All are means: the sum over the samples, each with its effective weight, divided by the sum of those weights.
+All are means: the sum over the samples, each with its effective weight, divided by the sum of those weights; or, with
+mean_over="samples", by their number, so that weights count in a batch of one as well.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import real_array
+from ..arguments import described, real_array
 from ..layer import Layer
 
 
@@ -19,9 +20,11 @@ class Loss(Layer):
     `forward(scores, target=None, sample_weight=None)` returns the loss, or without a target the prediction;
     `backward(dloss=1.0)` returns dscores, where dloss is what the loss is multiplied by afterwards.
     Set `takes_scores = True` on a loss that contains a softmax or a sigmoid, so that Sequential refuses one before it.
-    Of the last batch, `total_weight()` returns the sum of weights that the loss was divided by, so that evaluate can
-    average over batches, by rows if it is None; `count_correct()` returns how many predictions were right and of how
-    many, for the accuracy, None if nothing is classified.
+    Of the last batch, `total_weight()` returns what its sum was divided by, the sum of its weights or the number of its
+    targets, so that evaluate can average over batches, by rows if it is None. `count_correct()` returns (correct,
+    counted) for the accuracy, None if nothing is classified: how many predictions were right, and of how many targets
+    that are not ignored, or the sums of their sample weights if there are any. Class weights do not count in it, as in
+    scikit-learn.
 
     >>> import numpy as np
     >>> from minnet import Loss, check_layer
@@ -40,6 +43,25 @@ class Loss(Layer):
     """
 
     is_loss = True
+
+
+def checked_mean_over(owner: str, mean_over: str) -> str:
+    """mean_over. Raises ValueError if it is neither of the two words."""
+    if not isinstance(mean_over, str) or mean_over not in ("weights", "samples"):
+        raise ValueError(f"{owner}: expected mean_over to be 'weights' or 'samples', got {described(mean_over)}")
+    return mean_over
+
+
+def reshaping(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """How a target that lacks the last axis, or has one too many, gets the expected shape: the end of an error."""
+    if (*got, 1) == expected:
+        return f"; pass y[{':' if len(got) == 1 else '...'}, None]"
+    return f"; pass y[{':' if len(got) == 2 else '...'}, 0]" if got == (*expected, 1) else ""
+
+
+def weight_of(which: Array, s: Array | None) -> float:
+    """How many are True, as an int, or the sum of their sample weights s."""
+    return int(np.count_nonzero(which)) if s is None else float((which * s).sum())
 
 
 def class_weights(owner: str, weight: ArrayLike) -> Array:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import flag, number
-from .optimizer import ClipNorm, LearningRate, Optimizer, Parameters
+from .optimizer import ClipNorm, LearningRate, Optimizer
+from .vectors import Parameters
 
 
 class SGD(Optimizer):

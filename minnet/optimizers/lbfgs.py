@@ -15,7 +15,8 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import number, whole_number
-from .optimizer import LearningRate, Optimizer, Parameters
+from .optimizer import LearningRate, Optimizer
+from .vectors import Parameters
 
 Closure = Callable[[], float]
 Evaluate = Callable[..., "_Point"]
@@ -51,13 +52,16 @@ class LBFGS(Optimizer):
         tolerance_change: float = 1e-9,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(parameters, lr if callable(lr) else _positive(lr), weight_decay)
+        super().__init__(parameters, lr, weight_decay)
         self.max_iter = whole_number(self.name, "max_iter", max_iter, least=1)
         self.tolerance_grad = number(self.name, "tolerance_grad", tolerance_grad)
         self.tolerance_change = number(self.name, "tolerance_change", tolerance_change)
         m = whole_number(self.name, "history_size", history_size, least=1)
         self.moments = {name: np.zeros((m, len(self._w)), self._w.dtype) for name in ("s", "y")}
         self.moments["pairs"] = np.zeros((), np.int64)  # how many pairs there have been; number i is in row i % m
+
+    def _checked_lr(self, lr: Any) -> float:
+        return _positive(super()._checked_lr(lr))
 
     def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
         """Make up to max_iter updates. Returns the objective f that is reached, which is never above the first.
@@ -68,8 +72,9 @@ class LBFGS(Optimizer):
         Raises TypeError unless closure is a function that returns a float; FloatingPointError if f or its gradient is
         not finite before the first update.
         """
-        lr = _positive(self.lr(self.steps)) if callable(self.lr) else self.lr
+        lr = self.lr_at(self.steps)
         self.gather()
+        self._make_writable()
         current = _Point(0.0, self._w.copy(), self._g, math.inf, math.nan)
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -240,7 +245,7 @@ def _checked_start(start: _Point) -> _Point:
     return start
 
 
-def _positive(lr: Any) -> float:
-    if not (lr := number("LBFGS", "lr", lr)):
+def _positive(lr: float) -> float:
+    if not lr:
         raise ValueError("LBFGS: expected lr to be above 0, got 0")
     return lr

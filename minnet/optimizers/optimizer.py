@@ -8,7 +8,8 @@ count, clipping, weight decay and the state.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import misfits, named_arrays, number
-from ..layer import Parameter
+from .first_step import DROPPED, FirstStep
+from .schedules import short
+from .vectors import BeforeInit, Parameters, Vectors, parted
 
-Parameters = Iterable[Parameter]
 LearningRate = float | Callable[[int], float]
 ClipNorm = float | None
 
@@ -27,53 +29,91 @@ ClipNorm = float | None
 BLOCK = 2**18
 
 
-class Optimizer:
+class Optimizer(Vectors):
     """The base of optimizers.
 
-    parameters: what `model.parameters()` returns. Their data and gradients are copied into two vectors here, and become
-    views of them; an array that is assigned to a parameter later is copied in at the next step.
-    lr: the learning rate, or a function of the step, which counts from 0.
+    parameters: what `model.parameters()` returns; frozen ones are left out. Data and gradients become views of two
+    vectors here. Gradients start at zero: what backward added before is dropped. An array that is assigned to a
+    parameter later is copied in at the next step.
+    lr: the learning rate, or a function of the step, which counts from 0. It can be set later: `optimizer.lr *= 0.5` is
+    right for a number and for a schedule of minnet; in the place of a function of your own, set another.
     A step clears the gradients of these parameters only. To tie weights, share a Parameter, not its data. Copy or
     pickle a model and its optimizer together, in one call, or save what their state_dict returns.
     weight_decay: λ; λ w is added to the gradient of every parameter whose `decay` is true.
     clip_norm: the largest norm of the gradient over all parameters; a larger one is scaled down, before weight decay.
-    Raises TypeError for what is not a Parameter or a number; ValueError for no parameters, for parameters of
-    several dtypes, and for a number out of range.
+    Raises TypeError for what is not a Parameter or a number; ValueError for no parameters or frozen ones alone, for
+    parameters of several dtypes or one that is not float32 or float64, and for a number out of range.
 
-    Printed, it shows its numbers as they are now; a schedule by its name.
+    Printed, it shows its numbers as they are now, and its schedule.
 
-    >>> from minnet import SGD, Linear, cosine_decay
-    >>> print(SGD(Linear(64, 10).parameters(), lr=cosine_decay(0.5, steps=1000)))
-    SGD(lr=cosine_decay.<lambda>, weight_decay=0, momentum=0, nesterov=False): 2 parameters, 650 values, 0 steps taken
+    >>> from minnet import Adagrad, Linear, cosine_decay
+    >>> print(Adagrad(Linear(64, 10).parameters(), lr=cosine_decay(0.5, steps=100)))
+    Adagrad(lr=cosine_decay(0.5, steps=100), weight_decay=0, eps=1e-10): 2 parameters, 650 values, 0 steps taken
+
+    One of your own is an `update` that changes w in place; what it remembers are moments, arrays like w, zero at first.
+
+    >>> class Lion(Optimizer):
+    ...     def __init__(self, parameters, lr):
+    ...         super().__init__(parameters, lr)
+    ...         self.add_moments("m")
+    ...
+    ...     def update(self, w, g, lr, m):
+    ...         w -= lr * np.sign(0.9 * m + 0.1 * g)
+    ...         m += 0.01 * (g - m)
+    >>> Lion(Linear(64, 10).parameters(), lr=0.001).step()
+
+    w has entries of several parameters. For a rule about each one, write `per_parameter = True` in the class: update is
+    then called once a parameter, with arrays in its shape. A `step` of your own that doesn't call this one takes the
+    rate `lr_at(self.steps)`, and ends in `self.zero_grad()` and `self.steps += 1`.
     """
+
+    steps: int = BeforeInit()  # type: ignore[assignment]
 
     def __init__(
         self, parameters: Parameters, lr: LearningRate, weight_decay: float = 0.0, clip_norm: ClipNorm = None
     ) -> None:
-        self.parameters = _distinct(self.name, parameters)
-        self.lr = lr if callable(lr) else number(self.name, "lr", lr)
+        self.parameters, self.left_out = parted(self.name, parameters)
+        self.lr = lr
         self.weight_decay = number(self.name, "weight_decay", weight_decay)
         self.clip_norm = math.inf if clip_norm is None else number(self.name, "clip_norm", clip_norm)
         self.steps = 0
-        self.moments: dict[str, Array] = {}
+        self.moments = {}
+        self._first = FirstStep()
         self._move_in()
+        if any(np.any(p.grad) for p in self.parameters):
+            self._g.fill(DROPPED)
+        for p, w, g in self._views:
+            p.data, p.grad = w, g
 
     def __repr__(self) -> str:
         numbers = {name: value for name, value in numbers_of(self).items() if name[0] != "_" and value != math.inf}
-        shown = ", ".join(f"{name}={_short(value)}" for name, value in ({"lr": self.lr} | numbers).items())
+        shown = ", ".join(f"{name}={short(value)}" for name, value in ({"lr": self.lr} | numbers).items())
         counts = {"parameter": len(self.parameters), "value": len(self._w), "step": self.steps}
         told = ", ".join(f"{n:,} {noun}{'s' * (n != 1)}" for noun, n in counts.items())
         return f"{self.name}({shown}): {told} taken"
 
     @property
-    def name(self) -> str:
-        return type(self).__name__
+    def lr(self) -> LearningRate:
+        """The learning rate, a number or a schedule. To set it raises what the constructor does."""
+        return vars(self)["lr"] if "lr" in vars(self) else BeforeInit().__get__(self, type(self))
+
+    @lr.setter
+    def lr(self, lr: LearningRate) -> None:
+        vars(self)["lr"] = lr if callable(lr) else self._checked_lr(lr)
+
+    def _checked_lr(self, lr: Any) -> float:
+        return number(self.name, "lr", lr)
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of a step."""
+        lr = self.__dict__["lr"]  # the property takes longer
+        return self._checked_lr(lr(step)) if callable(lr) else lr
 
     # Anything may follow lr, so that type checkers let an update of one's own name its moments.
     def update(self, w: Array, g: Array, lr: float, *moments: Any, **options: Any) -> None:
-        """Change w and the moments, in place, by the gradient g, which may be overwritten.
+        """Change w and the moments, in place, by the gradient g, which may be overwritten. Returns nothing.
 
-        It is called once for each block of the vectors; `steps` counts the steps before this one.
+        It is called once for each block of the vectors, or each parameter; `steps` counts the steps before this one.
         """
         raise NotImplementedError(f"{self.name} has no update")
 
@@ -82,44 +122,36 @@ class Optimizer:
         self.gather()
         w, g = self._w, self._g
         lr = self.lr_at(self.steps)
-        if self.clip_norm < math.inf and (norm := _norm(g)) > self.clip_norm:
+        if self._first:
+            self._first.begin(self.name, g)
+            self._make_writable()
+        if self.clip_norm < math.inf and (norm := _norm(self, g)) > self.clip_norm:
             g *= self.clip_norm / norm
         if self.weight_decay:
             self.decay(w, g, lr)
-        moments = self.moments.values()
-        if len(w) <= BLOCK:
-            self.update(w, g, lr, *moments)
+        if len(w) <= BLOCK and not (self.per_parameter or self._first):
+            self.update(w, g, lr, *self.moments.values())
             g.fill(0)
         else:
-            for start in range(0, len(w), BLOCK):
-                block = slice(start, start + BLOCK)
-                self.update(w[block], g[block], lr, *(moment[block] for moment in moments))
-                g[block].fill(0)
+            self._update_parts(lr)
         self.steps += 1
 
-    def lr_at(self, step: int) -> float:
-        """The learning rate of a step."""
-        return number(self.name, "lr", self.lr(step)) if callable(self.lr) else self.lr
-
-    def gradient_is_finite(self) -> bool:
-        """Whether the whole gradient is finite; the sum of its squares, one dot product, tells in most cases."""
-        self.gather()
-        try:
-            square = self._g.dot(self._g)
-        except FloatingPointError:  # where NumPy was told to raise one
-            square = math.inf
-        return math.isfinite(square) or bool(np.isfinite(self._g).all())
+    def _update_parts(self, lr: float) -> None:
+        """Call update for one part of the vectors after the other; in the first step, see what it does."""
+        first = self._first
+        update = partial(first.update, self) if first else self.update
+        for w, g, *moments in self._parts(BLOCK):
+            update(w, g, lr, *moments)
+            g.fill(0)
+        if first:
+            first.end(self.name)
+            self._first = None
 
     def decay(self, w: Array, g: Array, lr: float) -> None:
         """Apply weight decay; this base adds it to the gradient."""
         for p, w_p, g_p in self._views:
             if p.decay:
                 g_p += self.weight_decay * w_p
-
-    def zero_grad(self) -> None:
-        """Set all gradients to zero; a step does so too."""
-        self.gather()
-        self._g.fill(0)
 
     def add_moments(self, *names: str) -> None:
         """Add vectors of zeros, as long as w; update gets them in this order, and they are part of the state."""
@@ -140,41 +172,9 @@ class Optimizer:
         if arrays["steps"] < 0:
             raise ValueError(f"{self.name}: expected steps to be at least 0, got {arrays['steps']}")
         self.steps = int(arrays["steps"])
+        self._make_writable()
         for name, moment in self.moments.items():
             moment[...] = arrays[name]
-
-    def _move_in(self) -> None:
-        """Make the two vectors, and turn data and gradients of the parameters into views of them."""
-        self._w = np.concatenate([p.data.reshape(-1) for p in self.parameters])
-        self._g = np.concatenate([p.grad.reshape(-1) for p in self.parameters])
-        self._views, end = [], 0
-        for p in self.parameters:
-            start, end = end, end + p.data.size
-            self._views.append((p, self._w[start:end].reshape(p.data.shape), self._g[start:end].reshape(p.data.shape)))
-        self.gather()
-
-    # Copying turns views into separate arrays, so a copied optimizer makes new vectors.
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_w", "_g", "_views")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._move_in()
-
-    def gather(self) -> None:
-        """Copy arrays that were assigned to parameters into the vectors.
-
-        Raises ValueError for a parameter whose shape or dtype has changed since the optimizer was made.
-        """
-        for p, w, g in self._views:
-            if p.data is not w or p.grad is not g:
-                if {p.data.shape, p.grad.shape} != {w.shape} or {p.data.dtype, p.grad.dtype} != {w.dtype}:
-                    raise ValueError(
-                        f"{self.name}: expected a parameter of shape {w.shape} and {w.dtype}, as when it "
-                        f"was made, got {p.data.shape} and {p.data.dtype}; make a new optimizer after changing a model"
-                    )
-                w[...], g[...] = p.data, p.grad
-                p.data, p.grad = w, g
 
 
 def numbers_of(optimizer: Optimizer) -> dict[str, Any]:
@@ -187,33 +187,17 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, kinds) or (isinstance(value, tuple) and all(isinstance(v, kinds) for v in value))
 
 
-def _short(value: Any) -> str:
-    """A number to six digits, a tuple of them, or the name of a schedule, which is not called: that may change it."""
-    if callable(value):
-        return getattr(value, "__qualname__", type(value).__name__).replace("<locals>.", "")
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_short, value))})"
-    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
-
-
-def _norm(g: Array) -> float:
+def _norm(optimizer: Optimizer, g: Array) -> float:
+    """The norm of a gradient. Raises FloatingPointError if it is not finite: nothing could be scaled by it."""
     with np.errstate(over="ignore"):
         square = float(g.dot(g))
-    return math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(g.astype(np.float64)))
-
-
-def _distinct(owner: str, parameters: Parameters) -> list[Parameter]:
-    """The parameters, each once. Raises TypeError or ValueError if they do not fit into one vector."""
-    if not isinstance(parameters, Iterable):
-        raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {parameters!r}")
-    found = list(parameters)
-    for p in found:
-        if not isinstance(p, Parameter):
-            raise TypeError(f"{owner}: expected parameters to be what model.parameters() returns, got {p!r} among them")
-    if not found:
-        raise ValueError(f"{owner}: expected at least one parameter, got none")
-    if len(dtypes := {str(p.data.dtype) for p in found}) > 1:
-        raise ValueError(
-            f"{owner}: expected parameters of one dtype, got {' and '.join(sorted(dtypes))}; use model.astype"
+    if math.isfinite(square):
+        return math.sqrt(square)
+    largest = float(abs(g).max())
+    norm = largest * float(np.linalg.norm(g.astype(np.float64) / largest)) if math.isfinite(largest) else math.inf
+    if not math.isfinite(norm):
+        raise FloatingPointError(
+            f"{optimizer.name}: the gradient or its norm is not finite: it can't be clipped, nothing was changed; "
+            "look for such values in the data and the parameters, or lower the learning rate"
         )
-    return list({id(p): p for p in found}.values())
+    return norm

@@ -5,12 +5,59 @@ Steps are updates of the optimizer, not epochs, and count from 0. After its last
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
-from ..arguments import number, whole_number
+import numpy as np
 
-Schedule = Callable[[int], float]
+from ..arguments import described, number, whole_number
+
+
+class Schedule:
+    """A function of the step, which can be multiplied and divided by a number, and pickled.
+
+    Printed, it is the call that made it.
+    make: the function of this file that it is made by.  values: the arguments of that one, in their order.
+    rate: a function of the step and these values.
+
+    >>> step_decay(0.5, every=100) * 0.5
+    0.5 * step_decay(0.5, every=100)
+    """
+
+    __array_ufunc__ = None  # so that an array times a schedule is told what a schedule times an array is
+
+    def __init__(self, make: Callable[..., Schedule], rate: Callable[..., float], *values: Any) -> None:
+        self.make, self.rate, self.values, self.factor = make, rate, values, 1.0
+
+    def __call__(self, step: int) -> float:
+        return self.factor * self.rate(step, *self.values)
+
+    def __repr__(self) -> str:
+        (_, first), *others = zip(inspect.signature(self.make).parameters.values(), self.values)
+        told = [f"{parameter.name}={short(value)}" for parameter, value in others if value != parameter.default]
+        call = f"{self.make.__name__}({', '.join([short(first), *told])})"
+        return call if self.factor == 1 else f"{self.factor:g} * {call}"
+
+    def __mul__(self, factor: float) -> Schedule:
+        product = Schedule(self.make, self.rate, *self.values)
+        product.factor = self.factor * self._checked(factor)
+        return product
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Schedule:
+        return self * (1 / self._checked(divisor))
+
+    def _checked(self, factor: Any) -> float:
+        try:
+            return number(repr(self), "a factor", factor)
+        except TypeError:
+            raise TypeError(
+                f"{self!r} is a schedule, which can be multiplied by a number, not by {described(factor)}; the rate of "
+                "a step is optimizer.lr_at(step)"
+            ) from None
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
@@ -27,7 +74,11 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     """
     lr, factor = number("step_decay", "lr", lr), number("step_decay", "factor", factor)
     every = whole_number("step_decay", "every", every, least=1)
-    return lambda step: lr * factor ** (step // every)
+    return Schedule(step_decay, _stepwise, lr, every, factor)
+
+
+def _stepwise(step: int, lr: float, every: int, factor: float) -> float:
+    return lr * factor ** (step // every)
 
 
 def exponential_decay(lr: float, rate: float) -> Schedule:
@@ -38,7 +89,11 @@ def exponential_decay(lr: float, rate: float) -> Schedule:
     Raises TypeError for an argument that is not a number, ValueError for a negative one.
     """
     lr, rate = number("exponential_decay", "lr", lr), number("exponential_decay", "rate", rate)
-    return lambda step: lr * rate**step
+    return Schedule(exponential_decay, _exponential, lr, rate)
+
+
+def _exponential(step: int, lr: float, rate: float) -> float:
+    return lr * rate**step
 
 
 def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
@@ -57,12 +112,12 @@ def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
     """
     lr, final = number("linear_decay", "lr", lr), number("linear_decay", "final", final)
     steps = whole_number("linear_decay", "steps", steps, least=1)
+    return Schedule(linear_decay, _linear, lr, steps, final)
 
-    def schedule(step: int) -> float:
-        t = min(step / steps, 1.0)
-        return (1 - t) * lr + t * final  # unlike lr + t (final − lr), this gives both ends exactly
 
-    return schedule
+def _linear(step: int, lr: float, steps: int, final: float) -> float:
+    t = min(step / steps, 1.0)
+    return (1 - t) * lr + t * final  # unlike lr + t (final − lr), this gives both ends exactly
 
 
 def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
@@ -76,10 +131,14 @@ def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
     """
     lr, final = number("cosine_decay", "lr", lr), number("cosine_decay", "final", final)
     steps = whole_number("cosine_decay", "steps", steps, least=1)
-    return lambda step: _half_wave(lr, final, min(step / steps, 1.0))
+    return Schedule(cosine_decay, _cosine, lr, steps, final)
 
 
-def linear_warmup(steps: int, then: float | Schedule) -> Schedule:
+def _cosine(step: int, lr: float, steps: int, final: float) -> float:
+    return _half_wave(lr, final, min(step / steps, 1.0))
+
+
+def linear_warmup(steps: int, then: float | Callable[[int], float]) -> Schedule:
     """Raise the rate linearly to the first rate of another schedule, which then takes over.
 
     Rate        then(0) · (step + 1) / steps for the first `steps` steps, afterwards then(step − steps)
@@ -94,8 +153,13 @@ def linear_warmup(steps: int, then: float | Schedule) -> Schedule:
     [0.2, 0.4, 0.8, 0.8, 0.0]
     """
     steps = whole_number("linear_warmup", "steps", steps, least=1)
-    after = then if callable(then) else exponential_decay(number("linear_warmup", "then", then), rate=1.0)
-    return lambda step: float(after(0) * ((step + 1) / steps) if step < steps else after(step - steps))
+    then = then if callable(then) else number("linear_warmup", "then", then)
+    return Schedule(linear_warmup, _warming_up, steps, then)
+
+
+def _warming_up(step: int, steps: int, then: float | Callable[[int], float]) -> float:
+    after = then if callable(then) else lambda step: then
+    return float(after(0) * ((step + 1) / steps) if step < steps else after(step - steps))
 
 
 def one_cycle(
@@ -114,19 +178,28 @@ def one_cycle(
     """
     lr, warmup = number("one_cycle", "lr", lr), number("one_cycle", "warmup", warmup, below=1.0)
     steps = whole_number("one_cycle", "steps", steps, least=1)
-    start = lr * number("one_cycle", "start_factor", start_factor)
-    final = lr * number("one_cycle", "final_factor", final_factor)
+    start_factor = number("one_cycle", "start_factor", start_factor)
+    final_factor = number("one_cycle", "final_factor", final_factor)
+    return Schedule(one_cycle, _up_and_down, lr, steps, warmup, start_factor, final_factor)
+
+
+def _up_and_down(step: int, lr: float, steps: int, warmup: float, start_factor: float, final_factor: float) -> float:
     peak, last = warmup * steps - 1, steps - 1
-
-    def schedule(step: int) -> float:
-        if step < peak:
-            return _half_wave(start, lr, step / peak)
-        return _half_wave(lr, final, min((step - peak) / (last - peak), 1.0))
-
-    return schedule
+    if step < peak:
+        return _half_wave(lr * start_factor, lr, step / peak)
+    return _half_wave(lr, lr * final_factor, min((step - peak) / (last - peak), 1.0))
 
 
 def _half_wave(start: float, end: float, progress: float) -> float:
     """From start to end along half a cosine wave; in this form, the sum gives both ends exactly."""
     c = math.cos(math.pi * progress)
     return (start * (1 + c) + end * (1 - c)) / 2
+
+
+def short(value: Any) -> str:
+    """A number to six digits, a tuple of them, a schedule, or the name of a function, which is not called."""
+    if callable(value) and not isinstance(value, Schedule):
+        return getattr(value, "__qualname__", type(value).__name__).replace("<locals>.", "")
+    if isinstance(value, tuple):
+        return f"({', '.join(map(short, value))})"
+    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)

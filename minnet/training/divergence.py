@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ class Guard:
     It keeps what a forward pass may change in a model, buffers and the states of generators, from before each batch.
     """
 
-    def __init__(self, model: Layer, optimizer: Optimizer) -> None:
-        self.model, self.optimizer = model, optimizer
+    def __init__(self, model: Layer, optimizers: Sequence[Optimizer]) -> None:
+        self.model, self.optimizers = model, optimizers
         self.state = model.walk(Parameter, Buffer)
         self.buffers = [state for state in self.state.values() if isinstance(state, Buffer)]
         self.generators = list(model.walk(np.random.Generator).values())
@@ -63,10 +64,10 @@ class Guard:
         return FloatingPointError(f"fit: {place}: {what}{_before(last)}; {origin}; {ADVICE}")
 
     def after_update(self, place: str, last: float | None) -> None:
-        """FloatingPointError if a parameter, a buffer or a moment of the optimizer is not finite any more."""
-        arrays = {name: state.data for name, state in self.state.items()}
-        arrays |= {f"{name} of {self.optimizer.name}": moment for name, moment in self.optimizer.moments.items()}
-        for name, array in arrays.items():
+        """FloatingPointError if a parameter, a buffer or a moment of an optimizer is not finite any more."""
+        arrays = [(name, state.data) for name, state in self.state.items()]
+        arrays += [(f"{name} of {o.name}", moment) for o in self.optimizers for name, moment in o.moments.items()]
+        for name, array in arrays:
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise FloatingPointError(
                     f"fit: {place}: after the update {name} holds {not_finite(array)}{_before(last)}; {ADVICE}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from numpy import ndarray as Array
 
-from ..arguments import whole_number
+from ..arguments import number, whole_number
 from ..layer import Layer
 
 BETTER = {"loss": "min", "val_loss": "min", "accuracy": "max", "val_accuracy": "max"}
@@ -18,11 +18,13 @@ class EarlyStopping:
 
     patience: how many epochs in a row without an improvement end the training.
     monitor: the column of the history that is watched.  mode: whether "min" or "max" of it is better; NaN never is.
+    min_delta: by more than how much an epoch must be better to be an improvement; the best one is kept in any case.
     """
 
-    def __init__(self, patience: int, monitor: str, mode: str) -> None:
-        self.patience, self.monitor, self.mode = patience, monitor, mode
+    def __init__(self, patience: int, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        self.patience, self.monitor, self.mode, self.min_delta = patience, monitor, mode, min_delta
         self.lowest = math.inf  # the best value so far, negated where more is better
+        self.to_beat = math.inf  # the value of the last improvement, likewise
         self.state: dict[str, Array] = {}
         self.waited = 0
 
@@ -31,10 +33,11 @@ class EarlyStopping:
         if self.monitor not in results:
             raise ValueError(f"fit: expected monitor to be one of {', '.join(results)}, got {self.monitor!r}")
         value = results[self.monitor] if self.mode == "min" else -results[self.monitor]
+        self.waited += 1
         if value < self.lowest:
-            self.state, self.lowest, self.waited = model.state_dict(), value, 0
-        else:
-            self.waited += 1
+            self.state, self.lowest = model.state_dict(), value
+        if value < self.to_beat - self.min_delta:
+            self.to_beat, self.waited = value, 0
 
     def exhausted(self) -> bool:
         """Whether there have been as many epochs without an improvement as patience allows."""
@@ -47,7 +50,7 @@ class EarlyStopping:
 
 
 def early_stopping(
-    patience: int | None, monitor: str, mode: str | None, metrics: Iterable[str], validation: bool
+    patience: int | None, min_delta: float, monitor: str, mode: str | None, metrics: Iterable[str], validation: bool
 ) -> EarlyStopping | None:
     """Early stopping as fit's arguments ask for it; None without patience.
 
@@ -55,10 +58,11 @@ def early_stopping(
     Raises TypeError and ValueError for arguments that don't fit.
     """
     if patience is None:
-        if (monitor, mode) != ("val_loss", None):
-            raise ValueError(f"fit: expected patience with monitor={monitor!r} and mode={mode!r}, got none")
+        if (monitor, mode, min_delta) != ("val_loss", None, 0):
+            given = f"min_delta={min_delta!r}, monitor={monitor!r} and mode={mode!r}"
+            raise ValueError(f"fit: expected patience with {given}, got none")
         return None
-    patience = whole_number("fit", "patience", patience, least=1)
+    patience, min_delta = whole_number("fit", "patience", patience, least=1), number("fit", "min_delta", min_delta)
     measured = ["loss", "accuracy"]
     if validation:
         measured += [f"val_{name}" for name in (*measured, *metrics)]
@@ -69,4 +73,4 @@ def early_stopping(
         raise ValueError(f'fit: expected mode to be "min" or "max", got {mode!r}')
     if mode is None and monitor not in BETTER:
         raise ValueError(f'fit: expected mode="min" or mode="max" for monitor={monitor!r}, got none')
-    return EarlyStopping(patience, monitor, mode or BETTER[monitor])
+    return EarlyStopping(patience, monitor, mode or BETTER[monitor], min_delta)

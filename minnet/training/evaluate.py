@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, one_line
-from .inputs import Data, Metrics, check_batch, check_batches, check_metrics, check_model
+from ..layer import Layer
+from ..layers.containers import Sequential
+from ..naming import one_line
+from .inputs import Data, Metrics, batched, check_batch, check_batches, check_metrics, check_model
 from .modes import in_mode
+from .tally import Judge, Tally
 
 
 def evaluate(model: Layer, data: Data, metrics: Metrics | None = None) -> dict[str, float]:
     """The loss of a model on data in evaluation mode, its accuracy, from 0 to 1, if it classifies, and metrics.
 
-    data: a Batches, or another iterable of (x, y) or (x, y, sample_weight). Loss and accuracy are means over all
-    samples, each with its effective weight, however they are parted into batches.
-    metrics: functions metric(y_true, y_pred) by name; each is given all targets and all predictions at once.
+    data: a Batches, another iterable of (x, y) or (x, y, sample_weight), or a tuple of such arrays. Loss and accuracy
+    are means over all samples, however they are parted into batches: the loss by its effective weights, the accuracy by
+    the sample weights of targets that are not ignored; class weights don't count in it, as in scikit-learn. A model of
+    your own is weighed by the one loss layer in it; by rows if there is none or several, unless it has total_weight()
+    and count_correct() of its own, as Loss describes them.
+    metrics: functions metric(y_true, y_pred) by name; each is given all targets and all predictions at once, and all
+    sample weights as sample_weight if it takes one and the data have them.
     Returns {"loss": …, "accuracy": …, …}. Leaves modes as they were, and no cache.
     Raises TypeError for data that are not batches or metrics that give no number, ValueError for no data at all.
     """
     check_model("evaluate", model)
+    data = batched("evaluate", "data", data)
     check_batches("evaluate", "data", data)
     check_metrics("evaluate", metrics := metrics or {})
     return measure("evaluate", "data", model, data, metrics)
@@ -31,44 +39,41 @@ def evaluate(model: Layer, data: Data, metrics: Metrics | None = None) -> dict[s
 
 def measure(owner: str, name: str, model: Layer, data: Data, metrics: Metrics) -> dict[str, float]:
     """The work of evaluate, and of the validation in fit; errors name the caller `owner` and the data `name`."""
-    total, weight, batches, tally = 0.0, 0.0, 0, Tally()
-    targets, predictions = [], []
+    total, weight, batches, tally, judge = 0.0, 0.0, 0, Tally(), Judge(model)
+    run = _both(model) if metrics else None
+    kept: list[tuple[Array, Array, Array | None]] = []
     with in_mode(model, training=False):
         for batches, batch in enumerate(data, 1):
             check_batch(f"{owner}: batch {batches} of {name}", batch)
-            loss = loss_of(model, *batch)
-            share = model.total_weight()
-            share = len(batch[0]) if share is None else share
+            judge.before_batch()
+            if run is None:
+                loss = loss_of(model, *batch)
+            else:
+                loss, prediction = run(*batch)
+                kept.append((np.asarray(batch[1]), prediction, np.asarray(batch[2]) if len(batch) > 2 else None))
+            share = judge.weight(len(batch[0]))
             total, weight = total + share * loss, weight + share
-            tally.add(model.count_correct())
-            if metrics:
-                targets.append(np.asarray(batch[1]))
-                predictions.append(np.asarray(model(batch[0])))
+            tally.add(judge.correct())
         if not batches:
             raise ValueError(f"{owner}: expected {name} to have at least one batch, got none")
     results = {"loss": total / weight if weight else 0.0} | tally.accuracy()
-    if metrics:
-        y_true, y_pred = _concatenated(owner, "targets", targets), _concatenated(owner, "predictions", predictions)
-        results |= {name: _metric_value(owner, name, metric, y_true, y_pred) for name, metric in metrics.items()}
-    return results
+    return results | (_metric_values(owner, metrics, kept) if metrics else {})
 
 
-@dataclass
-class Tally:
-    """How many predictions were right, of how many, over several batches."""
+# A Sequential runs its layers once: what they give is the input of the loss and of the prediction. A model of one's own
+# is called twice, since only it knows what it makes of a call without a target.
+def _both(model: Layer) -> Callable[..., tuple[float, Array]]:
+    """A function of a batch that gives its loss and the prediction."""
+    if type(model) is not Sequential or "forward" in vars(model):
+        return lambda x, *targets: (loss_of(model, x, *targets), np.asarray(model(x)))
+    body, last = model[:-1], model[-1]
 
-    right: int = 0
-    counted: int = 0
+    def run(x: Any, *targets: Any) -> tuple[float, Array]:
+        scores = body(x)
+        prediction = np.asarray(last(scores))
+        return loss_of(last, scores, *targets), prediction
 
-    def add(self, batch: tuple[int, int] | None) -> None:
-        """Count another batch, None where nothing is classified."""
-        if batch:
-            self.right += batch[0]
-            self.counted += batch[1]
-
-    def accuracy(self) -> dict[str, float]:
-        """The share that was right, by its name; nothing if nothing was classified."""
-        return {"accuracy": float(self.right / self.counted)} if self.counted else {}
+    return run
 
 
 def loss_of(model: Layer, *batch: Any) -> float:
@@ -81,7 +86,17 @@ def loss_of(model: Layer, *batch: Any) -> float:
     return float(loss)
 
 
-def _concatenated(owner: str, what: str, arrays: list[Array]) -> Array:
+def _metric_values(owner: str, metrics: Metrics, kept: list[tuple[Array, Array, Array | None]]) -> dict[str, float]:
+    """Each metric of all targets and predictions, and of the sample weights if it takes them."""
+    targets, predictions, weights = zip(*kept)
+    y_true, y_pred = _concatenated(owner, "targets", targets), _concatenated(owner, "predictions", predictions)
+    weighted = any(weight is not None for weight in weights)
+    filled = [np.ones(len(y)) if weight is None else weight for y, weight in zip(targets, weights)]
+    sample_weight = _concatenated(owner, "sample weights", filled) if weighted else None
+    return {name: _metric_value(owner, name, metric, y_true, y_pred, sample_weight) for name, metric in metrics.items()}
+
+
+def _concatenated(owner: str, what: str, arrays: Sequence[Array]) -> Array:
     """The arrays of all batches in one."""
     for array in arrays:
         if array.shape[1:] != arrays[0].shape[1:]:
@@ -92,13 +107,24 @@ def _concatenated(owner: str, what: str, arrays: list[Array]) -> Array:
     return np.concatenate(arrays)
 
 
-def _metric_value(owner: str, name: str, metric: Callable[[Array, Array], Any], y_true: Array, y_pred: Array) -> float:
+def _metric_value(
+    owner: str, name: str, metric: Callable[..., Any], y_true: Array, y_pred: Array, sample_weight: Array | None
+) -> float:
     """The value of a metric as a float. Raises TypeError if it is not a number."""
+    weights = {} if sample_weight is None or not _takes_weights(metric) else {"sample_weight": sample_weight}
     try:
-        value = metric(y_true, y_pred)
+        value = metric(y_true, y_pred, **weights)
     except Exception as error:
         error.add_note(f"{owner}: this was in the metric {name}")
         raise
     if isinstance(value, (str, bytes)) or np.ndim(value) or not hasattr(value, "__float__"):
         raise TypeError(f"{owner}: expected the metric {name} to give a number, got {type(value).__name__}")
     return float(value)
+
+
+def _takes_weights(metric: Callable[..., Any]) -> bool:
+    """Whether a metric has an argument sample_weight, as those of scikit-learn have."""
+    try:
+        return "sample_weight" in inspect.signature(metric).parameters
+    except ValueError:  # of some functions that are written in C
+        return False

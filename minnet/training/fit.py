@@ -6,105 +6,123 @@ import copy
 import math
 import os
 import time
-from pathlib import Path
+from collections.abc import Iterable, Sequence, Sized
+from typing import Any
 
-import numpy as np
-
-from ..arguments import flag, whole_number
-from ..files.archive import file_path
 from ..layer import Layer
 from ..optimizers.optimizer import Optimizer
+from .callbacks import BatchCallback, BatchEnd, Callback, Callbacks
 from .checkpoint import Checkpoint
+from .conditions import check_progress, new_checkpoint, new_run
 from .divergence import Guard, without_warnings
 from .early_stopping import early_stopping
 from .evaluate import loss_of, measure
 from .history import History
-from .inputs import (
-    Data,
-    Metrics,
-    check_batch_size,
-    check_batches,
-    check_metrics,
-    check_model,
-    check_optimizer,
-    check_values,
-    checked,
-)
+from .inputs import Data, Metrics, checked, in_order
 from .modes import in_mode
 from .progress import Progress
-from .run import Callback, Run
+from .run import Run
+from .walk import Walk
 
 
 def fit(
     model: Layer,
-    optimizer: Optimizer,
+    optimizer: Optimizer | Sequence[Optimizer],
     train: Data,
     epochs: int,
     validation: Data | None = None,
     *,
     metrics: Metrics | None = None,
+    accumulate: int = 1,
+    steps_per_epoch: int | None = None,
     patience: int | None = None,
+    min_delta: float = 0.0,
     monitor: str = "val_loss",
     mode: str | None = None,
-    on_epoch_end: Callback | None = None,
+    on_epoch_end: Callback | Sequence[Callback] | None = None,
+    on_batch_end: BatchCallback | Sequence[BatchCallback] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
-    progress: bool = True,
+    new_lr: bool = False,
+    progress: bool | str = True,
     history: History | None = None,
 ) -> History:
     """Train a model.
 
+    What is trained, and on what:
     model: called as model(x, y) for the loss, a float; a Sequential that ends in a loss, or a layer of your own.
-    optimizer: of the model's parameters.
-    train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), for every epoch again.
-    epochs: the total number of passes over train, with those of a run that is resumed.
+    optimizer: of the model's parameters; or a list of several, of different ones, which step together.
+    train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), for every epoch again. Or
+    the arrays themselves, as a tuple (x, y) or (x, y, sample_weight): train is then Batches of 32 rows, in which
+    integers stay integers where x is integer. A tuple of tuples or lists has batches in it. Batches are not shuffled
+    for validation.
     metrics: functions metric(y_true, y_pred) by name, for the validation data; recorded as val_NAME.
-    patience: stop after this many epochs in a row in which `monitor`, a column of the history, has not improved. The
-    parameters and buffers of the best epoch are then restored, however training ends; the checkpoint has those of the
-    last epoch, to resume from.
+
+    How it steps:
+    epochs: how many in all, with those of a run that is resumed; each is a pass over train.
+    steps_per_epoch: how many batches make an epoch instead, for data that are very long or without an end, such as an
+    iterator. The next epoch goes on where the last one has ended.
+    accumulate: how many batches there are to a step, which takes the mean of their gradients; at the end of an epoch
+    that of those that are left.
+
+    When it stops early:
+    patience, min_delta: stop after so many epochs in a row in which `monitor`, a column of the history, has not
+    improved by more than min_delta since it last did. The parameters and buffers of the best epoch, by however little,
+    are then restored, however training ends; the checkpoint has those of the last epoch, to resume from.
     mode: "min" or "max", which of them is better; for losses min and for accuracies max by default.
-    on_epoch_end: called with the history after each epoch; if it returns False, training ends. When a run that it has
-    ended is resumed, it is called once more at first. What it prints appears above the bars; layers that it puts into
-    evaluation mode train again afterwards.
+
+    What can be watched:
+    on_epoch_end: a function, or a list of them, called with the history after each epoch; if one returns False,
+    training ends. When a run that it has ended is resumed, it is called once more at first. What it prints appears
+    above the bars; layers that it puts into evaluation mode train again afterwards.
+    on_batch_end: likewise, called after each backward and before the step, with an object that has epoch, batch, loss
+    and lr, the rate of that step; the gradients are in the parameters, with accumulate their sum since the last step.
+    If one returns False, training ends at once: that batch is not applied, its epoch not recorded, no checkpoint
+    written.
+    progress: False to show no bars, as where there is no terminal; "lines" for a line an epoch in their place, on
+    stderr, for logs. Both show figures of training and validation in pairs, loss=0.43/0.52.
+    history: what to append to, so that it is there after an interruption too; a new History by default.
+
+    What is resumed:
     checkpoint: a file of all that the rest of the training depends on, written after each epoch, and after every
-    `checkpoint_every` batches too. If it is there already, training resumes from it, and its result is bit for bit that
-    of a run that was never interrupted. It has the parameters and buffers, the optimizer with the numbers that
+    `checkpoint_every` batches too, a multiple of accumulate. If it is there already, training resumes from it, and its
+    result is bit for bit that of a run that was never interrupted: for the same seed on the same machine, with the same
+    number of threads for matrix products. It has the parameters and buffers, the optimizer with the numbers that
     on_epoch_end has set, the order of the batches, history and patience, and the states of generators: the package's,
     and each numpy.random.Generator that is reachable from model, optimizer and data through attributes, lists, tuples,
     dicts, and functions there (their closures and defaults, and generators of the script that they name themselves).
-    Other state of a layer belongs in a Buffer; state of on_epoch_end is not saved. Data that draw while they are read
-    need a generator of their own. The file of another model, optimizer, schedule, size of data or set of metrics is
-    refused. A schedule is compared by its rates at a sample of steps and where it jumps; one that depends on more than
-    the step is refused. The values of the data, and the seed, are not compared.
-    progress: False to show no bars, as where there is no terminal; they show figures of training and validation in
-    pairs, loss=0.43/0.52, as many as there is room for.
-    history: what to append to, so that it is there after an interruption too; a new History by default.
+    Other state of a layer belongs in a Buffer; state of callbacks is not saved. Data that draw while they are read
+    need a generator of their own; an iterator can't be read again, and is refused. To find its place, data with
+    steps_per_epoch are read again from where their walk began.
+    The file of another model, optimizer, schedule, size of data or set of metrics is refused. A schedule is compared by
+    its rates at a sample of steps, of those to come above all, and where it jumps; one that depends on more than the
+    step is refused. The values of the data, and the seed, are not compared. From an older file, which has no learning
+    rates in its history, those of its epochs are NaN.
+    new_lr: True to go on with the learning rate or schedule that the optimizer has now, whatever the file has, as for
+    more epochs than a schedule was made for. A schedule is asked for the steps from that in the file on.
 
-    Returns the history. All layers train, whatever mode they were in; each is put back into that mode afterwards, and
-    no cache or gradient is left behind, also when it ends by an exception, such as KeyboardInterrupt.
+    Returns the history. All layers train but for frozen ones, whatever mode they were in together; each is put back
+    into it afterwards, and no cache or gradient is left behind, also when training ends by an exception, such as
+    KeyboardInterrupt. Parameters that no optimizer holds keep no gradient from one batch to the next either.
     Raises FloatingPointError when a loss or gradient is not finite, before that batch changes anything, with the layer
     where it began; and, at the end of an epoch or before a checkpoint is written, when an update has made a parameter,
-    a buffer or a moment of the optimizer not finite. Raises CheckpointError for a file that is damaged or of another
-    run; TypeError and ValueError for arguments and data that don't fit, before anything is changed; and what the model,
-    the metrics or on_epoch_end raise.
+    a buffer or a moment of an optimizer not finite. Raises CheckpointError for a file that is damaged or of another
+    run; TypeError and ValueError for arguments and data that don't fit, and for a model with some layers in evaluation
+    mode that are not frozen, before anything is changed; and what the model, metrics or callbacks raise.
 
     Small nets train fastest with one thread for matrix products, on a busy machine by far: set the environment variable
     OPENBLAS_NUM_THREADS=1 before NumPy is imported (MKL_NUM_THREADS, VECLIB_MAXIMUM_THREADS for other libraries).
     """
-    history = History() if history is None else history
-    metrics = {} if metrics is None else metrics
-    _check_arguments(model, optimizer, epochs, on_epoch_end, history)
-    run = Run(model, optimizer, train, epochs, validation=validation, metrics=metrics, history=history)
-    run.on_epoch_end = on_epoch_end
-    run.stopping = early_stopping(patience, monitor, mode, metrics, validation is not None)
-    path, every = _check_checkpoint(checkpoint, checkpoint_every)
-    run.values_checked = _check_data(train, validation, metrics)
-    progress = flag("fit", "progress", progress)
-    _carry_out(run, Checkpoint(run, path, every) if path else None, progress)
-    return history
+    run = new_run(model, optimizer, train, epochs, validation, metrics, history, accumulate, steps_per_epoch)
+    run.on_epoch_end = Callbacks("on_epoch_end", on_epoch_end)
+    run.on_batch_end = Callbacks("on_batch_end", on_batch_end)
+    run.stopping = early_stopping(patience, min_delta, monitor, mode, run.metrics, run.validation is not None)
+    file = new_checkpoint(run, checkpoint, checkpoint_every, new_lr)
+    _carry_out(run, file, check_progress(progress))
+    return run.history
 
 
-def _carry_out(run: Run, checkpoint: Checkpoint | None, progress: bool) -> None:
+def _carry_out(run: Run, checkpoint: Checkpoint | None, progress: bool | str) -> None:
     """Resume if there is a checkpoint, train for the remaining epochs, and put the model in order."""
     try:
         try:
@@ -124,47 +142,53 @@ def _carry_out(run: Run, checkpoint: Checkpoint | None, progress: bool) -> None:
 
 def _train(run: Run, checkpoint: Checkpoint | None, bars: Progress) -> None:
     """Train for the remaining epochs."""
-    position, guard = run.position, Guard(run.model, run.optimizer)
+    position, guard = run.position, Guard(run.model, run.updates.optimizers)
+    walk = Walk(run, checkpoint.batches if checkpoint else lambda done: run.train)
     if run.stopped:  # The callback may be another one now. It gets a copy: the history has what it changed before.
         with bars.hidden(run.on_epoch_end):
             run.stopped = _ends_training(run, copy.deepcopy(run.history))
     while run.has_next_epoch():
         start = time.perf_counter() - position.seconds
         with without_warnings():
-            _train_epoch(run, checkpoint, guard, bars, start)
+            if not _train_epoch(run, walk, checkpoint, guard, bars, start):
+                return
             guard.after_update(f"epoch {position.epoch + 1}", position.last)
             results = position.figures() | _validate(run, bars)
         if run.stopping:
             run.stopping.update(results, run.model)
         position.next_epoch()
         run.values_checked = True
+        results |= run.updates.last_lr()
         run.history.record(**results, seconds=time.perf_counter() - start)
-        bars.epoch(results | run.last_lr())
+        bars.epoch(results, run.history["seconds"][-1])
         with bars.hidden(run.on_epoch_end):
             run.stopped = _ends_training(run, run.history)
         if checkpoint:
             checkpoint.write()
 
 
-def _train_epoch(run: Run, checkpoint: Checkpoint | None, guard: Guard, bars: Progress, start: float) -> None:
-    """Train on the remaining batches of the epoch that began at `start`."""
-    model, optimizer, position = run.model, run.optimizer, run.position
-    batches = checkpoint.batches() if checkpoint else run.train
-    batches = bars.walk(batches, run.train, position.batch, lambda: position.figures() | run.last_lr())
-    for batch in batches if run.values_checked else checked("train", batches, position.batch):
+def _train_epoch(
+    run: Run, walk: Walk, checkpoint: Checkpoint | None, guard: Guard, bars: Progress, start: float
+) -> bool:
+    """Train on the remaining batches of the epoch that began at `start`. Returns False if on_batch_end ends it."""
+    model, updates, position, watched = run.model, run.updates, run.position, len(run.on_batch_end) > 0
+    for batch in _batches(run, walk, bars):
         guard.before_batch()
+        run.judge.before_batch()
         try:
             loss = loss_of(model, *batch)
-            correct = model.count_correct()
+            correct = run.judge.correct()
             if math.isfinite(loss):
                 model.backward()
-            if finite := math.isfinite(loss) and optimizer.gradient_is_finite():
-                optimizer.step()
+            if finite := math.isfinite(loss) and updates.gradient_is_finite():
+                if watched and _ends_at_batch(run, loss):
+                    return False
+                updates.add_batch()
         except Exception as error:
-            error.add_note(f"fit: this was in {_place(run)}")
+            error.add_note(f"fit: this was in {run.place()}")
             raise
         if not finite:
-            raise guard.diverged(_place(run), loss, position.last, batch)
+            raise guard.diverged(run.place(), loss, position.last, batch)
         position.add(loss, correct)
         if checkpoint and checkpoint.is_due():
             position.seconds = time.perf_counter() - start
@@ -172,14 +196,29 @@ def _train_epoch(run: Run, checkpoint: Checkpoint | None, guard: Guard, bars: Pr
             checkpoint.write()
     if not position.batch:
         raise ValueError("fit: expected train to have at least one batch, got none")
+    updates.step()
+    return True
+
+
+def _batches(run: Run, walk: Walk, bars: Progress) -> Iterable[Any]:
+    """The batches of the present epoch that are to come, with a bar if they take long, and checked if they must be."""
+    position = run.position
+
+    def figures() -> dict[str, float]:
+        return position.figures() | run.updates.last_lr()
+
+    batches = bars.walk(walk.epoch(), run.length(), position.batch, figures)
+    return batches if run.values_checked else checked("train", batches, position.batch)
 
 
 def _validate(run: Run, bars: Progress) -> dict[str, float]:
     """The figures of the validation data, if there are any."""
     if run.validation is None:
         return {}
-    data = run.validation if run.values_checked else checked("validation", run.validation)
-    data = bars.walk(data, run.validation, what="validation")
+    data = in_order(run.validation)
+    total = len(data) if isinstance(data, Sized) else None
+    data = data if run.values_checked else checked("validation", data)
+    data = bars.walk(data, total, what="validation")
     measured = measure("fit", "validation", run.model, data, run.metrics)
     return {f"val_{name}": value for name, value in measured.items()}
 
@@ -188,51 +227,24 @@ def _last_figures(run: Run) -> dict[str, float]:
     """What the bar showed after the last epoch of a run that is resumed."""
     if not run.position.epoch:
         return {}
-    return {name: column[-1] for name, column in run.history.items() if column and name != "seconds"} | run.last_lr()
-
-
-def _place(run: Run) -> str:
-    return f"epoch {run.position.epoch + 1}, batch {run.position.batch + 1}"
+    figures = {name: column[-1] for name, column in run.history.items() if column and name != "seconds"}
+    return figures | run.updates.last_lr()
 
 
 def _ends_training(run: Run, history: History) -> bool:
     """Call on_epoch_end with this history, and switch back to training mode; whether it ends the training."""
-    if run.on_epoch_end is None:
+    if not run.on_epoch_end:
         return False
-    answer = run.on_epoch_end(history)
+    ends = run.on_epoch_end.end_training(history)
     run.model.train()
-    return isinstance(answer, (bool, np.bool_)) and not answer
+    return ends
 
 
-def _check_arguments(
-    model: Layer, optimizer: Optimizer, epochs: int, on_epoch_end: Callback | None, history: History
-) -> None:
-    check_model("fit", model)
-    check_optimizer(model, optimizer)
-    whole_number("fit", "epochs", epochs, least=0)
-    if not isinstance(history, History):
-        raise TypeError(f"fit: expected history to be a History, got {history!r}")
-    if on_epoch_end is not None and not callable(on_epoch_end):
-        raise TypeError(f"fit: expected on_epoch_end to be a function of the history, got {on_epoch_end!r}")
-
-
-def _check_data(train: Data, validation: Data | None, metrics: Metrics) -> bool:
-    """Check data and metrics. Returns whether all values could be checked too."""
-    check_metrics("fit", metrics)
-    check_batches("fit", "train", train, again=True)
-    check_batch_size(train)
-    values_checked = check_values("train", train)
-    if validation is not None:
-        check_batches("fit", "validation", validation, again=True)
-        return check_values("validation", validation) and values_checked
-    if metrics:
-        raise ValueError("fit: expected validation data, which metrics are measured on, got none")
-    return values_checked
-
-
-def _check_checkpoint(path: str | os.PathLike[str] | None, every: int | None) -> tuple[Path | None, int | None]:
-    if every is not None:
-        every = whole_number("fit", "checkpoint_every", every, least=1)
-        if path is None:
-            raise ValueError(f"fit: expected a checkpoint to write every {every} batches, got none")
-    return None if path is None else file_path("fit", path), every
+def _ends_at_batch(run: Run, loss: float) -> bool:
+    """Call on_batch_end, and switch back to training mode if it has left it; whether it ends the training."""
+    first = run.updates.optimizers[0]
+    told = BatchEnd(run.position.epoch + 1, run.position.batch + 1, loss, float(first.lr_at(first.steps)))
+    ends = run.on_batch_end.end_training(told)
+    if not run.model.training:
+        run.model.train()
+    return ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Any
 
@@ -15,7 +16,11 @@ class History(dict[str, list[float]]):
     accuracy: the share, from 0 to 1, that those batches' predictions had right; for a model that classifies.
     val_loss, val_accuracy: the same of the validation data after the epoch; with validation data.
     val_NAME: what the metric NAME gives for the validation data.
+    lr: the learning rate of the epoch's last step; with several optimizers lr is that of the first, lr_1 of the next.
     seconds: how long the epoch took, validation included.
+
+    A column that begins later than others has NaN for the epochs before, such as lr where those are of a checkpoint or
+    history of an older version.
 
     Printed, it is a table, an epoch a line; of a long one the first and the last epochs.
 
@@ -40,9 +45,10 @@ class History(dict[str, list[float]]):
     def record(self, **values: float) -> None:
         """Append the figures of an epoch: all of them or, when this is interrupted, none."""
         lengths = {name: len(self.get(name, ())) for name in values}
+        before = [math.nan] * max(lengths.values(), default=0)
         try:
             for name, value in values.items():
-                self.setdefault(name, []).append(value)
+                self.setdefault(name, [*before]).append(value)
         except BaseException:
             for name, length in lengths.items():
                 del self.setdefault(name, [])[length:]
@@ -51,11 +57,15 @@ class History(dict[str, list[float]]):
             raise
 
     def agrees_with(self, other: History) -> bool:
-        """Whether both have the same columns, alike as far as both go, but for the seconds; or one of them has none."""
+        """Whether both have the same columns, alike as far as both go, but for the seconds; or one of them has none.
+
+        Learning rates may be missing, as in those of older versions.
+        """
         names = self.keys() & other.keys() - {"seconds"}
+        missing = [name for name in self.keys() ^ other.keys() if name.partition("_")[0] != "lr"]
         pairs = [(a, b) for name in names for a, b in zip(self[name], other[name])]
         alike = all(repr(float(a)) == repr(float(b)) for a, b in pairs)  # so that NaN is alike too
-        return not self or not other or (self.keys() == other.keys() and alike)
+        return not self or not other or (not missing and alike)
 
 
 def _figure(column: list[Any], i: int) -> str:

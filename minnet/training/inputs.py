@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,12 @@ from ..layer import Layer, one_line
 from ..layers.containers import Sequential
 from ..optimizers.optimizer import Optimizer
 
-Data = Iterable[tuple[Any, ...]]
+Data = Iterable[tuple[Any, ...]] | tuple[Any, Any] | tuple[Any, Any, Any]  # batches, or arrays as batched takes them
 Metrics = Mapping[str, Callable[[Array, Array], float]]
 
 PARTS = ("x", "y", "sample_weight")
 CHUNK = 2**20  # entries that are checked at a time
+TRAINED_ROWS, MEASURED_ROWS = 32, 256  # in a batch of arrays that are given without
 
 
 def check_model(owner: str, model: Any, needs_loss: bool = True) -> None:
@@ -33,26 +36,109 @@ def check_model(owner: str, model: Any, needs_loss: bool = True) -> None:
         )
 
 
-def check_optimizer(model: Layer, optimizer: Any) -> None:
-    """Raise unless it is an Optimizer of this model's parameters whose step takes nothing."""
+def check_optimizers(model: Layer, given: Any) -> list[Optimizer]:
+    """The optimizers, one or a list of them. Raise unless they share out parameters of this model that are not frozen.
+
+    Their step must take nothing.
+    """
+    several = isinstance(given, (list, tuple))
+    optimizers = list(given) if several else [given]
+    if not optimizers:
+        raise ValueError(f"fit: expected optimizer to be an Optimizer or a list of several, got {given!r}")
+    names, held = {id(p): name for name, p in model.named_parameters().items()}, set()
+    for optimizer in optimizers:
+        _check_optimizer(optimizer, several)
+        if not any(parameter.frozen for parameter in optimizer.parameters):  # which is told below, by name
+            optimizer.gather()
+        for parameter in optimizer.parameters:
+            if id(parameter) not in names:
+                raise ValueError(
+                    "fit: expected an optimizer of this model's parameters, got one that holds others; "
+                    "make it from model.parameters()"
+                )
+            name = names[id(parameter)]
+            if parameter.frozen:
+                raise ValueError(
+                    f"fit: expected an optimizer without frozen parameters, got one that holds {name}; "
+                    "make a new optimizer after freeze()"
+                )
+            if id(parameter) in held:
+                raise ValueError(f"fit: expected optimizers of different parameters, got {name} in two of them")
+            held.add(id(parameter))
+    _check_left_out(optimizers, names, held)
+    return optimizers
+
+
+def _check_left_out(optimizers: list[Optimizer], names: dict[int, str], held: set[int]) -> None:
+    """Raise if a parameter was frozen when an optimizer was made, and is not now, and none holds it."""
+    for parameter in chain.from_iterable(optimizer.left_out for optimizer in optimizers):
+        if not parameter.frozen and id(parameter) in names.keys() - held:
+            raise ValueError(
+                f"fit: expected an optimizer of {names[id(parameter)]}, which was unfrozen after the optimizer was "
+                "made; make a new optimizer after unfreeze()"
+            )
+
+
+def _check_optimizer(optimizer: Any, one_of_several: bool) -> None:
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"fit: expected optimizer to be an Optimizer, got {described(optimizer)}")
+        among = " among them" if one_of_several else ""
+        raise TypeError(f"fit: expected optimizer to be an Optimizer, got {described(optimizer)}{among}")
     if inspect.signature(optimizer.step).parameters:
         raise TypeError(
             f"fit: expected an optimizer whose step takes nothing, got {optimizer.name}; call its step yourself"
         )
-    optimizer.gather()
-    own = {id(parameter) for parameter in model.parameters()}
-    if not own.issuperset(id(parameter) for parameter in optimizer.parameters):
+
+
+def check_modes(model: Layer) -> None:
+    """Raise if some layers are in evaluation mode and others not, but for frozen ones and those that hold layers."""
+    layers = model.walk(Layer)
+    plain = {name: layer for name, layer in layers.items() if len(layer.walk(Layer)) == 1}
+    modes = {name: layer.training for name, layer in plain.items() if not layer.frozen}
+    if len(set(modes.values())) > 1:
+        name = next(name for name, training in modes.items() if not training)
         raise ValueError(
-            "fit: expected an optimizer of this model's parameters, got one that holds others; "
-            "make it from model.parameters()"
+            f"fit: expected all layers in training mode, got layer {name}, {one_line(layers[name])}, in evaluation "
+            "mode; freeze() it to keep it so, or call model.train() to train all"
         )
+
+
+def batched(owner: str, name: str, data: Any, training: bool = False) -> Any:
+    """Data as batches: arrays (x, y) or (x, y, sample_weight) in a tuple as Batches, all else as it is.
+
+    It is arrays if all members have a shape, x a tuple of such among them; a tuple of batches has tuples or lists.
+    training: for batches of 32 rows in a new order each epoch; otherwise they come in order. Integer x stays integer.
+    """
+    if type(data) is not tuple or len(data) not in (2, 3) or not all(map(_is_array, data[1:])):
+        return data
+    x, y, *weight = data
+    if not (all(map(_is_array, x)) if type(x) is tuple else _is_array(x)):
+        return data
+    rows = TRAINED_ROWS if training else MEASURED_ROWS
+    ids = type(x) is not tuple and np.asarray(x).dtype.kind in "iu"
+    try:
+        rows = max(1, min([rows, *np.shape(y)[:1]]))
+        return Batches(x, y, rows, training, dtype=None if ids else np.float32, extra=tuple(weight))
+    except (TypeError, ValueError) as error:
+        error.add_note(f"{owner}: this was in {name}")
+        raise
+
+
+def in_order(data: Data) -> Data:
+    """Data without a shuffle, which draws from a generator, and so would change what is trained afterwards."""
+    if type(data) is not Batches or not data.shuffle:
+        return data
+    ordered = copy.copy(data)
+    ordered.shuffle = False
+    return ordered
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and not isinstance(value, type)
 
 
 def check_batches(owner: str, name: str, data: Any, again: bool = False) -> None:
     """Raise unless data can be batches; and, if again, can be iterated over again."""
-    expected = f"{owner}: expected {name} to be Batches(x, y, batch_size) or another iterable of (x, y)"
+    expected = f"{owner}: expected {name} to be Batches(x, y, batch_size), arrays (x, y) or another iterable of (x, y)"
     if isinstance(data, (Array, str, Mapping)) or not isinstance(data, Iterable):
         raise TypeError(f"{expected}, got {type(data).__name__}")
     if isinstance(data, Sequence):
@@ -63,7 +149,7 @@ def check_batches(owner: str, name: str, data: Any, again: bool = False) -> None
     if again and isinstance(data, Iterator):
         raise TypeError(
             f"{expected} that can be read every epoch, got a {type(data).__name__}, which is used up after one; "
-            "make it a list"
+            "make it a list" + ", or give steps_per_epoch" * (name == "train")
         )
 
 

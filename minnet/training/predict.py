@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import plain_array, whole_number
+from ..arguments import plain_array, sliceable, whole_number
 from ..layer import Layer, drop_cache, thread
 from ..naming import one_line
 from ..tree import is_long_data
@@ -22,16 +22,17 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
 
     Shapes      x (N, ...)   result (N, ...): for a classifier that ends in its loss, the probabilities (N, C)
 
-    batch_size: how many rows of x at a time, which bounds the memory that it takes.
-    It runs on copies of the layers that share the model's parameters and buffers: the model's modes and caches are not
-    touched, and several threads may predict with one model at once, unless a layer's forward writes into an array that
-    it keeps.
-    Raises ValueError for x without a batch axis or a batch_size below 1.
+    batch_size: how many rows of x at a time, which bounds the memory that it takes. Another one gives the same up to
+    rounding: matrix products of other sizes add in another order.
+    The thread is in evaluation mode meanwhile, so all layers are, however they are reached. It runs on copies of the
+    layers that share the model's parameters and buffers: the model's modes and caches are not touched, and several
+    threads may predict with one model at once, unless a layer's forward writes into an array that it keeps.
+    Raises ValueError for x without a batch axis or a batch_size below 1, TypeError for a model of several outputs.
     """
     check_model("predict", model, needs_loss=False)
     batch_size = whole_number("predict", "batch_size", batch_size, least=1)
-    x = plain_array("predict", "x", x)
-    if x.ndim == 0:
+    x = sliceable("predict", "x", x)
+    if not x.shape:
         raise ValueError("predict: expected x of shape (N, ...), got a single number")
     # walk raises TypeError for layers where it doesn't find them, in a set for example
     caches = [(layer, vars(layer).get("cache")) for layer in model.walk(Layer).values()]
@@ -45,15 +46,15 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
                 drop_cache(layer) if cache is None else vars(layer).update(cache=cache)
 
 
-def _in_batches(model: Layer, x: Array, batch_size: int) -> Array:
-    for i in range(0, max(1, len(x)), batch_size):
-        rows = x[i : i + batch_size]
+def _in_batches(model: Layer, x: Any, batch_size: int) -> Array:
+    for i in range(0, max(1, x.shape[0]), batch_size):
+        rows = plain_array("predict", "x", x[i : i + batch_size])
         y = model(rows)
         if isinstance(y, (tuple, dict)):
             raise TypeError(f"predict: expected {one_line(model)} to give one array, got a {type(y).__name__}")
         y = np.asarray(y)
         if i == 0:
-            result = np.empty((len(x), *y.shape[1:]), y.dtype)
+            result = np.empty((x.shape[0], *y.shape[1:]), y.dtype)
         if y.shape != (len(rows), *result.shape[1:]):
             raise ValueError(
                 f"predict: expected an output for each of the {len(rows)} rows of x, got shape {y.shape}; "

@@ -1,18 +1,19 @@
-"""What a terminal or a notebook shows of a training.
+"""What a terminal or a notebook shows of a training, and a log.
 
-A bar for the epochs, and one for the batches of a long epoch or of a long validation.
+A bar for the epochs, and one for the batches of a long epoch or of a long validation; or a line for each epoch.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Self
 
 Figures = Callable[[], dict[str, float]]
 
+LINES = "lines"  # what fit is told for a line an epoch
 LONG = 2.0  # seconds that an epoch or a validation takes before its batches get a bar
 BRIEF = "{desc} {n_fmt}/{total_fmt}"
 BAR = BRIEF + " |{bar}| {elapsed}<{remaining}{postfix}"
@@ -22,16 +23,18 @@ CELLS = 6  # of a bar at least; 80 columns then hold loss and accuracy beside it
 class Progress:
     """The bars of a training, as a context; silent where nobody wants or sees them.
 
-    wanted: whether to show any.  epochs: how many there will be in all.  done: how many there have been.
+    wanted: whether to show any, or "lines" for a line an epoch in their place, which a file can hold.
+    epochs: how many there will be in all.  done: how many there have been.
     monitored: the figure of the history that is watched for improvement.  last: the figures of the last epoch, if any.
     """
 
     def __init__(
-        self, wanted: bool, epochs: int, done: int, monitored: str = "loss", last: dict[str, float] | None = None
+        self, wanted: bool | str, epochs: int, done: int, monitored: str = "loss", last: dict[str, float] | None = None
     ) -> None:
         self.bars: list[Any] = []
-        self.monitored = monitored
-        self.shown = wanted and (in_notebook() or getattr(sys.stderr, "isatty", bool)())
+        self.monitored, self.epochs, self.done = monitored, epochs, done
+        self.lines = wanted == LINES and sys.stderr is not None
+        self.shown = wanted is True and (in_notebook() or getattr(sys.stderr, "isatty", bool)())
         if self.shown:
             self._open("epoch", epochs, done, postfix=formatted(last or {}, monitored))
 
@@ -43,13 +46,17 @@ class Progress:
             self.bars.pop().close()
 
     def walk(
-        self, batches: Iterable[Any], data: Any, done: int = 0, figures: Figures = dict, what: str = "batch"
+        self, batches: Iterable[Any], total: int | None, done: int = 0, figures: Figures = dict, what: str = "batch"
     ) -> Iterable[Any]:
-        """The batches, with a bar if they take long. data: what they come from.  done: how many of it came before."""
-        return self._walk(batches, data, done, figures, what) if self.shown else batches
+        """The batches, with a bar if they take long. total: how many there are in all.  done: how many came before."""
+        return self._walk(batches, total, done, figures, what) if self.shown else batches
 
-    def epoch(self, figures: dict[str, float]) -> None:
-        """Show the figures of an epoch that is done."""
+    def epoch(self, figures: dict[str, float], seconds: float) -> None:
+        """Show the figures of an epoch that is done, and in a line the seconds that it took."""
+        self.done += 1
+        if self.lines:
+            told = f"epoch {self.done}/{self.epochs}: {formatted(figures, self.monitored)}, {seconds:.3g} s"
+            print(told, file=sys.stderr, flush=True)
         if self.shown:
             self.bars[0].set_postfix_str(formatted(figures, self.monitored), refresh=False)
             self.bars[0].update()
@@ -66,8 +73,8 @@ class Progress:
             for bar in bars:
                 bar.refresh()
 
-    def _walk(self, batches: Iterable[Any], data: Any, done: int, figures: Figures, what: str) -> Iterator[Any]:
-        bar = self._open(what, len(data) if isinstance(data, Sized) else None, done, leave=False, delay=LONG)
+    def _walk(self, batches: Iterable[Any], total: int | None, done: int, figures: Figures, what: str) -> Iterator[Any]:
+        bar = self._open(what, total, done, leave=False, delay=LONG)
         for batch in batches:
             yield batch
             bar.set_postfix_str(formatted(figures(), self.monitored), refresh=False)
@@ -113,13 +120,13 @@ def fitting_bar(tqdm: Any) -> Any:
 def formatted(figures: dict[str, float], monitored: str = "loss") -> str:
     """loss=0.431/0.16, lr=0.1: figures of training and of validation in pairs, three digits of each.
 
-    The most wanted stand first: the loss, the monitored one, the accuracy, other metrics; lr is last.
+    The most wanted stand first: the loss, the monitored one, the accuracy, other metrics; learning rates are last.
     """
     wanted = ["loss", monitored.removeprefix("val_"), "accuracy"]
 
     def rank(name: str) -> int:
         plain = name.removeprefix("val_")
-        return wanted.index(plain) if plain in wanted else len(wanted) + (name == "lr")
+        return wanted.index(plain) if plain in wanted else len(wanted) + (name.partition("_")[0] == "lr")
 
     shown = []
     for name in sorted(figures, key=rank):

@@ -16,7 +16,8 @@ Schedule = Callable[[int], float]
 Rates = dict[str, float | None]  # by step, as in a file
 
 STEPS = [*range(32), *(round(32 * 1.1**k) for k in range(87))]  # to beyond 100,000
-MOST_DIGITS, MOST_STEPS = 6, 10_000  # of a step, and in all, that are accepted from a file
+EVEN = 128  # steps of those that a run has left, evenly spaced
+MOST_DIGITS, MOST_STEPS = 12, 10_000  # of a step, and in all, that are accepted from a file
 
 
 def rates_at(schedule: Schedule, steps: Iterable[str]) -> Rates:
@@ -24,10 +25,15 @@ def rates_at(schedule: Schedule, steps: Iterable[str]) -> Rates:
     return {step: _rate(schedule, int(step)) for step in steps}
 
 
-def sample(schedule: Schedule) -> Rates:
-    """The rates of a schedule at a sample of steps, and on both sides of where it begins or ceases to be constant."""
-    found = {step: _rate(schedule, step) for step in STEPS}
-    for before, low, high, after in zip(STEPS, STEPS[1:], STEPS[2:], STEPS[3:]):
+def sample(schedule: Schedule, start: int = 0, end: int = 0) -> Rates:
+    """The rates of a schedule at a sample of steps, and on both sides of where it begins or ceases to be constant.
+
+    The steps are dense from start on, and evenly spaced up to end, where a run ends.
+    """
+    even = [start + (end - start) * i // EVEN for i in range(EVEN)] if end > start else []
+    steps = sorted({*(start + step for step in STEPS), *even})
+    found = {step: _rate(schedule, step) for step in steps}
+    for before, low, high, after in zip(steps, steps[1:], steps[2:], steps[3:]):
         ceases, begins = found[before] == found[low], found[high] == found[after]
         if found[low] == found[high] or not (ceases or begins):
             continue

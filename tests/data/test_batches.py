@@ -80,6 +80,18 @@ def test_real_x_becomes_float32_in_a_batch(dtype, shuffle):
         assert np.array_equal(bx, x[by])
 
 
+@pytest.mark.rows("shuffle", [True, False])
+def test_a_value_that_the_dtype_cannot_hold_is_named_where_it_is_cast(shuffle):
+    x, y = np.array([[1.0], [1e300]]), np.array([1.0, 1e300])
+    with pytest.raises(ValueError, match=r"^Batches: x: expected values that float32 can hold, got 1e\+300$"):
+        list(Batches(x, [0, 1], 1, shuffle))
+    with pytest.raises(ValueError, match=r"^Batches: y or extra: expected values that float32 can hold, got 1e\+300$"):
+        list(Batches([[1.0], [2.0]], y, 1, shuffle))
+    with pytest.raises(ValueError, match=r"^Batches: transform: expected values that float32 can hold, got 1e\+300$"):
+        list(Batches([[1.0], [2.0]], y > 1, 1, shuffle, transform=lambda a, rng: np.full((1, 1), 1e300)))
+    assert [bx.tolist() for bx, _ in Batches(x, y, 1, False, dtype=np.float64)] == [[[1.0]], [[1e300]]]
+
+
 @pytest.mark.rows("dtype", [np.uint8, np.int32, np.int64, np.bool_])
 def test_labels_keep_their_dtype(dtype):
     x, y = numbered(3)
@@ -210,6 +222,14 @@ def test_data_in_a_file_are_read_once_an_epoch_and_little_of_them_is_in_memory(m
         assert peak < 2**21
         assert sum(stop - start for start, stop in x.read) == 2**19
         assert len(x.read) < 2**19 // 200  # slices of 200 rows and more
+
+
+def test_of_data_in_a_file_nothing_is_read_before_the_first_batch_and_what_is_not_real_is_refused(stored):
+    x, y = stored(numbered(50)[0]), np.arange(50)
+    Batches(x, y, 7)
+    assert not any(stop - start for start, stop in x.read)
+    with pytest.raises(TypeError, match=r"^Batches: x: expected real numbers, got an array of dtype object;"):
+        Batches(stored(numbered(50)[0].astype(object)), y, 7)
 
 
 def test_a_model_is_evaluated_on_data_in_a_file(stored):

@@ -232,3 +232,9 @@ def test_a_mutated_idx_file_is_read_or_refused_in_little_memory(tmp_path, kind, 
             assert result.nbytes < len(content)
         outcomes[isinstance(result, ValueError)] += 1
     assert outcomes[True] > times / 2 and outcomes[False] > times // 400
+
+
+@pytest.mark.rows("path", [5, None, b"x"])
+def test_what_is_no_path_is_refused_by_name(path):
+    with pytest.raises(TypeError, match=r"^load_idx: expected a path, a str or a pathlib.Path, got "):
+        load_idx(path)

@@ -42,6 +42,12 @@ def test_what_are_not_labels_of_these_classes_is_refused(y, classes, error, text
         one_hot(np.array(y), classes)
 
 
+@pytest.mark.rows("label", [1234567890123, 2**61, 2**63 - 1])
+def test_labels_that_are_numbers_of_something_else_are_told_how_to_be_numbered(label):
+    with pytest.raises(ValueError, match=rf"^one_hot: expected so few classes .* got {label + 1}; number the labels"):
+        one_hot([0, label] * 10_000)
+
+
 def test_labels_behind_a_mask_are_not_taken_for_labels():
     with pytest.raises(TypeError, match=r"^one_hot: expected y to be an array, got a masked array"):
         one_hot(np.ma.masked_equal([0, 1, 9], 9))

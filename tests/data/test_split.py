@@ -73,6 +73,14 @@ def test_every_class_has_its_share_of_both_parts_to_within_one_sample(counts, te
             assert abs(np.bincount(part, minlength=len(counts)) - fair).max() < 1 + 1e-9
 
 
+def test_classes_have_their_shares_where_counts_are_of_32_bits(monkeypatch):
+    unique = np.unique
+    monkeypatch.setattr(np, "unique", lambda y, **wanted: tuple(a.astype(np.int32) for a in unique(y, **wanted)))
+    y = np.repeat([0, 1], [90_000, 10_000])
+    *_, y_test = train_test_split(np.zeros((100_000, 1)), y, 0.3, rng=0)
+    assert np.bincount(y_test).tolist() == [27_000, 3_000]
+
+
 def test_labels_of_any_kind_stratify():
     y = np.array(["cat"] * 8 + ["dog"] * 4)
     *_, y_test = train_test_split(np.zeros((12, 1)), y, 0.25, rng=0)

@@ -821,7 +821,8 @@ def test_bad_file_is_refused_by_its_name_and_in_little_memory(tmp_path, data):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert str(caught.value).startswith(f"{path} is not a whole minnet file: ")
+    fault = str(caught.value).removeprefix(f"{path} is not a ")
+    assert fault.startswith(("whole minnet file: ", "minnet file: it is compressed"))
     assert len(str(caught.value)) < 100_000
     assert peak < 2**20 + 20 * len(data)
 
@@ -850,7 +851,7 @@ def test_reading_a_compressed_bomb_unpacks_nothing(tmp_path):
     path = in_file(tmp_path, data)
     tracemalloc.start()
     try:
-        with pytest.raises(CheckpointError, match=r"declares 16777344 bytes and has"):
+        with pytest.raises(CheckpointError, match="is not a minnet file: it is compressed"):
             read(path)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:

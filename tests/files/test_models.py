@@ -382,12 +382,36 @@ def test_file_of_numpy_is_loaded_if_it_has_the_names(tmp_path):
     load(model, tmp_path / "model.npz")
     assert (model.W.data.tolist(), model.b.data.tolist()) == ([[2.0]], [3.0])
     np.savez_compressed(tmp_path / "small.npz", W=np.array([[4.0]]), b=np.array([5.0], np.float32))
-    with pytest.raises(CheckpointError, match=r"W\.npy in it is compressed"):
+    with pytest.raises(CheckpointError, match=r"small\.npz is not a minnet file: it is compressed; .*np\.load"):
         load(model, tmp_path / "small.npz")
+    assert (model.W.data.tolist(), model.b.data.tolist()) == ([[2.0]], [3.0])
+    with np.load(tmp_path / "small.npz") as file:  # as the error advises
+        model.load_state_dict(file)
+    assert (model.W.data.tolist(), model.b.data.tolist()) == ([[4.0]], [5.0])
     np.savez(tmp_path / "objects.npz", W=np.array([[None]]), b=np.array([5.0], np.float32))
     with pytest.raises(CheckpointError, match=r"W\.npy in it holds object"):
         load(model, tmp_path / "objects.npz")
-    assert (model.W.data.tolist(), model.b.data.tolist()) == ([[2.0]], [3.0])
+    assert (model.W.data.tolist(), model.b.data.tolist()) == ([[4.0]], [5.0])
+
+
+def test_a_file_of_another_head_is_loaded_for_the_body_if_not_strict(tmp_path):
+    trained, model = Sequential(Linear(3, 4), Linear(4, 2)), Sequential(Linear(3, 4), Linear(4, 5, bias=False))
+    save(trained, tmp_path / "model")
+    with pytest.raises(CheckpointError, match=r"unexpected 1\.b .*1\.W has shape"):
+        load(model, tmp_path / "model")
+    left_out = load(model, tmp_path / "model", strict=False)
+    assert (left_out.missing, left_out.unexpected, left_out.mismatched) == ([], ["1.b"], ["1.W"])
+    np.testing.assert_equal(model[0].state_dict(), trained[0].state_dict())
+    assert not any(load(trained, tmp_path / "model", strict=False)) and not any(load(trained, tmp_path / "model"))
+    with pytest.raises(CheckpointError, match="is not of this model"):
+        load(BatchNorm(3), tmp_path / "model", strict=False)
+    with pytest.raises(TypeError, match="load: expected strict to be True or False, got 'no'"):
+        load(trained, tmp_path / "model", strict="no")
+
+
+def test_the_optimizer_in_a_checkpoint_is_not_left_out_but_no_part_of_the_model(tmp_path):
+    train(classifier(), tmp_path / "run", validation=[(X, Y)], patience=2)
+    assert not any(load(classifier(), tmp_path / "run", strict=False))
 
 
 # A file that was damaged.

@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from minnet import (
+    BatchNorm,
     BinaryCrossEntropy,
+    Buffer,
     Conv2d,
     Flatten,
     Layer,
     Linear,
     LogSoftmax,
+    Loss,
     MaxPool2d,
     MeanSquaredError,
     MulticlassHinge,
@@ -611,3 +614,189 @@ def test_wrong_arguments_are_refused(bad, error, text):
     with pytest.raises(error, match=text):
         diagnose(**({"model": network(), "x": x, "y": y} | bad))
     assert generator().bit_generator.state == state
+
+
+class Gain(Layer):
+    """y = a x with one number a, whose gradient becomes a NumPy number."""
+
+    def __init__(self):
+        self.a = Parameter(2.0)
+
+    def forward(self, x):
+        self.cache = x
+        return self.a.data * x
+
+    def backward(self, dy):
+        self.a.grad = self.a.grad + (dy * self.cache).sum()
+        return self.a.data * dy
+
+
+def test_a_parameter_of_one_number_is_trained_with_the_others():
+    model = network(Gain())
+    report = diagnose(model, *digits())
+    assert report.findings == [] and report.layers[2].updates["a"] > 0
+    model(*digits())
+    model.backward()
+    model[2].a.data = np.float32(2.0)
+    assert not isinstance(model[2].a.grad, np.ndarray)
+    assert diagnose(model, *digits()) == report
+
+
+def test_arrays_that_cannot_be_written_to_are_diagnosed_as_any_others():
+    model, (x, y) = network(BatchNorm(32)), digits()
+    expected = diagnose(model, x, y)
+    for state in model.walk(Parameter, Buffer).values():
+        state.data.flags.writeable = False
+    for p in model.parameters():
+        p.grad.flags.writeable = False
+    x.flags.writeable = y.flags.writeable = False
+    assert diagnose(model, x, y) == expected
+    assert not model[0].W.data.flags.writeable
+
+
+def test_half_precision_data_are_diagnosed_in_single():
+    x, y = digits()
+    half = x.astype(np.float16)
+    assert diagnose(network(), half, y) == diagnose(network(), half.astype(np.float32), y)
+    report = diagnose(network(), 6e4 * half, y)
+    assert report.findings[0].startswith("the size of x is 2.8"), "whose square is infinite in half precision"
+    model = Sequential(Linear(64, 1, rng=0), MeanSquaredError())
+    target = x[:, 20:21].astype(np.float16)
+    assert diagnose(model, x, target) == diagnose(model, x, target.astype(np.float32))
+
+
+NO_ARRAYS = [
+    (lambda a: (a, a), "tuple"),
+    (lambda a: np.ma.masked_array(a, a > 0.5), "a masked array, whose mask would be lost"),
+    (lambda a: a.astype(object), "of real numbers, got an array of dtype object"),
+]
+
+
+@pytest.mark.rows("name", ["x", "y"])
+@pytest.mark.rows("change, text", NO_ARRAYS)
+def test_what_an_array_would_lose_is_refused(name, change, text):
+    given = dict(zip("xy", digits(2)))
+    with pytest.raises(TypeError, match=f"diagnose: expected {name} to be an array.*{text}"):
+        diagnose(network(), **given | {name: change(given[name])})
+
+
+class Raises(Layer):
+    """A layer that raises in forward or in backward."""
+
+    def __init__(self, where):
+        self.where = where
+
+    def forward(self, x):
+        return np.zeros(3) @ x if self.where == "forward" else x
+
+    def backward(self, dy):
+        raise KeyError("mask")
+
+
+@pytest.mark.rows(
+    "where, error, text",
+    [
+        ("forward", ValueError, r"^layer layers\.1, Raises\('forward'\), in forward given shape \(64, 32\): .*matmul"),
+        ("backward", KeyError, r"layer layers\.1, Raises\('backward'\), in backward given shape \(64, 32\): mask"),
+    ],
+)
+def test_what_a_layer_raises_names_it_also_where_its_model_does_not(where, error, text):
+    class Calls(Layer):
+        def __init__(self):
+            self.layers = [Linear(64, 32, rng=0), Raises(where), Linear(32, 10, rng=1), SoftmaxCrossEntropy()]
+
+        def forward(self, x, y):
+            for layer in self.layers[:-1]:
+                x = layer.forward(x)
+            return self.layers[-1].forward(x, y)
+
+        def backward(self):
+            dy = self.layers[-1].backward()
+            for layer in reversed(self.layers[:-1]):
+                dy = layer.backward(dy)
+
+    with pytest.raises(error, match=text):
+        diagnose(Calls(), *digits())
+
+
+def test_what_a_loss_of_ones_own_raises_names_it_and_what_it_was_given():
+    class Cubic(Loss):
+        def forward(self, y, target=None):
+            return float(((y - target) ** 3).mean())
+
+    with pytest.raises(ValueError, match=r"layer 1, Cubic\(\), given shape \(64, 10\) by layer 0, Linear.*broadcast"):
+        diagnose(Sequential(Linear(64, 10, rng=0), Cubic()), *digits())
+
+
+def test_a_place_is_said_once():
+    with pytest.raises(ValueError) as caught:
+        diagnose(network(Linear(5, 5, rng=0)), *digits())
+    assert str(caught.value).count("Linear(5, 5, rng=0)") == 1
+
+
+def test_a_loss_that_raises_where_training_has_led_ends_no_diagnosis():
+    class Narrow(Loss):
+        """A mean square that refuses predictions that are not small."""
+
+        def forward(self, y, target=None):
+            if abs(y).max() > 2:
+                raise ValueError("too large")
+            self.cache = y - target
+            return float((self.cache**2).mean())
+
+        def backward(self, dloss=1.0):
+            return 2 * dloss * self.cache / self.cache.size
+
+    x, y = digits()
+    model = Sequential(Linear(64, 1, rng=0), Narrow())
+    model[0].W.data *= 0.1
+    report = diagnose(model, x, y[:, None].astype(np.float32))
+    assert report.overfit[1] < report.overfit[0]
+
+
+@pytest.mark.rows("change", [lambda dx: 1.5 * dx, lambda dx: 0.5 * dx])
+def test_a_wrong_gradient_is_found_in_a_model_that_learns_all_the_same(change):
+    (only,) = diagnose(network(Times(1.0, float(change(1.0)))), *digits()).findings
+    assert (
+        only.startswith("the gradient that layer 2, Times(1.0, ") and "hands back to layer 1, ReLU() is wrong" in only
+    )
+
+
+class Dense(Layer):
+    """The layer that most beginners write first: plain arrays, which no optimizer will ever see."""
+
+    def __init__(self, inputs, outputs):
+        self.W = np.random.default_rng().normal(size=(inputs, outputs)).astype(np.float32)
+        self.dW = np.zeros_like(self.W)
+
+    def forward(self, x):
+        self.cache = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.cache.T @ dy
+        return dy @ self.W.T
+
+
+class Table(Layer):
+    """A layer with a constant: it is handed to the constructor, or computed there."""
+
+    def __init__(self, mean):
+        self.mean, self.waves = mean, np.sin(np.arange(4.0, dtype=np.float32))
+
+    def forward(self, x):
+        return x - self.mean + self.waves
+
+    def backward(self, dy):
+        return dy
+
+
+def test_plain_arrays_that_nobody_trains_are_named_and_constants_are_not():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(32, 4)).astype(np.float32), rng.integers(0, 3, 32)
+    model = Sequential(Table(x.mean(axis=0)), Dense(4, 8), ReLU(), Linear(8, 3, rng=0), SoftmaxCrossEntropy())
+    findings = diagnose(model, x, y).findings
+    assert [finding for finding in findings if "neither trained nor saved" in finding] == findings[:1]
+    assert findings[0].startswith("layer 1, Dense(4, 8): W: neither trained nor saved; make it a Parameter")
+    fixed = Sequential(Table(x.mean(axis=0)), Linear(4, 8, rng=1), ReLU(), Linear(8, 3, rng=0), SoftmaxCrossEntropy())
+    assert not [finding for finding in diagnose(fixed, x, y).findings if "neither" in finding]

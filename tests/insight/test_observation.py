@@ -61,7 +61,8 @@ def test_what_passes_each_layer_is_kept():
     assert loss.inputs[1] is y and isinstance(loss.y, float)
     np.testing.assert_array_equal(first.y, model[0](x))
     assert relu.x is first.y and second.x is relu.y and loss.x is second.y
-    assert first.dy is relu.dx and relu.dy is second.dx and second.dy is loss.dx
+    for after, before in ((relu, first), (second, relu), (loss, second)):
+        np.testing.assert_array_equal(before.dy, after.dx)
     assert first.dx is None
     model(x, y)
     model.backward()
@@ -216,3 +217,83 @@ def test_own_parameters_are_those_of_no_layer_inside():
     assert list(own_parameters(scaled.inner)) == ["W", "b"]
     scaled.W = scaled.inner.W
     assert list(own_parameters(scaled)) == ["g"]
+
+
+def test_calls_and_backwards_are_counted_and_who_called():
+    class Twice(Layer):
+        def __init__(self):
+            self.inner, self.loss = Sequential(Linear(3, 3, rng=0), ReLU()), SoftmaxCrossEntropy()
+
+        def forward(self, x, y):
+            return self.loss(self.inner(self.inner.forward(x)), y)
+
+        def backward(self):
+            self.inner.backward(self.loss.backward())
+
+    seen = observed(Twice())
+    watches = {watch.name: watch for watch in seen.watches}
+    assert {name: (watch.calls, watch.returns) for name, watch in watches.items()} == {
+        "": (1, 1),
+        "inner": (2, 1),
+        "inner.0": (2, 1),
+        "inner.1": (2, 1),
+        "loss": (1, 1),
+    }
+    callers = {name: watch.caller and watch.caller.name for name, watch in watches.items()}
+    assert callers == {"": None, "inner": "", "inner.0": "inner", "inner.1": "inner", "loss": ""}
+    seen.forward()
+    assert watches["inner"].calls == 2, "of one pass"
+
+
+def test_what_is_given_by_name_counts_as_if_it_were_given_by_position():
+    class ByName(Layer):
+        def __init__(self):
+            self.inner, self.loss = Linear(3, 2, rng=0), SoftmaxCrossEntropy()
+
+        def forward(self, x, y):
+            return self.loss.forward(target=y, scores=self.inner.forward(x=x))
+
+        def backward(self):
+            self.inner.backward(dy=self.loss.backward(dloss=2.0))
+
+    x, y = batch()
+    linear, loss = observed(ByName(), (x, y)).called
+    assert linear.x is x and loss.inputs[1] is y and loss.x is linear.y
+    assert loss.dy == 2.0
+    np.testing.assert_array_equal(linear.dy, loss.dx)
+
+
+def test_a_gradient_is_kept_as_it_was_given_whatever_the_layer_writes_into_it():
+    class Careless(Layer):
+        def forward(self, x):
+            return x
+
+        def backward(self, dy):
+            dy *= 0
+            return dy
+
+    seen = observed(Sequential(Linear(3, 2, rng=0), Careless(), SoftmaxCrossEntropy()))
+    linear, careless, loss = seen.called
+    assert careless.dy.any() and loss.dx.any() and not linear.dy.any()
+
+
+def test_parameters_of_one_number_can_be_written_to_and_their_gradients_are_cleared():
+    class Gain(Layer):
+        def __init__(self):
+            self.a = Parameter(2.0)
+
+        def forward(self, x, y):
+            self.cache = x
+            return float(self.a.data * x.sum())
+
+        def backward(self):
+            self.a.grad = self.a.grad + self.cache.sum()
+
+    model = Gain()
+    model.a.data, model.a.grad = np.float32(2.0), np.float32(0.0)
+    seen = observed(model)
+    first = float(seen.model.a.grad)
+    seen.model.a.data[...] = 3.0
+    seen.backward()
+    assert float(seen.model.a.grad) == first == pytest.approx(float(batch()[0].sum()))
+    assert isinstance(model.a.data, np.float32)

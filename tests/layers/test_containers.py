@@ -1048,3 +1048,17 @@ def test_a_copy_and_a_pickle_leave_the_cache_behind():
     assert len(pickle.dumps(model)) < 5000
     with pytest.raises(RuntimeError, match="backward before forward"):
         copy.deepcopy(model).backward(np.ones((1000, 2)))
+
+
+def test_a_gradient_that_is_read_only_is_told_with_what_to_do():
+    model = Sequential(Linear(2, 3, rng=0), SoftmaxCrossEntropy())
+    x, y = np.ones((2, 2), np.float32), np.array([0, 1])
+    for parameter in model.parameters():
+        parameter.grad.flags.writeable = False
+    model(x, y)
+    with pytest.raises(ValueError, match=r"layer 0, Linear\(2, 3, rng=0\), in backward") as caught:
+        model.backward()
+    assert any("zero_grad()" in note for note in caught.value.__notes__)
+    model.zero_grad()
+    model(x, y), model.backward()
+    assert model[0].W.grad.any()

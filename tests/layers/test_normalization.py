@@ -134,7 +134,7 @@ def test_momentum_is_the_share_of_the_new_batch(momentum, mean, variance):
 
 @pytest.mark.rows("shape", [(2, 3), (9, 3), (4, 5, 3), (3, 2, 5, 3), (1, 4, 3), (2, 1, 1, 1, 3)], ids=str)
 def test_every_feature_gets_mean_zero_and_variance_one_over_the_batch_and_all_positions(shape):
-    y = BatchNorm(3, eps=0.0).astype(np.float64)(normal(*shape) * [1, 10, 0.1] + [0, 5, -7]).reshape(-1, 3)
+    y = BatchNorm(3, eps=1e-30).astype(np.float64)(normal(*shape) * [1, 10, 0.1] + [0, 5, -7]).reshape(-1, 3)
     for column in y.T.tolist():
         assert math.fsum(column) / len(column) == pytest.approx(0, abs=1e-9)
         assert math.fsum(v * v for v in column) / len(column) == pytest.approx(1, rel=1e-9)
@@ -200,7 +200,7 @@ def test_the_mode_of_one_batch_norm_is_not_that_of_another():
 @pytest.mark.rows("shape", [(1, 2), (2,), (1, 1, 2), (1, 1, 1, 2), (0, 2)], ids=str)
 def test_a_single_row_has_no_variance_and_is_refused_while_training(shape):
     layer = BatchNorm(2)
-    with pytest.raises(ValueError, match=r"BatchNorm\(2\): expected at least two rows while training"):
+    with pytest.raises(ValueError, match=r"BatchNorm\(2\): expected at least two rows while training.*drop_last=True"):
         layer(np.ones(shape))
     assert layer.running_mean.data.tolist() == [0, 0]
     assert layer.running_var.data.tolist() == [1, 1]
@@ -226,6 +226,30 @@ def test_running_statistics_keep_the_dtype(dtype):
     layer = BatchNorm(3).astype(dtype)
     layer(normal(5, 3))
     assert layer.running_mean.data.dtype == layer.running_var.data.dtype == dtype
+
+
+@pytest.mark.rows("read_only", ["running_mean", "running_var"])
+def test_running_statistics_that_are_read_only_move_like_others(read_only):
+    layer, other = loaded(BatchNorm(2)), loaded(BatchNorm(2))
+    getattr(layer, read_only).data.flags.writeable = False
+    for x in (normal(4, 2), normal(5, 2)):
+        layer(x)
+        other(x)
+    np.testing.assert_equal(layer.state_dict(), other.state_dict())
+    assert layer.running_mean.data.any()
+
+
+@pytest.mark.rows("momentum", [-0.1, 1.5, 5])
+def test_a_momentum_outside_of_zero_to_one_is_refused(momentum):
+    with pytest.raises(ValueError, match=rf"BatchNorm: expected momentum from 0 to 1, got {momentum}"):
+        BatchNorm(3, momentum=momentum)
+
+
+@pytest.mark.rows("norm", [BatchNorm, LayerNorm, RMSNorm, lambda features, eps: GroupNorm(1, features, eps)])
+@pytest.mark.rows("eps", [0, -1e-5])
+def test_an_epsilon_that_is_not_above_zero_is_refused(norm, eps):
+    with pytest.raises(ValueError, match=rf"^\w+Norm: expected eps to be above 0 and finite, got {eps}"):
+        norm(3, eps=eps)
 
 
 def test_running_statistics_come_close_to_those_of_the_data():
@@ -334,7 +358,7 @@ def test_group_norm_has_the_values_that_pytorch_gives():
 
 @pytest.mark.rows("shape", [(5,), (1, 5), (7, 5), (2, 3, 5), (2, 1, 3, 5)], ids=str)
 def test_layer_norm_gives_every_position_mean_zero_and_variance_one(shape):
-    y = LayerNorm(5, eps=0.0).astype(np.float64)(3 * normal(*shape) + 4)
+    y = LayerNorm(5, eps=1e-30).astype(np.float64)(3 * normal(*shape) + 4)
     for row in y.reshape(-1, 5).tolist():
         assert math.fsum(row) == pytest.approx(0, abs=1e-9)
         assert math.fsum(v * v for v in row) == pytest.approx(5, rel=1e-9)
@@ -343,7 +367,7 @@ def test_layer_norm_gives_every_position_mean_zero_and_variance_one(shape):
 @pytest.mark.rows("shape", [(5,), (1, 5), (7, 5), (2, 3, 5), (2, 1, 3, 5)], ids=str)
 def test_rms_norm_gives_every_position_mean_square_one_and_keeps_directions(shape):
     x = 3 * normal(*shape) + 4
-    y = RMSNorm(5, eps=0.0).astype(np.float64)(x)
+    y = RMSNorm(5, eps=1e-30).astype(np.float64)(x)
     for row, before in zip(y.reshape(-1, 5).tolist(), x.reshape(-1, 5).tolist()):
         assert math.fsum(v * v for v in row) == pytest.approx(5, rel=1e-9)
         assert np.allclose(np.divide(row, before), row[0] / before[0], rtol=1e-9)
@@ -352,7 +376,7 @@ def test_rms_norm_gives_every_position_mean_square_one_and_keeps_directions(shap
 @pytest.mark.rows("groups", [1, 2, 3, 6])
 @pytest.mark.rows("shape", [(4, 3, 6), (1, 5, 6), (2, 3, 2, 6), (2, 2, 1, 3, 6)], ids=str)
 def test_group_norm_gives_every_group_of_neighbours_mean_zero_and_variance_one(groups, shape):
-    y, size = GroupNorm(groups, 6, eps=0.0).astype(np.float64)(3 * normal(*shape) + 4), 6 // groups
+    y, size = GroupNorm(groups, 6, eps=1e-30).astype(np.float64)(3 * normal(*shape) + 4), 6 // groups
     for sample in y.reshape(len(y), -1, 6):
         for start in range(0, 6, size):
             group = sample[:, start : start + size].reshape(-1).tolist()

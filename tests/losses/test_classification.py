@@ -1,5 +1,6 @@
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -337,6 +338,76 @@ def test_a_bad_target_is_refused_with_what_is_wrong(options, target, kind, parts
     assert [part for part in parts if part not in message] == []
 
 
+LABEL_LOSSES = pytest.mark.rows(
+    "loss", [SoftmaxCrossEntropy(), SoftmaxCrossEntropy(ignore_index=-1), MulticlassHinge()], ids=repr
+)
+
+
+@LABEL_LOSSES
+@pytest.mark.rows(
+    ("labels", "advice"),
+    [
+        ([0.0, 1.0, 2.0], "got float64; if they number classes, pass y.astype(int)"),
+        (np.array([0, 1, 2], np.float32), "got float32; if they number classes, pass y.astype(int)"),
+        ([True, False, True], "got bool; if they number classes, pass y.astype(int)"),
+        (["no", "yes", "no"], "got <U3; number them with np.unique(y, return_inverse=True)[1]"),
+        (np.array(["no", "yes", "no"], object), "got object; number them with np.unique(y, return_inverse=True)[1]"),
+        (np.array(["2024-01", "2024-02", "2024-01"], "M8[M]"), "number them with np.unique"),
+    ],
+)
+def test_labels_of_another_kind_are_refused_with_what_makes_integers_of_them(loss, labels, advice):
+    with pytest.raises(TypeError) as caught:
+        loss(SCORES, labels)
+    assert str(caught.value).startswith(f"{loss!r}: expected integer labels, got ") and advice in str(caught.value)
+    advised = np.unique(labels, return_inverse=True)[1] if "unique" in advice else np.asarray(labels).astype(int)
+    loss(SCORES, advised)
+
+
+@LABEL_LOSSES
+def test_labels_in_a_column_are_refused_with_what_takes_the_axis_away(loss):
+    labels = LABELS[:, None]
+    with pytest.raises(ValueError, match=re.escape("got (3, 1); pass y[:, 0]") + "$"):
+        loss(SCORES, labels)
+    loss(SCORES, labels[:, 0])
+    with pytest.raises(ValueError, match=re.escape("got (1, 3, 1); pass y[..., 0]") + "$"):
+        loss(SCORES[None], labels[None])
+    loss(SCORES[None], labels[None][..., 0])
+    with pytest.raises(ValueError, match=re.escape("got (3, 2)") + "$"):
+        loss(SCORES, np.zeros((3, 2), int))
+
+
+@LABEL_LOSSES
+@pytest.mark.rows("integer", [np.int32, np.int64])
+@pytest.mark.rows(
+    ("label", "dtype"),
+    [(2**32, np.int64), (2**32 + 1, np.uint64), (-(2**32), np.int64), (2**63, np.uint64), (2**64 - 1, np.uint64)],
+)
+def test_a_label_is_checked_as_it_is_given_however_many_bits_an_integer_has(monkeypatch, loss, label, dtype, integer):
+    monkeypatch.setattr(np, "intp", integer)
+    monkeypatch.setattr(np, "uintp", {np.int32: np.uint32, np.int64: np.uint64}[integer])
+    with pytest.raises(ValueError, match=re.escape(f"{loss!r}: label {label} at (1,) is not one of the 4 classes")):
+        loss(SCORES, np.array([0, label, 1], dtype))
+
+
+@pytest.mark.rows("integer", [np.int32, np.int64])
+def test_a_label_to_ignore_may_have_more_bits_than_an_integer(monkeypatch, integer):
+    expected = SoftmaxCrossEntropy(ignore_index=-1)(SCORES, [3, -1, 0])
+    monkeypatch.setattr(np, "intp", integer)
+    monkeypatch.setattr(np, "uintp", {np.int32: np.uint32, np.int64: np.uint64}[integer])
+    for ignored, dtype in ((2**32, np.int64), (-(2**63), np.int64), (2**64 - 1, np.uint64)):
+        loss = SoftmaxCrossEntropy(ignore_index=ignored)
+        assert loss(SCORES, np.array([3, ignored, 0], dtype)) == expected
+        assert loss.count_correct() == (1, 2)
+
+
+@LABEL_LOSSES
+def test_labels_of_another_byte_order_are_read_as_they_are_meant(loss):
+    for dtype in (">i8", "<i4", ">u2", "<u8"):
+        assert loss(SCORES, LABELS.astype(dtype)) == loss(SCORES, LABELS)
+    with pytest.raises(ValueError, match=r"label -2 at \(1,\)"):
+        loss(SCORES, np.array([0, -2, 1], ">i4"))
+
+
 # Weights
 
 
@@ -485,6 +556,27 @@ def test_a_sequence_is_counted_position_by_position():
     loss = SoftmaxCrossEntropy(ignore_index=-100)
     loss(scores, [[0, 1, -100], [3, 0, -100]])
     assert loss.count_correct() == (3, 4)
+
+
+def test_the_right_answers_count_as_much_as_their_sample_weights():
+    for loss in (SoftmaxCrossEntropy(WEIGHT), MulticlassHinge()):
+        loss(SCORES, [3, 1, 0], [1, 0.5, 3])  # the first two are right
+        assert loss.count_correct() == (1.5, 4.5)
+    scores = np.eye(4)[[[0, 1, 2], [3, 3, 3]]]
+    for loss in (SoftmaxCrossEntropy(), MulticlassHinge()):
+        loss(scores, [[0, 1, 3], [3, 0, 3]], [1, 4])
+        assert loss.count_correct() == (10.0, 15.0)
+        loss(scores, [[0, 1, 3], [3, 0, 3]], [[1, 2, 4], [8, 16, 32]])
+        assert loss.count_correct() == (43.0, 63.0)
+
+
+def test_an_ignored_label_counts_nothing_whatever_its_sample_weight():
+    loss = SoftmaxCrossEntropy(WEIGHT, ignore_index=-100)
+    loss(np.eye(4)[[[0, 1, 2], [3, 3, 3]]], [[0, 1, -100], [3, 0, -100]], [[1, 2, 4], [8, 16, 32]])
+    assert loss.count_correct() == (11.0, 27.0)
+    loss = SoftmaxCrossEntropy(ignore_index=1, label_smoothing=0.1)
+    loss(SCORES, [3, 1, 0], [2, 5, 0.5])
+    assert loss.count_correct() == (2.0, 2.5)
 
 
 def test_a_softmax_in_front_of_cross_entropy_is_refused():

@@ -634,6 +634,86 @@ def test_the_total_weight_is_what_the_sum_was_divided_by(loss, target, plain, we
     assert loss.total_weight() == weighted
 
 
+@pytest.mark.rows(
+    ("loss", "target", "sample_weight", "value", "gradient", "total"),
+    [
+        # Errors 1, −1/2, 2, 1/2; the samples weigh 1 and 3, and there are four entries.
+        (MeanSquaredError, [[0, 2.5], [1, 4]], [1, 3], 14 / 4, [[0.5, -0.25], [3, 0.75]], 4),
+        (MeanAbsoluteError, [[0, 2.5], [1, 4]], [1, 3], 9 / 4, [[0.25, -0.25], [0.75, 0.75]], 4),
+        (Huber, [[0, 2.5], [1, 4]], [1, 3], 5.5 / 4, [[0.25, -0.125], [0.75, 0.375]], 4),
+        # The right scores lack 2 and lead by 1.5 of a margin of 1.
+        (MulticlassHinge, [0, 1], [4, 3], 4, [[-2, 2], [0, 0]], 2),
+    ],
+)
+def test_a_mean_over_samples_has_the_values_computed_by_hand(loss, target, sample_weight, value, gradient, total):
+    loss = loss(mean_over="samples")
+    assert loss(frozen([[1, 2], [3, 4.5]]), target, sample_weight) == value
+    assert loss.backward().tolist() == gradient
+    assert loss.total_weight() == total
+
+
+def test_probabilities_of_one_half_have_the_mean_over_samples_computed_by_hand():
+    # Each target costs log 2 times its weights.
+    loss = BinaryCrossEntropy(5.0, mean_over="samples")
+    assert loss(np.zeros((2, 2)), [[1, 0], [0, 0]], [1, 3]) == pytest.approx(12 / 4 * math.log(2), rel=1e-14)
+    assert loss.backward().tolist() == [[-2.5 / 4, 0.5 / 4], [1.5 / 4, 1.5 / 4]]
+    loss = SoftmaxCrossEntropy([1, 5], mean_over="samples", ignore_index=7)
+    assert loss(np.zeros((4, 2)), [0, 1, 7, 0], [2, 3, 100, 1]) == pytest.approx(18 / 3 * math.log(2), rel=1e-14)
+    expected = [[-1 / 3, 1 / 3], [7.5 / 3, -7.5 / 3], [0, 0], [-0.5 / 3, 0.5 / 3]]
+    assert np.allclose(loss.backward(), expected, rtol=1e-14, atol=0)
+    assert loss.total_weight() == 3
+    assert loss(np.zeros((2, 2)), [[1, 0], [0.5, 0.5]], [2, 4]) == pytest.approx(14 / 2 * math.log(2), rel=1e-14)
+    assert loss.total_weight() == 2
+
+
+def remade(loss, **options):
+    """The loss, made with further options."""
+    args, kwargs = loss._arguments
+    return type(loss)(*args, **kwargs, **options)
+
+
+@every_loss
+def test_a_mean_over_samples_is_the_mean_over_weights_times_their_mean(loss, target):
+    other = remade(loss, mean_over="samples")
+    for weights in ([], [[1, 0.5, 3]], [[0, 0, 2]]):
+        value, gradient, total = loss(SCORES, target, *weights), loss.backward(), loss.total_weight()
+        count = target.size if target.ndim == 1 or isinstance(loss, ELEMENTWISE) else 3
+        count -= getattr(loss, "ignore_index", None) is not None
+        assert other(SCORES, target, *weights) * count == pytest.approx(value * total, rel=1e-12)
+        assert np.allclose(other.backward() * count, gradient * total, rtol=1e-12, atol=1e-15)
+        assert other.total_weight() == count
+    check_layer(other, SCORES, target, np.array([1, 0.5, 3]))
+
+
+@every_loss
+def test_in_batches_of_one_weights_count_in_a_mean_over_samples_only(loss, target):
+    batch = SCORES[2:], target[2:]
+    assert loss(*batch, [100]) == pytest.approx(loss(*batch), rel=1e-12)
+    over_samples = remade(loss, mean_over="samples")
+    assert over_samples(*batch, [100]) == pytest.approx(100 * over_samples(*batch), rel=1e-12) != 0
+
+
+@every_loss
+def test_evaluation_in_uneven_batches_gives_the_mean_over_all_samples(loss, target):
+    loss, s = remade(loss, mean_over="samples"), np.array([1, 0.5, 3])
+    batches = [(SCORES[:1], target[:1], s[:1]), (SCORES[1:], target[1:], s[1:])]
+    assert evaluate(Sequential(loss), batches)["loss"] == pytest.approx(loss(SCORES, target, s), rel=1e-12)
+
+
+@pytest.mark.rows("loss", sorted({type(loss) for loss, _ in LOSSES}, key=lambda kind: kind.__name__))
+@pytest.mark.rows("word", ["sum", "Samples", "", None, True, 2, ["samples"], np.ones(2)])
+def test_a_mean_over_anything_else_is_refused(loss, word):
+    with pytest.raises(ValueError, match=f"{loss.__name__}: expected mean_over to be 'weights' or 'samples', got "):
+        loss(mean_over=word)
+    with pytest.raises(TypeError, match="positional"):
+        loss(*[None] * 4, "samples")
+
+
+def test_the_repr_of_a_loss_says_what_its_mean_is_over():
+    assert repr(MeanSquaredError(mean_over="samples")) == "MeanSquaredError(mean_over='samples')"
+    assert repr(Huber(0.5, mean_over="weights")) == "Huber(0.5, mean_over='weights')"
+
+
 @every_loss
 def test_evaluation_in_uneven_batches_gives_the_loss_of_all(loss, target):
     batches = [(SCORES[:1], target[:1]), (SCORES[1:], target[1:])]
@@ -776,6 +856,52 @@ def test_binary_answers_are_counted_entry_by_entry():
     assert loss.count_correct() == (3, 4)
 
 
+def test_binary_answers_count_as_much_as_their_sample_weights():
+    loss = BinaryCrossEntropy(pos_weight=[10.0, 1.0])
+    scores, target = frozen([[2, -1], [-3, 1], [4, 5]]), [[1, 0], [1, 0], [1, 0]]  # right: both, neither, the first
+    loss(scores, target, [1, 0.5, 4])
+    assert loss.count_correct() == (6.0, 11.0)
+    loss(scores, target, [[1, 2], [4, 8], [16, 32]])
+    assert loss.count_correct() == (19.0, 63.0)
+    loss(scores, target)
+    assert loss.count_correct() == (3, 6)
+
+
+@pytest.mark.rows(
+    ("loss", "scores", "target"),
+    [
+        (SoftmaxCrossEntropy([1, 5]), [[2, 1], [2, 1]], [0, 1]),
+        (SoftmaxCrossEntropy(), [[2, 1], [2, 1]], [[0.9, 0.1], [0.2, 0.8]]),
+        (MulticlassHinge(), [[2, 1], [2, 1]], [0, 1]),
+        (BinaryCrossEntropy(5.0), [[-1], [-1]], [[0], [1]]),
+    ],
+)
+def test_what_is_wrong_and_has_no_weight_is_not_in_the_accuracy(loss, scores, target):
+    loss(frozen(scores), target, [1, 0])
+    assert loss.count_correct() == (1.0, 1.0) and type(loss.count_correct()[0]) is float
+    assert evaluate(Sequential(loss), [(frozen(scores), np.array(target), np.array([1, 0]))])["accuracy"] == 1.0
+    loss(frozen(scores), target)
+    assert loss.count_correct() == (1, 2) and [type(count) for count in loss.count_correct()] == [int, int]
+    loss(frozen(scores), target, [0, 0])
+    assert loss.count_correct() == (0.0, 0.0)
+
+
+@pytest.mark.rows("loss", [SoftmaxCrossEntropy(), MulticlassHinge()], ids=repr)
+def test_the_accuracy_is_never_above_one_however_weights_are_rounded(loss):
+    s = np.random.default_rng(0).uniform(size=1000) * (np.arange(1000) % 3 > 0)
+    loss(np.tile([2.0, 1.0], (1000, 1)), (np.arange(1000) % 3 == 0).astype(int), s)
+    correct, counted = loss.count_correct()
+    assert correct == counted > 0
+
+
+def test_binary_accuracy_is_never_above_one_however_weights_are_rounded():
+    s = np.random.default_rng(0).uniform(size=1001) * (np.arange(1001) % 3 > 0)
+    loss = BinaryCrossEntropy()
+    loss(np.ones((1001, 3)), np.repeat(np.arange(1001) % 3 > 0, 3).reshape(1001, 3), s)
+    correct, counted = loss.count_correct()
+    assert correct == counted > 0
+
+
 @pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(), Loss()], ids=repr)
 def test_where_nothing_is_classified_nothing_is_counted(loss):
     assert loss.count_correct() is None
@@ -800,6 +926,70 @@ def test_integer_and_boolean_targets_are_taken_and_others_refused(loss):
     for bad in ([1j, 0], ["a", "b"], [None, None]):
         with pytest.raises(TypeError, match=re.escape(f"{loss!r}: target: expected real numbers")):
             loss(frozen([1.5, 2]), bad)
+
+
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5), BinaryCrossEntropy()], ids=repr)
+def test_a_target_without_its_last_axis_is_refused_with_what_adds_it(loss):
+    for y, t, advice in (((3, 1), (3,), "y[:, None]"), ((3,), (3, 1), "y[:, 0]"), ((2, 3, 1), (2, 3), "y[..., None]")):
+        with pytest.raises(ValueError, match=re.escape(f"got {t}; pass {advice}") + "$"):
+            loss(np.ones(y), np.ones(t))
+        loss(np.ones(y), eval(advice, {"y": np.ones(t)}))
+    with pytest.raises(ValueError, match=re.escape("got (3,)") + "$"):
+        loss(np.ones((3, 2)), np.ones(3))
+
+
+@pytest.mark.rows("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.5)], ids=repr)
+def test_a_target_that_the_dtype_of_the_scores_cannot_hold_is_refused(loss):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{loss!r}: target: expected values that float32 can hold, got 1e+300")
+    ):
+        loss(np.ones(2, np.float32), [1.0, 1e300])
+    loss(np.ones(2), [1.0, 1e100])
+
+
+class Sparse:
+    """What is known of a sparse matrix: it makes itself dense."""
+
+    def toarray(self):
+        return SHARES
+
+
+@every_loss
+def test_what_an_array_would_lose_is_refused_as_target_and_as_weights(loss, target):
+    masked = np.ma.masked_array(target, np.arange(target.size).reshape(target.shape) == 1)
+    for bad, advice in (
+        (masked, "call its .filled(value)"),
+        ([*masked[:2], masked[2]] if target.ndim > 1 else list(masked), "masked"),
+        (Sparse(), "call its .toarray()"),
+        (target.astype(object), "call its .astype(float)"),
+        (tuple(target[:, None]), "np.stack"),
+    ):
+        with pytest.raises(TypeError, match=re.escape(advice)) as caught:
+            loss(SCORES, bad)
+        assert str(caught.value).startswith(repr(loss))
+    for bad, advice in (
+        (np.ma.masked_array([1.0, 2, 3], [False, True, False]), "call its .filled(value)"),
+        (Sparse(), "call its .toarray()"),
+        (np.array([1.0, None, 2.0]), "fill in or drop what is missing"),
+    ):
+        with pytest.raises(TypeError, match=re.escape(advice)) as caught:
+            loss(SCORES, target, bad)
+        assert str(caught.value).startswith(f"{loss!r}: sample_weight")
+    assert loss(SCORES, np.ma.masked_array(target)) == loss(SCORES, target)
+
+
+@pytest.mark.rows("make", [SoftmaxCrossEntropy, BinaryCrossEntropy], ids=["SoftmaxCrossEntropy", "BinaryCrossEntropy"])
+def test_what_an_array_would_lose_is_refused_as_class_weights(make):
+    for bad in (np.ma.masked_array([1.0, 2], [False, True]), Sparse(), np.array([1, None]), ["a", "b"]):
+        with pytest.raises(TypeError, match=rf"{make.__name__}: (pos_)?weight: expected real numbers"):
+            make(bad)
+
+
+def test_scores_of_float16_are_summed_in_float32():
+    y, t = np.ones(2**18, np.float16), np.zeros(2**18, np.float16)
+    for loss, value in ((MeanSquaredError(), 1.0), (MeanAbsoluteError(), 1.0), (Huber(), 0.5)):
+        assert loss(y, t) == value
+        assert loss.backward().dtype == np.float32
 
 
 @pytest.mark.rows("loss", [loss for loss, _ in LOSSES], ids=repr)
@@ -933,7 +1123,7 @@ def test_every_regression_finds_the_plane(loss):
     model = Sequential(Linear(3, 1, rng=0), loss)
     train = Batches(*plane(), batch_size=64, rng=0)
     history = fit(model, Adam(model.parameters(), lambda step: 0.1 * 0.98**step), train, epochs=300, progress=False)
-    assert set(history) == {"loss", "seconds"}
+    assert set(history) == {"loss", "lr", "seconds"}
     assert history["loss"][-1] < 1e-2 * history["loss"][0]
     np.testing.assert_allclose(model[0].W.data[:, 0], [1, -2, 0.5], atol=1e-2)
     np.testing.assert_allclose(model[0].b.data, [0.25], atol=1e-2)

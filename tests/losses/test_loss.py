@@ -50,7 +50,7 @@ def test_a_loss_of_ones_own_is_checked_and_trained_like_the_built_in_ones():
     history = fit(
         model, optimizer, Batches(x, y, batch_size=16, rng=0), epochs=100, validation=[(x, y)], progress=False
     )
-    assert set(history) == {"loss", "val_loss", "seconds"}
+    assert set(history) == {"loss", "val_loss", "lr", "seconds"}
     assert history["val_loss"][-1] < 1e-4
     np.testing.assert_allclose(predict(model, x), y, atol=0.05)
 
@@ -66,7 +66,7 @@ def test_a_loss_of_ones_own_is_averaged_over_samples_and_may_count_what_is_right
     assert result["accuracy"] == 3 / 12
     model = Sequential(Linear(4, 4, rng=0), Near())
     history = fit(model, SGD(model.parameters(), lr=0.1), batches, epochs=1, progress=False)
-    assert set(history) == {"loss", "accuracy", "seconds"}
+    assert set(history) == {"loss", "accuracy", "lr", "seconds"}
 
 
 def test_a_loss_of_ones_own_with_a_wrong_gradient_is_found_out():

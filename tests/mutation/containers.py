@@ -30,14 +30,14 @@ CONTAINERS = {
     ],
     "layer": [
         ("name: state.data.copy() for name, state", "name: state.data for name, state", "the state is no copy"),
-        ("target.data[...] = arrays[name]", "target.data = arrays[name]", "a state is not loaded in place"),
+        ("own[name].data[...] = array", "own[name].data = array", "a state is not loaded in place"),
         (
             '            if buffer.data.dtype.kind == "f":\n                buffer.data',
             "            if True:\n                buffer.data",
             "a counter becomes a float with the dtype of the model",
         ),
         (
-            '    attributes.pop("cache", None)\n',
+            '        state.pop("cache", None)\n',
             "",
             "a copy takes the cache along",
         ),
@@ -88,6 +88,27 @@ CONTAINERS = {
     "naming": [
         ("return text if ", "return text if True or ", "an error begins with the many lines of a model"),
     ],
+    "foreign": [
+        (
+            '        raise ImportError(text, name="minnet")\n',
+            "        pass\n",
+            "who imports a name from elsewhere is not told what it is called here",
+        ),
+        ("    if name not in NAMES:\n", "    if False:\n", "a name that nobody knows is a KeyError"),
+        (
+            " or any(parameter.kind is parameter.VAR_KEYWORD",
+            " and any(parameter.kind is parameter.VAR_KEYWORD",
+            "a layer of one's own may not name an argument like another framework",
+        ),
+    ],
+    "state": [
+        (
+            "[name for name in own if name in state and name not in fits]",
+            "[]",
+            "a state of another shape is left out without a word",
+        ),
+        ("[name for name in state if name not in own]", "[]", "a state with more arrays than the model has is loaded"),
+    ],
     "parameter": [
         (
             "writable(v) if isinstance(v, Array) else v",
@@ -134,6 +155,14 @@ CONTAINERS = {
             "",
             "a state with more arrays than the model has is loaded",
         ),
+        (
+            'if getattr(dy, "shape", None) != shape:',
+            'if getattr(dy, "ndim", None) != len(shape):',
+            "a dy of one row is taken for that of all rows",
+        ),
+        ("if not math.isfinite(value):", "if math.isinf(value):", "NaN is taken for a number of any sign"),
+        ("if not 0 < value < math.inf:", "if not 0 <= value < math.inf:", "an epsilon of 0 is accepted"),
+        ("if not 0 <= value <= 1:", "if not 0 <= value < 1:", "a share of all is refused"),
         ("and np.ma.is_masked(part):", "and part is data:", "masks of rows are lost"),
         (
             "isinstance(data, tuple) and any(",
@@ -145,7 +174,8 @@ CONTAINERS = {
             "False",
             "objects are data until somebody computes with them",
         ),
-        ('        and not hasattr(data, "iloc")\n', "", "a Series is read in slices of its labels"),
+        ("if lost.size:", "if False:", "a value becomes infinite unseen where the processor has no flags"),
+        ('for name in ("iloc", "toarray",', 'for name in ("toarray",', "a Series is read in slices of its labels"),
         (
             "isinstance(array, Array) and array.flags.writeable else",
             "isinstance(array, Array) else",

@@ -21,8 +21,8 @@ FILES = {
         ),
         ("        if not len(self):\n", "        if False:\n", "with drop_last there may be no batch at all"),
         (
-            "CHUNK_BYTES if rng or stored else CACHE_BYTES",
-            "2**40 if stored else CHUNK_BYTES",
+            "rng is None and not stored else CHUNK_BYTES",
+            "rng is None and not stored else 2**40",
             "data in a file are read whole",
         ),
         (
@@ -54,6 +54,11 @@ FILES = {
         ("/ 16, labels", "/ 15, labels", "the darkest pixels are above 1"),
     ],
     "data/preprocessing": [
+        (
+            "except (MemoryError, OverflowError, ValueError):",
+            "except MemoryError:",
+            "a label beyond all memory is left to NumPy",
+        ),
         ("C = int(labels.max()) + 1 if", "C = labels.max() + 1 if", "the largest label in bytes overflows"),
         (
             "            part = part - first\n",
@@ -78,6 +83,7 @@ FILES = {
             "in_test = _stratified(y, size)",
             "the split is stratified by the labels of other rows",
         ),
+        ("count * float(size)", "count * size", "the shares of large classes wrap around where counts are int32"),
         (
             "        if is_stored(array):\n",
             "        if is_stored(x):\n",
@@ -123,6 +129,11 @@ FILES = {
             "                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))",
             "                pass",
             "a private file becomes readable for others",
+        ),
+        (
+            "if any(info.compress_type == ZIP_DEFLATED for info in members):",
+            "if False:",
+            "a compressed file is said to be damaged",
         ),
         ("if declared > size:", "if declared > 2**40:", "a size is believed before it is checked"),
         (

@@ -126,13 +126,18 @@ INSIGHT = {
     ],
     "insight/diagnose": [
         (
+            "if untrained or shared:",
+            "if untrained:",
+            "what follows from a shared cache is said too",
+        ),
+        (
             "learned = loss < (chance[1] if chance else equal_scores or 0.0) / 2",
             "learned = False",
             "a model that has learned is told to raise its learning rate",
         ),
         (
-            "rows = np.unique(np.linspace(0, len(x) - 1, SAMPLES).astype(int))",
-            "rows = np.arange(min(len(x), SAMPLES))",
+            "rows = np.unique(np.linspace(0, len(observation.x) - 1, SAMPLES).astype(int))",
+            "rows = np.arange(min(len(observation.x), SAMPLES))",
             "the first of sorted samples are all of one class",
         ),
     ],
@@ -144,31 +149,82 @@ INSIGHT = {
         ),
     ],
     "insight/findings": [
+        ("FADED if slow else VANISHED", "VANISHED", "the gradient of a few sigmoids is said to be enough"),
+        ("for p in dict.fromkeys(parameters))", "for p in parameters)", "what two layers share counts twice"),
         ("if ratio and watch.own[name].decay:", "if ratio:", "the first bias tells of a learning rate too high"),
         ("after > LARGE * max(before, 1.0)", "after > LARGE", "the layer after the one that enlarges is blamed too"),
     ],
     "insight/targets": [
         ("cuts and after.layer.takes_scores", "cuts", "a ReLU in front of a Linear is told to be left out"),
+        ("LARGE * max(rms(given), 1.0)", "LARGE", "a model that gives targets of that size is told to scale them"),
+        (" and _gives_back(watch):", ":", "counts are told to be scaled to the size of their logarithms"),
+        ("highs[-1] <= high + margin", "highs[-1] >= high", "nothing above what a ReLU was given is in its reach"),
+        ("return chain if any(watch.own for watch in called) else []", "return []", "no target is out of reach"),
+    ],
+    "insight/shared": [
+        (" and watch.returns > 1", "", "a call that no backward answers is a fault"),
+        ("if several and outermost and", "if several and", "the layers inside a shared one are accused too"),
+        (
+            "for script in (STACK, QUEUE):",
+            "for script in (STACK,):",
+            "who answers calls in order is accused",
+        ),
+        (
+            "            if _agree(_gradients(layer, inputs, script), expected):\n                return False\n",
+            "            pass\n",
+            "a layer that keeps all of its calls is accused",
+        ),
     ],
     "insight/experiments": [
         (
-            "if (here.error <= TOLERANCE and not here.on_kink) or",
-            "if not here.wrong or",
+            "            except Exception:  # it expects probabilities, or divides",
+            "            except TypeError:  # it expects probabilities, or divides",
+            "a loss that can't be given zeros ends the diagnosis",
+        ),
+        (
+            "loss, rate = reached, rate * GROWTH",
+            "loss, rate = reached, rate",
+            "a small rate stays small",
+        ),
+    ],
+    "insight/gradients": [
+        ("TOLERANCE = 1e-2", "TOLERANCE = 1.0", "a gradient that is wrong by a factor is right"),
+        ("TOLERANCE_AT_ONCE = 1e-6", "TOLERANCE_AT_ONCE = 1e-1", "the error of one array is lost among those of all"),
+        (
+            "odd = slope if slope.on_kink and again.on_kink else odd",
+            "odd = odd",
             "a wrong gradient on a kink of the loss is called right",
         ),
-        ("    array += OFF_KINK", "    array += 0", "a right gradient on a kink is called wrong"),
+        ("            array += OFF_KINK", "            array += 0", "on a kink any gradient is right"),
         (
             "return here.wrong and math.isfinite(here.numeric)",
             "return here.wrong",
             "a right gradient is called wrong where the loss has no value",
         ),
-        ("            watch.held = None\n", "", "the gradients of the layers before are those of a loss without them"),
-        ("TOLERANCE = 1e-2", "TOLERANCE = 1.0", "a gradient that is wrong by a factor is right"),
+        ("LARGER = 1e3", "LARGER = 1.0", "a layer that computes in float32 by itself is accused of rounding"),
+        (
+            "largest / size * _scale(array)",
+            "_scale(array)",
+            "what has vanished is lost among larger gradients",
+        ),
         (
             "        except Exception:  # it expects probabilities, or divides",
             "        except ValueError:  # it expects probabilities, or divides",
-            "a layer that can't be given zeros ends the diagnosis",
+            "a layer that can't be given other values ends the diagnosis",
         ),
+        ("if w.caller is watch and w.calls == 1]", "if w.caller is watch]", "a layer that is called twice is held"),
+        ("return _about_writing(watch, writers) or ", "return ", "a layer is accused of what another has overwritten"),
+    ],
+    "insight/alone": [
+        ("            w.held = None\n", "            pass\n", "a layer gives what it has once given from then on"),
+        (
+            "self.gradients = _drawn(self.y)",
+            "self.gradients = self.gradients",
+            "behind dead units nothing can be found",
+        ),
+        ("if id(p) not in theirs and is_trained(p):", "if id(p) not in theirs:", "a frozen parameter is accused"),
+        ("self.depends[self.watch][0][i]:", "True:", "a gradient that nobody uses is accused"),
+        ("(watch.gradients or 1.0) if watch.returns else None", "watch.gradients or 1.0", "a detached part is right"),
     ],
     "insight/observation": [
         (
@@ -177,10 +233,13 @@ INSIGHT = {
             "a diagnosis draws from the package's generator",
         ),
         (
-            "copy.deepcopy(model).train(), x, y, weights",
-            "copy.deepcopy(model), x, y, weights",
+            "copy.deepcopy(model).train()",
+            "copy.deepcopy(model)",
             "the mode is the model's",
         ),
+        ("            p.data, p.grad = (np", "            _, _ = (np", "a parameter of one number can't be moved"),
+        ("self.gradients = copied(given)", "self.gradients = given", "a gradient that is overwritten is lost"),
+        ("                _locate(error, *self.active[-1])\n", "                pass\n", "an error names no layer"),
         ("if id(p) not in theirs}", "}", "a layer's parameters are those of the layers inside it too"),
     ],
     "insight/arrays": [

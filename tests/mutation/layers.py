@@ -167,6 +167,11 @@ FEATURES = {
             "self.cache = x, pivot, shift, r, True",
             "dx in evaluation is that of training",
         ),
+        (
+            "running.data = (1 - self.momentum) * running.data + self.momentum * batch",
+            "np.copyto(running.data, (1 - self.momentum) * running.data + self.momentum * batch)",
+            "running statistics that came read-only from another process are in the way",
+        ),
         ("variance * (n / (n - 1)))", "variance)", "the running variance is the biased one"),
         (
             "self.update_running_statistics(pivot + shift,",
@@ -180,8 +185,8 @@ FEATURES = {
         ),
         ("both[0] += column_sum(factor)", "both[0] = column_sum(factor)", "Σ dy is that of the last block of lines"),
         (
-            "column_sum(dy * self.by_position(xhat, dy.shape))",
-            "column_sum(dy * xhat.reshape(dy.shape))",
+            "column_sum(dy * self.by_position(xhat, shape))",
+            "column_sum(dy * xhat.reshape(shape))",
             "dγ of several groups over positions takes other channels",
         ),
         (
@@ -232,6 +237,11 @@ FEATURES = {
             "(1 + 0.044715 * clipped * clipped)",
             "the slope of the approximate GELU lacks a 3",
         ),
+        (
+            'self.negative_slope = signed_number("LeakyReLU", "negative_slope", negative_slope)',
+            "self.negative_slope = negative_slope",
+            "a slope of NumPy's makes float32 float64",
+        ),
         ("self.cache = x, np.minimum(x, 0)", "self.cache = x, x", "exp of a large x overflows in ELU"),
         ("self.alpha * np.exp(negative) * dy", "np.exp(negative) * dy", "ELU's slope forgets an alpha other than 1"),
         ("self.a.grad += da if len(a) > 1 else da.sum()", "self.a.grad += da.sum()", "all slopes get one gradient"),
@@ -246,9 +256,14 @@ FEATURES = {
     ],
     "layers/shape": [
         (
-            "return x.reshape(len(x), math.prod(x.shape[1:]))",
-            "return x.reshape(len(x), -1)",
+            "y = x.reshape(len(x), math.prod(x.shape[1:]))",
+            "y = x.reshape(len(x), -1)",
             "a batch without rows is not flattened",
+        ),
+        (
+            'return real_input(layer, x) if x.dtype.kind == "f" and x.shape else x',
+            "return x",
+            "half precision goes through layers that only move numbers",
         ),
         ("dx = np.zeros(self.cache, dy.dtype)", "dx = np.zeros(self.cache)", "float32 becomes float64"),
         ("n == -1 else n for n", "abs(n) == 1 else n for n", "beside a −1, a size of 1 is taken for whatever is left"),
@@ -283,8 +298,8 @@ FEATURES = {
             "the blocks of W are scaled as one",
         ),
         (
-            "self.b.data[hidden_features : 2 * hidden_features] = forget_bias",
-            "self.b.data[:hidden_features] = forget_bias",
+            "self.b.data[hidden_features : 2 * hidden_features] =",
+            "self.b.data[:hidden_features] =",
             "the forget bias is that of another gate",
         ),
         (

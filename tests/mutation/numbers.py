@@ -15,6 +15,7 @@ NUMBERS = {
             "    return np.log(softmax(x))",
             "the logarithm of an unlikely class is infinite",
         ),
+        (" if n <= CACHED else read_only(n, other)", "", "vectors of every length are kept"),
         ("0.019852496688983708", "0.019852496688993708", "erf is wrong in its 14th digit"),
         (
             "for k in range(0, len(W), 16):",
@@ -28,22 +29,32 @@ NUMBERS = {
             "np.broadcast_to(s, shape)",
             "weights of samples are spread along the features",
         ),
+        (
+            "return int(np.count_nonzero(which)) if s is None else float((which * s).sum())",
+            "return int(np.count_nonzero(which))",
+            "a sample of weight 0 counts in the accuracy",
+        ),
+        ('mean_over not in ("weights", "samples")', "False", "a mean over anything is one over samples"),
     ],
     "losses/elementwise": [
         (
-            "            total = float(s.sum())",
-            "            total = float(y.size)",
+            "            total = float(s.sum()) if self",
+            "            total = float(y.size) if self",
             "a weighted loss is divided by the number of entries",
         ),
-        ("loss, slope = s * loss, s * slope", "loss = s * loss", "the loss is weighted, its gradient is not"),
+        (
+            "loss, slope = weight * loss, weight * slope",
+            "loss = weight * loss",
+            "the loss is weighted, its gradient is not",
+        ),
         (
             "yes * softplus(-y) + (1 - t) * softplus(y), (1 - t) * p - yes * sigmoid(-y)",
             "yes * softplus(-y) + (1 - t) * softplus(y), w * (p - t)",
             "pos_weight scales the gradient of a no, too",
         ),
         (
-            "np.count_nonzero((y > 0) == (t > 0.5))",
-            "np.count_nonzero((y > 0.5) == (t > 0.5))",
+            "right = (y > 0) == (t > 0.5)",
+            "right = (y > 0.5) == (t > 0.5)",
             "a score above 0 must be above one half to be a yes",
         ),
         (
@@ -66,18 +77,28 @@ NUMBERS = {
     ],
     "losses/classification": [
         (
-            "_, index, a, _ = self._from_probabilities(q, s)",
-            "_, index, a, total = self._from_probabilities(q, s)",
+            "_, index, a, _ = self._from_probabilities(y[:, None]",
+            "_, index, a, total = self._from_probabilities(y[:, None]",
             "class weights do not count in Z where labels are smoothed",
         ),
         (
-            "total = float(len(y) if a is None else a.sum())",
-            "total = float(len(y) if s is None else s.sum())",
+            'total = float(count if a is None or self.mean_over == "samples" else a.sum())',
+            'total = float(count if s is None or self.mean_over == "samples" else s.sum())',
             "class weights do not count in Z",
         ),
         (
-            "counted = len(y) if self.ignore_index is None else int(np.count_nonzero(y >= 0))",
-            "counted = len(y)",
+            "count = len(y) if kept is None else np.count_nonzero(kept)",
+            "count = len(y)",
+            "a mean over samples counts ignored ones",
+        ),
+        (
+            'float(len(q) if s is None or self.mean_over == "samples" else s.sum())',
+            "float(len(q) if s is None else s.sum())",
+            "beside probabilities a mean over samples is one over weights",
+        ),
+        (
+            "counted = len(y) if s is None and self.ignore_index is None else weight_of(y >= 0, s)",
+            "counted = len(y) if s is None else float(s.sum())",
             "the accuracy counts what the loss ignores",
         ),
         (
@@ -86,7 +107,11 @@ NUMBERS = {
             "an ignored label counts as right where class 0 is predicted",
         ),
         ("            dscores *= float(dloss)", "            pass", "what the loss is multiplied by is lost"),
-        ("worst = y.view(np.uintp).argmax()", "worst = y.argmax()", "a negative label counts from the end"),
+        (
+            "worst = y.view(np.uintp).argmax()",
+            "worst = y.argmax()",
+            "a negative label counts from the end",
+        ),
         (
             'z = np.subtract(rows, highest, order="C")',
             "z = rows - highest",
@@ -98,7 +123,11 @@ NUMBERS = {
             "the hinge of scores in columns counts the right class",
         ),
         ("~((q >= 0).all(axis=1) & (abs", "~((abs", "negative probabilities that sum to 1 are accepted"),
-        ("loss, active = s * loss, s[:, None] * active", "loss = s * loss", "the hinge's gradient is not weighted"),
+        (
+            "loss, active = weight * loss, weight[:, None] * active",
+            "loss = weight * loss",
+            "the hinge's gradient is not weighted",
+        ),
         (
             "return np.divide(a, total, dtype=np.float64) if total else 0 * a",
             "return np.divide(a, total, dtype=np.float64)",
@@ -119,8 +148,30 @@ NUMBERS = {
             "kept = labels.reshape(-1) != abs(ignored)",
             "a negative ignore_index is not known",
         ),
+        (
+            "        y[y != labels.reshape(-1)] = -1",
+            "        pass",
+            "where an integer has 32 bits, a label of 64 becomes another",
+        ),
+        (
+            't = plain_array(repr(loss), "target", t)',
+            "t = np.asarray(t)",
+            "a target's mask is lost",
+        ),
     ],
     "metrics": [
+        ("w.argmax(axis=0)[None]", "np.zeros_like(w[:1], int)", "a constant beside a weight of 0 explains nothing"),
+        (
+            "(values.mean() if w is None else (w * values).sum() / w.sum())",
+            "(values.mean())",
+            "the accuracy does not count weights",
+        ),
+        (
+            "np.bincount(true * classes + predicted, w, minlength=classes**2)",
+            "np.bincount(true * classes + predicted, minlength=classes**2)",
+            "a matrix counts samples where it should add their weights",
+        ),
+        ("w.reshape(w.shape + (1,) * (len(shape) - w.ndim))", "w", "weights of samples are spread along positions"),
         ("(scores[..., 0] > 0.5)", "(scores[..., 0] >= 0.5)", "a probability of one half is a yes"),
         (
             "np.where(np.arange(C) < y[:, None], ~(scores < label_score), ~(scores <= label_score))",
@@ -133,8 +184,8 @@ NUMBERS = {
             "a score of NaN is a hit",
         ),
         (
-            "int(max(true.max() + 1, predicted.max() + 1, given))",
-            "int(max(true.max() + 1, predicted.max() + 1))",
+            "max(int(true.max()) + 1, int(predicted.max()) + 1, given)",
+            "max(int(true.max()) + 1, int(predicted.max()) + 1)",
             "a class that the scores have but nothing is predicted as is left out",
         ),
         (
@@ -142,8 +193,26 @@ NUMBERS = {
             "shares @ predictions / predictions.sum()]",
             "the average is weighted by predictions",
         ),
-        ("y = y - y[0]  #", "y = y  #", "a constant target explains an infinity of nothing"),
-        ("return labels.reshape(-1).astype(np.intp)", "return labels.reshape(-1)", "labels in bytes overflow"),
+        (
+            "y = y - np.take_along_axis(y, w.argmax(axis=0)[None], axis=0)",
+            "y = y",
+            "a constant target explains an infinity of nothing",
+        ),
+        (
+            'return cast_array(f"{metric}: {name}", labels.reshape(-1), np.dtype(np.intp))',
+            "return labels.reshape(-1)",
+            "labels in bytes overflow",
+        ),
+        (
+            'cast_array(f"{metric}: {name}", labels.reshape(-1), np.dtype(np.intp))',
+            "labels.reshape(-1).astype(np.intp)",
+            "a label that is too large becomes another",
+        ),
+        (
+            'real_array("r2_score: y_true", y_true)',
+            "np.asarray(y_true)",
+            "what a mask hides is scored",
+        ),
         ("if y.min() < 0 or y.max() >= C:", "if y.max() >= C:", "a negative label counts from the end"),
         (
             "_share(2 * correct, predictions + support)",
@@ -155,7 +224,12 @@ NUMBERS = {
         ("* inputs, math.prod(positions) * outputs", "* inputs, outputs", "a kernel's fan_out forgets its positions"),
         ("    q *= np.sign(np.diag(r))\n", "", "orthogonal matrices are not drawn uniformly"),
         ("(q if rows >= columns else q.T)", "q", "a matrix that is wider than long is not turned"),
-        ("math.sqrt(1 / _fans(shape)[0])", "math.sqrt(1 / _fans(shape)[1])", "lecun_normal scales by the outputs"),
+        (
+            'math.sqrt(1 / _fans("lecun_normal", shape)[0])',
+            'math.sqrt(1 / _fans("lecun_normal", shape)[1])',
+            "lecun_normal scales by the outputs",
+        ),
+        ("    if low > high:", "    if low == high:", "values are drawn from an interval that ends before it begins"),
     ],
     "random": [
         (

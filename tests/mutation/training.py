@@ -5,17 +5,30 @@ from __future__ import annotations
 TRAINING = {
     "training/fit": [
         ("                run.model.zero_grad()\n", "", "a gradient from before is in the first step"),
-        ("    run.model.train()\n", "", "layers that the callback put into evaluation mode stay there"),
+        ("\n    run.model.train()\n", "\n", "layers that the callback put into evaluation mode stay there"),
         (
-            "return isinstance(answer, (bool, np.bool_)) and not answer",
-            "return answer is not None and not answer",
-            "a callback that returns 0 ends the training",
+            "    if not run.model.training:\n        run.model.train()\n",
+            "",
+            "layers that on_batch_end put into evaluation mode stay there",
         ),
         (
-            "return isinstance(answer, (bool, np.bool_)) and not answer",
-            "return answer is False",
-            "a callback that returns NumPy's False does not end the training",
+            "    updates.step()\n    return True",
+            "    return True",
+            "the last batches of an epoch wait for the next one",
         ),
+        (
+            "                    return False\n                updates.add_batch()",
+            "                    return True\n                updates.add_batch()",
+            "an epoch that on_batch_end has ended is recorded",
+        ),
+        (
+            "float(first.lr_at(first.steps))",
+            "float(first.lr_at(first.steps - 1))",
+            "on_batch_end is told the last rate",
+        ),
+        ("len(run.on_batch_end) > 0", "len(run.on_batch_end) > 1", "a single on_batch_end is not called"),
+        ("walk.epoch(), run.length(), ", "walk.epoch(), None, ", "the bar does not know how long an epoch is"),
+        ("        results |= run.updates.last_lr()\n", "", "the history has no learning rates"),
         (
             "        with bars.hidden(run.on_epoch_end):\n"
             "            run.stopped = _ends_training(run, run.history)\n"
@@ -43,11 +56,6 @@ TRAINING = {
             "a model with NaN takes the place of a good checkpoint within an epoch",
         ),
         (
-            'return check_values("validation", validation) and values_checked',
-            'return check_values("validation", validation) or values_checked',
-            "validation data that can't be looked at beforehand are never looked at",
-        ),
-        (
             "loss = loss_of(model, *batch)",
             "loss = loss_of(model, *batch[:2])",
             "weights of samples count in the validation only",
@@ -58,9 +66,76 @@ TRAINING = {
             "a checkpoint within an epoch has no seconds",
         ),
     ],
+    "training/conditions": [
+        (
+            'check_values("validation", run.validation) and checked',
+            'check_values("validation", run.validation) or checked',
+            "validation data that can't be looked at beforehand are never looked at",
+        ),
+        (
+            "        if every % accumulate:",
+            "        if every < accumulate:",
+            "a checkpoint is written between two steps",
+        ),
+        ("    if isinstance(run.train, Iterator):", "    if False:", "an iterator, which is used up, has a checkpoint"),
+        ("    check_modes(run.model)\n", "", "a part in evaluation mode trains unasked"),
+        ("again=run.steps_per_epoch is None", "again=True", "no iterator has epochs of a given number of steps"),
+    ],
+    "training/callbacks": [
+        (
+            "any(isinstance(answer, (bool, np.bool_)) and not answer for",
+            "any(answer is not None and not answer for",
+            "a callback that returns 0 ends the training",
+        ),
+        (
+            "any(isinstance(answer, (bool, np.bool_)) and not answer for",
+            "any(answer is False for",
+            "a callback that returns NumPy's False does not end the training",
+        ),
+        (
+            "            with np.errstate(**self.settings):",
+            "            if True:",
+            "a callback has NumPy's settings of fit",
+        ),
+        (
+            "            if not callable(function):",
+            "            if not (callable(function) or several):",
+            "a list of callbacks is not looked at beforehand",
+        ),
+    ],
+    "training/updates": [
+        ("optimizer.lr_at(optimizer.steps - 1)", "optimizer.lr_at(optimizer.steps)", "the rate shown is the next one"),
+        ("parameter.grad *= 1 / self.waiting", "parameter.grad *= 1", "a step takes the sum of its batches' gradients"),
+        (
+            "parameter.grad *= 1 / self.waiting",
+            "parameter.grad *= 1 / self.accumulate",
+            "the last step of an epoch is shorter than the mean",
+        ),
+        ("        self.waiting = 0\n", "", "after the first group of batches there is no further step"),
+        (
+            "            parameter.zero_grad()\n",
+            "            pass\n",
+            "a gradient piles up where no optimizer holds it",
+        ),
+        (
+            " and not p.frozen]",
+            "]",
+            "frozen parameters, which have no gradient, are cleared for every batch",
+        ),
+        ("finite = finite and optimizer", "finite = optimizer", "only the last optimizer's gradient must be finite"),
+    ],
+    "training/walk": [
+        ("self.begin(position.walked)", "self.begin(0)", "a run that resumes begins its data anew"),
+        (
+            "        self.present, position.walked = None, 0",
+            "        self.present = None",
+            "behind the end of the data as many batches are left out as were done",
+        ),
+        ("if not position.walked or isinstance", "if isinstance", "data without a batch are read for ever"),
+        ("islice(self.present, steps - done)", "self.present", "an epoch is as long as the data"),
+    ],
     "training/run": [
         ("0, 0.0, Tally(), 0.0", "0, 0.0, self.tally, 0.0", "the accuracy of an epoch counts those before"),
-        ("self.optimizer.lr_at(steps - 1)", "self.optimizer.lr_at(steps)", "the rate shown is the next one"),
         ("        self.model.zero_grad()\n", "", "gradients are left behind"),
         (
             "exhausted = self.stopping is not None and self.stopping.exhausted()",
@@ -82,6 +157,13 @@ TRAINING = {
         ("return self.waited >= self.patience", "return self.waited > self.patience", "patience lasts an epoch longer"),
         ("if value < self.lowest:", "if value <= self.lowest:", "of equal epochs the last is restored"),
         ("if value < self.lowest:", "if not value >= self.lowest:", "an epoch of NaN is the best"),
+        ("value < self.to_beat - self.min_delta", "value < self.to_beat", "an improvement of any size is one"),
+        ("self.to_beat, self.waited = value, 0", "self.waited = 0", "the first epoch is the one to beat for ever"),
+        (
+            "if value < self.lowest:",
+            "if value < self.lowest - self.min_delta:",
+            "an epoch that is better by a little is not kept",
+        ),
         ("else -results[self.monitor]", "else 1 / results[self.monitor]", "an accuracy of 0 can't be monitored"),
     ],
     "training/divergence": [
@@ -93,8 +175,8 @@ TRAINING = {
         ),
         ("[buffer.data.copy() for buffer", "[buffer.data for buffer", "a batch that diverged stays in the buffers"),
         (
-            '        arrays |= {f"{name} of {self.optimizer.name}": moment for name, moment in'
-            " self.optimizer.moments.items()}\n",
+            '        arrays += [(f"{name} of {o.name}", moment) for o in self.optimizers for name, moment in'
+            " o.moments.items()]\n",
             "",
             "a moment that overflows goes unseen",
         ),
@@ -111,14 +193,36 @@ TRAINING = {
     ],
     "training/evaluate": [
         (
-            "            share = model.total_weight()\n",
-            "            share = None\n",
+            "share = judge.weight(len(batch[0]))",
+            "share = len(batch[0])",
             "batches are weighed by their rows",
+        ),
+        (
+            '{"sample_weight": sample_weight}',
+            "{}",
+            "a metric that takes sample weights does not get them",
         ),
         ('"loss": total / weight if weight else 0.0}', '"loss": total / weight}', "weights of 0 only divide by zero"),
     ],
+    "training/tally": [
+        (
+            "if self.loss is not None and not isinstance(self.model, Sequential):",
+            "if False:",
+            "a model that has not called its loss is told what was right in the batch before",
+        ),
+        (
+            "if own is None and (loss := self._called()):",
+            "if False:",
+            "the loss of a model of one's own depends on the batch size",
+        ),
+        (
+            "losses[0] if len(losses) == 1 else None",
+            "losses[0] if losses else None",
+            "a model of two losses is weighed by the first",
+        ),
+    ],
     "training/predict": [
-        ("range(0, max(1, len(x)), batch_size)", "range(0, len(x), batch_size)", "no rows give no prediction"),
+        ("range(0, max(1, x.shape[0]), batch_size)", "range(0, x.shape[0], batch_size)", "no rows give no prediction"),
         (
             "layer = copies[id(value)] = object.__new__",
             "layer = object.__new__",
@@ -140,10 +244,25 @@ TRAINING = {
     ],
     "training/inputs": [
         (
-            "if not own.issuperset(id(parameter) for parameter in optimizer.parameters):",
-            "if own.isdisjoint(id(parameter) for parameter in optimizer.parameters):",
-            "an optimizer that holds parameters of another model too is accepted",
+            "            if id(parameter) not in names:",
+            "            if names.keys().isdisjoint(map(id, optimizer.parameters)):",
+            "an optimizer that holds parameters of another model too ends in a KeyError",
         ),
+        ("            held.add(id(parameter))\n", "", "two optimizers may hold one parameter"),
+        (
+            "    _check_left_out(optimizers, names, held)\n",
+            "",
+            "a part that was unfrozen later is not trained, and nobody is told",
+        ),
+        (
+            "            if parameter.frozen:",
+            "            if False:",
+            "an optimizer that holds a frozen parameter is accepted",
+        ),
+        ("if len(layer.walk(Layer)) == 1}", "}", "a Sequential of layers that were evaluated is refused"),
+        ("    ordered.shuffle = False\n", "", "validation that is shuffled changes the training"),
+        ("dtype=None if ids else np.float32", "dtype=np.float32", "ids in arrays become floats"),
+        ("extra=tuple(weight))", "extra=())", "the weights beside arrays do not count"),
         ("in row {start + row}{column}", "in row {row}{column}", "beyond a chunk the row of a NaN is another"),
         (
             "[plain_array(owner, name, part) for name, part in zip(PARTS, batch)]",
@@ -162,6 +281,8 @@ TRAINING = {
     "training/history": [
         ("        except BaseException:", "        except Exception:", "Ctrl-C leaves half of an epoch"),
         ("repr(float(a)) == repr(float(b))", "a == b", "a history with NaN is not the one in the checkpoint"),
+        ("self.setdefault(name, [*before])", "self.setdefault(name, [])", "a column that begins later is out of line"),
+        ('.partition("_")[0] != "lr"]', "]", "a history without learning rates is not the one in the checkpoint"),
         ("SHOWN // 2 : -SHOWN // 2]", "SHOWN // 2 : 1 - SHOWN // 2]", "a long table lacks one of the last epochs"),
         ("if i >= len(column):", "if i > len(column):", "a history with a column that is shorter can't be printed"),
     ],
@@ -177,7 +298,14 @@ TRAINING = {
             "sys.stderr.isatty()",
             "without a stderr training fails",
         ),
-        ('len(wanted) + (name == "lr")', "len(wanted)", "the learning rate does not stand last"),
+        (
+            'len(wanted) + (name.partition("_")[0] == "lr")',
+            "len(wanted)",
+            "the learning rate does not stand last",
+        ),
+        ("        self.done += 1\n", "", "every line is of the same epoch"),
+        ("file=sys.stderr, flush=True", "flush=True", "lines go elsewhere than bars"),
+        ("wanted == LINES and sys.stderr is not None", "wanted == LINES", "without a stderr lines end up in stdout"),
     ],
     "training/generators": [
         ("*_closure(value), *defaults, *vars", "*_closure(value), *vars", "a generator in a default is not saved"),

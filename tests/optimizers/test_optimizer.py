@@ -7,7 +7,20 @@ from functools import partial
 import numpy as np
 import pytest
 
-from minnet import LBFGS, SGD, Adam, Linear, Parameter, ReLU, Sequential, SoftmaxCrossEntropy
+from minnet import (
+    LBFGS,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Linear,
+    Parameter,
+    ReLU,
+    RMSprop,
+    Sequential,
+    SoftmaxCrossEntropy,
+    fit,
+)
 from minnet.optimizers.optimizer import Optimizer
 from minnet.optimizers.schedules import cosine_decay, linear_warmup, one_cycle
 
@@ -47,21 +60,15 @@ def test_a_step_spends_the_gradients():
 
 def test_two_backwards_before_a_step_accumulate():
     twice, once = model(), model()
+    halved, whole = SGD(twice.parameters(), lr=0.5), SGD(once.parameters(), lr=1.0)
     twice(*batch())
     twice.backward()
     twice.backward()
-    SGD(twice.parameters(), lr=0.5).step()
+    halved.step()
     once(*batch())
     once.backward()
-    SGD(once.parameters(), lr=1.0).step()
+    whole.step()
     np.testing.assert_equal(twice.state_dict(), once.state_dict())
-
-
-def test_gradients_from_before_the_optimizer_count():
-    p = parameter([1.0])
-    p.grad += 2.0
-    SGD([p], lr=1.0).step()
-    np.testing.assert_array_equal(p.data, [-1.0])
 
 
 def test_zero_grad_forgets_the_gradients():
@@ -151,6 +158,44 @@ def test_a_gradient_whose_square_overflows_is_clipped_too():
     np.testing.assert_allclose(p.data, [-3.0, 4.0], rtol=1e-5)
 
 
+@pytest.mark.rows("dtype, largest", [(np.float32, 8e37), (np.float64, 3e307)])
+def test_the_largest_gradients_are_clipped_too(dtype, largest):
+    p = parameter([0.0, 0.0], dtype)
+    optimizer = SGD([p], lr=1.0, clip_norm=1.0)
+    p.grad += [3 * largest, -4 * largest]
+    optimizer.step()
+    np.testing.assert_allclose(p.data, [-0.6, 0.8], rtol=1e-6)
+
+
+@pytest.mark.rows("bad", [math.inf, -math.inf, math.nan])
+@pytest.mark.rows("kind", [partial(SGD, momentum=0.9), Adam, AdamW, RMSprop, Adagrad])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+def test_a_gradient_that_is_not_finite_cannot_be_clipped_and_nothing_changes(bad, kind, dtype):
+    p, q = parameter([1.0, 2.0], dtype), parameter([3.0], dtype)
+    optimizer = kind([p, q], lr=0.1, clip_norm=1.0, weight_decay=0.1)
+    for _ in range(2):
+        p.grad += [1.0, 1.0]
+        optimizer.step()
+        before = p.data.tolist(), q.data.tolist(), optimizer.state_dict()
+        p.grad += [bad, 1.0]
+        with pytest.raises(
+            FloatingPointError, match=f"{optimizer.name}: the gradient .*is not finite.* nothing was ch"
+        ):
+            optimizer.step()
+        np.testing.assert_equal((p.data.tolist(), q.data.tolist(), optimizer.state_dict()), before)
+        np.testing.assert_equal((p.grad.tolist(), q.grad.tolist()), ([bad, 1.0], [0.0]))
+        optimizer.zero_grad()
+
+
+def test_a_norm_that_overflows_in_float64_is_refused_and_not_taken_for_no_limit():
+    p = parameter([0.0, 0.0])
+    optimizer = SGD([p], lr=1.0, clip_norm=1.0)
+    p.grad += [1.5e308, -1.5e308]
+    with pytest.raises(FloatingPointError, match="its norm is not finite"):
+        optimizer.step()
+    assert p.grad.tolist() == [1.5e308, -1.5e308]
+
+
 def test_clipping_no_gradient_at_all_divides_by_nothing():
     p = parameter([1.0])
     SGD([p], lr=1.0, clip_norm=0.0).step()
@@ -190,6 +235,46 @@ def test_a_schedule_that_gives_no_learning_rate_is_refused_and_nothing_changes(b
     with pytest.raises(error, match="SGD: expected lr to be"):
         optimizer.step()
     assert (p.data[0], p.grad[0], optimizer.state_dict()["steps"], optimizer.state_dict()["v"][0]) == (1.0, 2.0, 0, 0.0)
+
+
+def doubling(step):
+    return 2.0**step
+
+
+@pytest.mark.rows("make", [SGD, Adam, AdamW, RMSprop, Adagrad, LBFGS, lambda p, lr: Belief(p, lr)])
+@pytest.mark.rows(
+    "bad, error",
+    [(-0.1, ValueError), (math.nan, ValueError), (math.inf, ValueError), ("0.1", TypeError), (None, TypeError)],
+)
+@pytest.mark.rows("before", [0.5, doubling])
+def test_a_learning_rate_is_checked_when_it_is_set(make, bad, error, before):
+    optimizer = make([parameter([1.0])], lr=before)
+    with pytest.raises(error, match=f"{optimizer.name}: expected lr to be"):
+        optimizer.lr = bad
+    assert optimizer.lr is before
+    for good in (np.float32(0.25), 1, doubling):
+        optimizer.lr = good
+        assert optimizer.lr == good and type(optimizer.lr_at(0)) is float
+
+
+def test_a_line_search_needs_a_first_step_above_0_whenever_it_is_set():
+    optimizer = LBFGS([parameter([1.0])])
+    with pytest.raises(ValueError, match="LBFGS: expected lr to be above 0, got 0"):
+        optimizer.lr = 0
+    assert optimizer.lr == 1.0
+
+
+def test_a_number_or_a_schedule_is_halved_in_place():
+    p = parameter([0.0])
+    optimizer = SGD([p], lr=0.5)
+    optimizer.lr *= 0.5
+    assert optimizer.lr == 0.25
+    optimizer.lr = cosine_decay(0.5, steps=2)
+    optimizer.lr *= 0.5
+    for expected in (-0.25, -0.375, -0.375):
+        p.grad += 1.0
+        optimizer.step()
+        assert p.data[0] == expected
 
 
 def test_the_parameters_are_views_of_one_vector_and_their_gradients_of_another():
@@ -657,6 +742,94 @@ def test_an_update_that_raises_is_no_step():
     assert optimizer.state_dict() == {"steps": 0}
 
 
+class Uninitialized(Optimizer):
+    def __init__(self, parameters, lr):
+        self.rate = lr
+
+    def update(self, w, g, lr):
+        w -= lr * g
+
+
+class WithNames(Uninitialized):
+    """It has all that a step of one's own needs, and what fit and others ask of it is told."""
+
+    def __init__(self, parameters, lr):
+        self.parameters, self.lr = list(parameters), lr
+
+
+class TooEarly(Belief):
+    def __init__(self, parameters, lr):
+        self.add_moments("m")
+        super().__init__(parameters, lr)
+
+
+USES = {
+    "step": lambda optimizer: optimizer.step(),
+    "zero_grad": lambda optimizer: optimizer.zero_grad(),
+    "gather": lambda optimizer: optimizer.gather(),
+    "gradient_is_finite": lambda optimizer: optimizer.gradient_is_finite(),
+    "state_dict": lambda optimizer: optimizer.state_dict(),
+    "load_state_dict": lambda optimizer: optimizer.load_state_dict({"steps": 0}),
+    "add_moments": lambda optimizer: optimizer.add_moments("m"),
+    "steps": lambda optimizer: optimizer.steps,
+    "parameters": lambda optimizer: optimizer.parameters,
+    "lr": lambda optimizer: optimizer.lr,
+    "fit": lambda optimizer: fit(model(), optimizer, [batch()], 1, progress=False),
+}
+
+
+@pytest.mark.rows("use", list(USES.values()), ids=list(USES))
+@pytest.mark.rows("kind", [Uninitialized, WithNames])
+def test_an_init_that_forgets_the_base_is_told_what_to_call(use, kind):
+    optimizer = kind([parameter([1.0])], lr=0.1)
+    if kind is WithNames and use in (USES["parameters"], USES["lr"]):
+        use(optimizer)
+        return
+    with pytest.raises(
+        RuntimeError, match=rf"{kind.__name__}: its __init__ did not call super\(\).__init__\(parameters, lr"
+    ):
+        use(optimizer)
+
+
+def test_moments_that_are_added_before_the_base_knows_the_parameters_are_told_so():
+    with pytest.raises(RuntimeError, match=r"TooEarly: .*super\(\).__init__\(parameters, lr\), which must come first"):
+        TooEarly([parameter([1.0])], lr=0.1)
+
+
+@pytest.mark.rows("block", [1, 5, 100])
+def test_a_rule_for_each_parameter_gets_arrays_of_its_shape(block, monkeypatch):
+    monkeypatch.setattr("minnet.optimizers.optimizer.BLOCK", block)
+    seen = []
+
+    class Trust(Optimizer):
+        per_parameter = True
+
+        def __init__(self, parameters, lr, weight_decay=0.0):
+            super().__init__(parameters, lr, weight_decay)
+            self.add_moments("v")
+
+        def update(self, w, g, lr, v):
+            seen.append((w.shape, g.shape, v.shape))
+            v += g
+            w -= lr * np.linalg.norm(w) / np.linalg.norm(v) * v
+
+    p, q, r = parameter([[3.0, 0.0], [0.0, 4.0]]), parameter([2.0]), parameter(1.0)
+    optimizer = Trust([p, q, r], lr=0.5)
+    for _ in range(2):
+        p.grad += [[0.0, 8.0], [6.0, 0.0]]
+        q.grad += [-5.0]
+        r.grad += 7.0
+        optimizer.step()
+        assert not p.grad.any() and not q.grad.any() and not r.grad.any()
+    assert seen == [((2, 2),) * 3, ((1,),) * 3, ((),) * 3] * 2
+    assert optimizer.state_dict()["v"].tolist() == [0, 16, 12, 0, -10, 14]
+    # The first step is half of |w| = 5 long, along (0.8, 0.6): w then has -2 and -1.5 there. The second is parallel.
+    length = math.sqrt(3**2 + 2**2 + 1.5**2 + 4**2) / 2
+    expected = [[3.0, -2 - 0.8 * length], [-1.5 - 0.6 * length, 4.0]]
+    np.testing.assert_allclose(p.data, expected, rtol=1e-12)
+    np.testing.assert_allclose([*q.data, r.data], [2 * 1.5**2, 0.25], rtol=1e-12)
+
+
 # What it prints
 
 
@@ -712,9 +885,9 @@ class Drawing:
         (lambda drawing: drawing.__call__, "Drawing.__call__"),
         (scaled, "scaled.<lambda>"),
         (lambda drawing: partial(drawing), "partial"),
-        (lambda drawing: linear_warmup(2, then=drawing), "linear_warmup.<lambda>"),
-        (lambda drawing: cosine_decay(0.5, 8), "cosine_decay.<lambda>"),
-        (lambda drawing: one_cycle(0.5, 8), "one_cycle.schedule"),
+        (lambda drawing: linear_warmup(2, then=drawing), "linear_warmup(2, then=Drawing)"),
+        (lambda drawing: cosine_decay(0.5, 8), "cosine_decay(0.5, steps=8)"),
+        (lambda drawing: one_cycle(0.5, 8, warmup=0.5) * 0.5, "0.5 * one_cycle(0.5, steps=8, warmup=0.5)"),
     ],
 )
 def test_a_schedule_is_shown_by_its_name_and_not_called(make, told):

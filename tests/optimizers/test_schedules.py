@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 from functools import partial
 
 import numpy as np
@@ -200,6 +201,76 @@ SCHEDULES = [
 @pytest.mark.rows("schedule", SCHEDULES)
 def test_a_rate_is_a_float_whatever_the_arguments_were(schedule):
     assert {type(schedule(step)) for step in range(6)} == {float}
+
+
+@pytest.mark.rows("schedule", [schedule for i, schedule in enumerate(SCHEDULES) if i != 5])  # which holds a lambda
+def test_a_schedule_can_be_pickled(schedule):
+    for one in (schedule, 0.25 * schedule):
+        again = pickle.loads(pickle.dumps(one))
+        assert rates(again, 9) == rates(one, 9) and repr(again) == repr(one)
+
+
+@pytest.mark.rows("schedule", [cosine_decay(0.5, 4), linear_warmup(2, one_cycle(0.5, 4)) * 0.5])
+def test_an_optimizer_is_pickled_with_its_schedule_and_goes_on(schedule):
+    parameter = Parameter([0.0])
+    optimizer = SGD([parameter], schedule)
+    parameter.grad += 1
+    optimizer.step()
+    twin, its = pickle.loads(pickle.dumps((parameter, optimizer)))
+    for p, one in ((parameter, optimizer), (twin, its)):
+        p.grad += 1
+        one.step()
+    assert twin.data[0] == parameter.data[0] == pytest.approx(-schedule(0) - schedule(1))
+    assert repr(its) == repr(optimizer)
+
+
+@pytest.mark.rows("schedule", SCHEDULES)
+def test_a_schedule_is_multiplied_and_divided_by_numbers(schedule):
+    plain = rates(schedule, 9)
+    halves = [
+        schedule * 0.5,
+        0.5 * schedule,
+        schedule / 2,
+        np.float32(0.5) * schedule,
+        2 * schedule / 4,
+        schedule * 0.25 * 2,
+    ]
+    for half in halves:
+        assert rates(half, 9) == [rate / 2 for rate in plain]
+    assert rates(schedule, 9) == plain
+
+
+@pytest.mark.rows("by", ["0.5", None, True, np.ones(3), cosine_decay(0.5, 10), [1.0]])
+def test_what_a_schedule_cannot_be_multiplied_by_is_told_what_its_rate_is(by):
+    schedule = cosine_decay(0.5, 10)
+    for multiply in (lambda: schedule * by, lambda: by * schedule, lambda: schedule / by):
+        with pytest.raises(TypeError, match=r"cosine_decay\(0.5, steps=10\) is a schedule.* optimizer.lr_at\(step\)"):
+            multiply()
+
+
+@pytest.mark.rows("by", [-0.5, math.nan, math.inf])
+def test_a_factor_out_of_range_is_refused(by):
+    with pytest.raises(ValueError, match=r"cosine_decay\(0.5, steps=10\): expected a factor to be at least 0"):
+        cosine_decay(0.5, 10) * by
+
+
+@pytest.mark.rows(
+    "schedule, shown",
+    [
+        (step_decay(0.5, 30), "step_decay(0.5, every=30)"),
+        (step_decay(0.5, 30, 0.5), "step_decay(0.5, every=30, factor=0.5)"),
+        (exponential_decay(lr=1, rate=0.99), "exponential_decay(1, rate=0.99)"),
+        (linear_decay(np.float32(0.1), np.int64(8)), "linear_decay(0.1, steps=8)"),
+        (cosine_decay(0.5, 100, final=0.0), "cosine_decay(0.5, steps=100)"),
+        (linear_warmup(5, 0.1), "linear_warmup(5, then=0.1)"),
+        (linear_warmup(5, cosine_decay(1 / 3, 9)), "linear_warmup(5, then=cosine_decay(0.333333, steps=9))"),
+        (linear_warmup(5, math.sqrt), "linear_warmup(5, then=sqrt)"),
+        (one_cycle(0.5, 8, start_factor=0.1), "one_cycle(0.5, steps=8, start_factor=0.1)"),
+        (cosine_decay(0.5, 100) * 0.5 / 5, "0.1 * cosine_decay(0.5, steps=100)"),
+    ],
+)
+def test_a_schedule_prints_as_the_call_that_makes_it(schedule, shown):
+    assert repr(schedule) == str(schedule) == shown
 
 
 @pytest.mark.rows("schedule", SCHEDULES)

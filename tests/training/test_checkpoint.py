@@ -426,7 +426,7 @@ def test_a_learning_rate_that_a_callback_set_before_it_failed_is_to_be_set_back(
         session.fit()
     session.options["on_epoch_end"] = None
     with pytest.raises(
-        CheckpointError, match=r"its numbers: lr=0\.05 here, lr=0\.1 in the file; set back what on_epoch_end"
+        CheckpointError, match=r"its numbers: lr=0\.05 here, lr=0\.1 in the file; give the learning rate that is in the"
     ):
         session.fit()
     session.optimizer.lr = 0.1
@@ -544,7 +544,7 @@ def test_a_schedule_that_is_written_otherwise_and_gives_the_same_is_no_differenc
     assert len(Session(tmp_path / "run", epochs=4, optimizer=scheduled).fit().history["loss"]) == 4
 
 
-@pytest.mark.parametrize("rates", [[], None, {"x": 0.1}, {"0": "x"}, {"10000000": 0.1}])
+@pytest.mark.parametrize("rates", [[], None, {"x": 0.1}, {"0": "x"}, {"1" * 13: 0.1}])
 def test_rates_that_no_schedule_gives_are_refused(rates, tmp_path):
     options = {"optimizer": partial(momentum, lr=exponential_decay(0.1, 0.9))}
     Session(tmp_path / "run", **options).fit()

@@ -450,9 +450,9 @@ def forget_generators(monkeypatch):
 def go_on_with_a_new_walk(monkeypatch):
     whole = Checkpoint.batches
 
-    def batches(self):
+    def batches(self, done):
         self.walk_began = self.generators.states()
-        return whole(self)
+        return whole(self, done)
 
     monkeypatch.setattr(Checkpoint, "batches", batches)
 
@@ -460,13 +460,13 @@ def go_on_with_a_new_walk(monkeypatch):
 def forget_to_return_from_the_walk(monkeypatch):
     """The batches that are done pass by, and the generators stay where that has brought them."""
 
-    def batches(self):
-        if not self.run.position.batch:
+    def batches(self, done):
+        if not done:
             self.walk_began = self.generators.states()
             return self.run.train
         self.generators.set_states(self.walk_began)
         walk = iter(self.run.train)
-        for _ in range(self.run.position.batch):
+        for _ in range(done):
             next(walk)
         return walk
 
@@ -476,8 +476,8 @@ def forget_to_return_from_the_walk(monkeypatch):
 def forget_to_pass_by(monkeypatch):
     """The present epoch begins anew."""
 
-    def batches(self):
-        if self.run.position.batch:
+    def batches(self, done):
+        if done:
             self.generators.set_states(self.walk_began)
         self.walk_began = self.generators.states()
         return self.run.train

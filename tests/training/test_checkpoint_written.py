@@ -13,6 +13,7 @@ from minnet.training import checkpoint, fit
 from minnet.training.checkpoint import Checkpoint
 from minnet.training.generators import Generators
 from minnet.training.run import Position, Run
+from minnet.training.updates import Updates
 
 X = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 Y = np.arange(10) % 2
@@ -30,7 +31,9 @@ def rows(rng=3, **options):
 
 def new_checkpoint(train, path, validation=None, rng=1):
     model, optimizer = parts(rng)
-    return Checkpoint(Run(model=model, optimizer=optimizer, train=train, epochs=3, validation=validation), path)
+    return Checkpoint(
+        Run(model=model, updates=Updates(model, [optimizer]), train=train, epochs=3, validation=validation), path
+    )
 
 
 def place(path):
@@ -201,7 +204,9 @@ def test_generators_are_found_in_the_model_and_in_data_each_once(tmp_path):
 def test_a_generator_of_the_optimizer_is_found(tmp_path):
     model, optimizer = parts()
     optimizer.rng = np.random.default_rng(4)
-    found = Checkpoint(Run(model=model, optimizer=optimizer, train=rows(), epochs=3), tmp_path / "run").generators
+    found = Checkpoint(
+        Run(model=model, updates=Updates(model, [optimizer]), train=rows(), epochs=3), tmp_path / "run"
+    ).generators
     assert found.by_name["optimizer.rng"] is optimizer.rng
 
 
@@ -245,7 +250,7 @@ def test_the_states_of_all_kinds_of_generators_pass_through_a_text(kind, tmp_pat
 def test_the_rest_of_a_walk_is_what_it_would_have_been(make, done, tmp_path):
     whole, begun = make(), new_checkpoint(make(), tmp_path / "run")
     expected = [x for x, _ in whole]
-    walk = iter(begun.batches())
+    walk = iter(begun.batches(0))
     for _ in range(done):
         next(walk)
     resumed = new_checkpoint(make(), tmp_path / "run")
@@ -253,7 +258,7 @@ def test_the_rest_of_a_walk_is_what_it_would_have_been(make, done, tmp_path):
         drawn.random()
     resumed.run.position, resumed.walk_began = Position(batch=done), begun.walk_began
     resumed.generators.set_states(begun.generators.states())
-    left = [x for x, _ in resumed.batches()]
+    left = [x for x, _ in resumed.batches(done)]
     assert len(left) == 3 - done
     if done:
         assert all(np.array_equal(a, b) for a, b in zip(left, expected[done:]))

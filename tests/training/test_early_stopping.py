@@ -87,6 +87,43 @@ def test_the_best_epoch_comes_back_once_patience_is_exhausted(losses, patience, 
     assert trained(losses, patience=patience) == (best, ended)
 
 
+@pytest.mark.rows(
+    ("losses", "min_delta", "best", "ended"),
+    [
+        ([5.0, 4.9, 4.8, 4.7, 0.0], 0.5, 3, 3),
+        ([5.0, 4.75, 4.4, 4.2, 3.8, 3.75], 0.5, 6, 6),
+        ([5.0, 4.5, 4.0], 0.5, 3, 3),
+        ([5.0, 4.0, 3.9, 3.95, 0.0], 0.5, 3, 4),
+        ([5.0, 4.9, 4.8, 4.7], 0.0, 4, 4),
+        ([-1.0, -1.2, -1.3, -9.0], 0.5, 3, 3),
+    ],
+)
+def test_an_improvement_by_too_little_ends_patience_and_its_epoch_is_the_best_all_the_same(
+    losses, min_delta, best, ended
+):
+    """Epochs are measured against the last improvement, so that a slow one adds up."""
+    assert trained(losses, patience=2, min_delta=min_delta) == (best, ended)
+
+
+def test_an_improvement_of_what_shall_be_high_is_measured_upwards():
+    told = iter([0.5, 0.55, 0.58, 0.9])
+    options = {"metrics": {"score": lambda *_: next(told)}, "monitor": "val_score", "mode": "max", "min_delta": 0.1}
+    assert trained([1] * 4, patience=2, **options) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"patience": None, "min_delta": 0.1}, "expected patience with min_delta=0.1"),
+        ({"patience": 2, "min_delta": -0.1}, "expected min_delta to be at least 0 and finite, got -0.1"),
+        ({"patience": 2, "min_delta": math.nan}, "expected min_delta to be at least 0 and finite, got nan"),
+    ],
+)
+def test_a_min_delta_that_can_not_be_is_refused(options, text):
+    with pytest.raises(ValueError, match=text):
+        trained([1, 2], **options)
+
+
 def test_where_nothing_was_ever_better_the_last_epoch_stays():
     assert trained([NAN] * 5, patience=3) == (3, 3)
 
@@ -301,4 +338,4 @@ def test_a_figure_that_the_model_does_not_have_is_named():
     ],
 )
 def test_losses_shall_be_low_and_accuracies_high_unless_told_otherwise(monitor, mode, better):
-    assert early_stopping(1, monitor, mode, {"f1", "error"}, validation=True).mode == better
+    assert early_stopping(1, 0.0, monitor, mode, {"f1", "error"}, validation=True).mode == better

@@ -99,7 +99,7 @@ def test_evaluate_and_predict_do_not_touch_gradients_or_parameters():
     [
         ("model", in_order(), TypeError),
         (classifier(), X, TypeError),
-        (classifier(), (X, Y), TypeError),
+        (classifier(), (X, X[:2]), ValueError),
         (classifier(), None, TypeError),
         (classifier(), [], ValueError),
         (Sequential(Linear(2, 3)), in_order(), ValueError),
@@ -232,3 +232,52 @@ def test_an_error_in_a_metric_or_in_the_data_leaves_modes_and_no_cache():
             evaluate(model, data, metrics)
         assert [layer.training for layer in layers(model)] == modes
         assert not any("cache" in vars(layer) for layer in layers(model))
+
+
+def test_metrics_get_the_sample_weights_if_they_take_them():
+    seen = []
+
+    def weighted(y_true, y_pred, *, sample_weight=None):
+        seen.append(None if sample_weight is None else sample_weight.tolist())
+        return 1.0
+
+    def plain(y_true, y_pred):
+        return 2.0
+
+    metrics = {"weighted": weighted, "plain": plain}
+    evaluate(classifier(), [(X[:2], Y[:2], np.array([1.0, 3.0])), (X[2:3], Y[2:3])], metrics)
+    evaluate(classifier(), in_order(), metrics)
+    assert seen == [[1.0, 3.0, 1.0], None]
+
+
+class Counted(Layer):
+    forwards = 0
+
+    def forward(self, x):
+        Counted.forwards += 1
+        return x
+
+
+def test_metrics_cost_a_sequential_no_second_forward():
+    model = classifier(Counted())
+    plain = evaluate(model, in_order())
+    Counted.forwards = 0
+    got = evaluate(model, in_order(), {"right": minnet.accuracy})
+    assert Counted.forwards == len(in_order())
+    assert got == plain | {"right": plain["accuracy"]}
+
+
+def test_metrics_see_what_the_model_predicts_also_if_it_is_ones_own():
+    class Own(Layer):
+        def __init__(self):
+            self.inner = classifier()
+
+        def forward(self, x, y=None):
+            return 7 + self.inner(x) if y is None else self.inner(x, y)
+
+    got = evaluate(Own(), in_order(), {"least": lambda y_true, y_pred: y_pred.min()})
+    assert got["least"] >= 7
+
+
+def test_a_pair_of_arrays_is_evaluated_in_slices():
+    assert evaluate(classifier(), (X, Y)) == evaluate(classifier(), [(X, Y)])

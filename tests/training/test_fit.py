@@ -91,7 +91,7 @@ def test_the_history_is_a_dict_of_plain_lists():
     model = classifier()
     history = minnet.fit(model, SGD(model.parameters(), lr=0.1), in_order(), np.int64(2), in_order())
     assert isinstance(history, History) and isinstance(history, dict)
-    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy", "lr", "seconds"]
     for column in history.values():
         assert type(column) is list and [type(value) for value in column] == [float, float]
 
@@ -99,7 +99,7 @@ def test_the_history_is_a_dict_of_plain_lists():
 def test_there_is_no_accuracy_without_classes_and_no_validation_without_data():
     model = Sequential(Linear(2, 1, rng=0), MeanSquaredError())
     history = minnet.fit(model, SGD(model.parameters(), lr=0.1), Batches(X, X[:, :1], 2), 1)
-    assert list(history) == ["loss", "seconds"]
+    assert list(history) == ["loss", "lr", "seconds"]
     assert list(minnet.evaluate(model, Batches(X, X[:, :1], 2))) == ["loss"]
 
 
@@ -185,6 +185,29 @@ print(hashlib.sha256(minnet.predict(model, x_test).tobytes()).hexdigest())
 """
 
 
+@pytest.mark.long
+@pytest.mark.rows("threads", ["1", "2"])
+def test_the_same_seed_and_number_of_threads_give_the_same_bytes_in_any_process(threads, tmp_path):
+    """Products that are large enough for several threads; 1 and 2 of them may differ from one another."""
+    script = SCRIPT.replace("Linear(64, ", "Linear(64, 512), minnet.Linear(512, ")
+    assert script != SCRIPT
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    command = [sys.executable, "-c", script]
+    first, second = (
+        subprocess.run(
+            [*command, str(tmp_path / f"{i}")],
+            env=os.environ | dict.fromkeys(names, threads),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for i in range(2)
+    )
+    assert first == second and len(first.splitlines()) == 3
+    for path in tmp_path.iterdir():
+        path.unlink()
+
+
 def test_the_same_seed_gives_the_same_bytes_in_another_process(tmp_path, monkeypatch, capsys):
     run = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", SCRIPT, str(tmp_path / "there")],
@@ -205,7 +228,7 @@ def test_a_model_of_the_users_own_is_trained():
     x = np.array([[1.0], [2.0], [3.0]])
     history = minnet.fit(model, SGD(model.parameters(), lr=0.05), Batches(x, 4 * x, 2, rng=0), 50)
     assert model.a.data == pytest.approx([4.0], abs=1e-4)
-    assert list(history) == ["loss", "seconds"] and history["loss"][-1] < 1e-6
+    assert list(history) == ["loss", "lr", "seconds"] and history["loss"][-1] < 1e-6
     assert minnet.predict(model, x, 2) == pytest.approx(4 * x, abs=1e-3)
     assert minnet.evaluate(model, Batches(x, 4 * x, 2))["loss"] < 1e-6
 
@@ -319,7 +342,7 @@ def test_metrics_of_the_validation_are_in_the_history():
         in_order(),
         metrics={"f1": f1, "right": minnet.accuracy},
     )
-    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "val_right", "seconds"]
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "val_right", "lr", "seconds"]
     assert history["val_f1"] == [0.25, 0.5, 0.75] and history["val_right"] == history["val_accuracy"]
     assert calls == [(Y.tolist(), (5, 3))] * 3
 
@@ -337,6 +360,17 @@ def test_the_validation_is_what_evaluate_gives_after_the_epoch():
     )
     assert history["val_loss"] == [results["loss"] for results in measured]
     assert history["val_accuracy"] == [results["accuracy"] for results in measured]
+
+
+def test_validation_that_would_be_shuffled_changes_nothing_of_the_training():
+    def trained(validation):
+        minnet.seed(3)
+        model = Sequential(Linear(2, 3), Dropout(0.5), SoftmaxCrossEntropy())
+        minnet.fit(model, SGD(model.parameters(), 0.1), Batches(X, Y, 2), 4, validation)
+        return values(model)
+
+    shuffled = Batches(X, Y, 2)
+    assert trained(shuffled) == trained(None) == trained((X, Y)) and shuffled.shuffle
 
 
 def test_a_callback_may_predict_and_evaluate_without_disturbing_the_training():
@@ -364,7 +398,9 @@ def test_data_that_are_only_read_and_lie_in_any_order_are_trained_on(order):
 def test_a_history_that_is_given_is_the_one_that_is_returned_and_goes_on():
     model, history = classifier(), History(loss=[9.0], accuracy=[0.5], seconds=[1.0])
     assert minnet.fit(model, SGD(model.parameters(), 0.1), in_order(), 2, history=history) is history
-    assert history["loss"][0] == 9.0 and [len(column) for column in history.values()] == [3, 3, 3]
+    assert history["loss"][0] == 9.0 and [len(column) for column in history.values()] == [3] * 4
+    assert list(history) == ["loss", "accuracy", "seconds", "lr"] and np.isnan(history["lr"][0])
+    assert history["lr"][1:] == [0.1, 0.1]
 
 
 def test_a_float64_model_is_trained_in_float64():

@@ -102,6 +102,14 @@ def test_columns_that_are_not_recorded_stay_as_they_are():
     assert history == {"rate": [0.1, 0.2, 0.3], "loss": [1.0, 2.0]}
 
 
+def test_a_column_that_begins_later_is_in_line_with_the_others():
+    history = History(loss=[3.0, 2.0], seconds=[1.0, 1.0])
+    history.record(loss=1.0, lr=0.1, lr_1=0.2, seconds=1.0)
+    assert repr(history["lr"]) == "[nan, nan, 0.1]" and repr(history["lr_1"]) == "[nan, nan, 0.2]"
+    assert cells(history)[1] == ["1", "3.000", "1.000", "nan", "nan"]
+    assert cells(history)[3] == ["3", "1.000", "1.000", "0.1000", "0.2000"]
+
+
 @pytest.mark.rows(
     ("ours", "theirs", "agree"),
     [
@@ -119,6 +127,8 @@ def test_columns_that_are_not_recorded_stay_as_they_are():
         ({"loss": [1.0], "seconds": [1.0]}, {"seconds": [1.0], "loss": [1.0]}, True),
         ({"loss": [1.0], "seconds": [1.0]}, {"loss": [1.0], "seconds": [2.0]}, True),
         ({"loss": [1.0], "seconds": [1.0]}, {"loss": [2.0], "seconds": [1.0]}, False),
+        ({"loss": [1.0]}, {"loss": [1.0], "lr": [0.1], "lr_1": [0.2]}, True),
+        ({"loss": [1.0], "lr": [0.1]}, {"loss": [1.0], "lr": [0.2]}, False),
     ],
 )
 def test_two_histories_agree_as_far_as_both_go(ours, theirs, agree):

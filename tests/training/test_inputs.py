@@ -7,7 +7,16 @@ import pytest
 
 import minnet
 from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
-from minnet.training.inputs import CHUNK, check_batches, check_finite, check_metrics, check_values, checked
+from minnet.training.inputs import (
+    CHUNK,
+    batched,
+    check_batches,
+    check_finite,
+    check_metrics,
+    check_optimizers,
+    check_values,
+    checked,
+)
 
 X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
 Y = np.array([0, 1, 2, 1, 0])
@@ -187,3 +196,130 @@ def test_evaluate_takes_what_fit_would_use_up():
 def test_metrics_are_any_mapping_of_names_to_what_can_be_called():
     check_metrics("fit", {})
     check_metrics("fit", {"a": minnet.accuracy, "b": float, "val_loss": max})
+
+
+WEIGHTS = np.array([1.0, 0.5, 2.0, 1.0, 0.0])
+
+
+def test_arrays_in_a_tuple_are_batches_as_they_would_be_written_out():
+    arrays, batches = classifier(), classifier()
+    minnet.seed(1)
+    minnet.fit(arrays, SGD(arrays.parameters(), 0.1), (X, Y, WEIGHTS), 3, (X, Y), progress=False)
+    minnet.seed(1)
+    train = Batches(X, Y, 5, extra=(WEIGHTS,))
+    minnet.fit(batches, SGD(batches.parameters(), 0.1), train, 3, [(X, Y)], progress=False)
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(arrays.parameters(), batches.parameters()))
+
+
+def test_many_rows_are_trained_on_in_batches_of_32_and_measured_in_slices_of_256():
+    x, y = np.zeros((600, 2)), np.zeros(600, int)
+    assert [len(rows) for rows, _ in batched("fit", "train", (x, y), training=True)] == [32] * 18 + [24]
+    assert [len(rows) for rows, _ in batched("fit", "validation", (x, y))] == [256, 256, 88]
+    ordered = np.arange(1200.0).reshape(600, 2)
+    assert np.array_equal(np.concatenate([rows for rows, _ in batched("fit", "data", (ordered, y))]), ordered)
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype"), [(X, "float32"), (X.astype(np.float64), "float32"), (Y[:, None], "int64"), (X > 0, "float32")]
+)
+def test_integers_stay_integers_and_all_else_becomes_float32(x, dtype):
+    ((rows, labels),) = batched("fit", "train", (x, Y))
+    assert rows.dtype == dtype and labels.dtype == Y.dtype
+
+
+def test_tokens_in_an_array_are_trained_on_as_ids():
+    ids = np.array([[0, 1], [2, 3], [1, 0], [3, 2]])
+    model = Sequential(minnet.Embedding(4, 3, rng=0), minnet.Flatten(), Linear(6, 2, rng=1), SoftmaxCrossEntropy())
+    history = minnet.fit(model, SGD(model.parameters(), 0.5), (ids, np.array([0, 1, 0, 1])), 30, progress=False)
+    assert history["loss"][-1] < history["loss"][0] / 2
+
+
+STAY = {
+    "a tuple of pairs": ((X, Y), (X, Y)),
+    "a tuple of three pairs": ((X, Y),) * 3,
+    "a tuple of lists": ([X, Y], [X, Y]),
+    "a tuple of rows in lists": (X.tolist(), Y.tolist()),
+    "one pair": ((X, Y),),
+    "four arrays": (X, Y, Y, Y),
+    "a list of arrays": [X, Y],
+    "batches": Batches(X, Y, 2),
+    "nothing": None,
+}
+
+
+@pytest.mark.rows("data", STAY.values(), ids=STAY)
+def test_what_is_no_tuple_of_two_or_three_arrays_stays_what_it_is(data):
+    assert batched("fit", "train", data) is data
+
+
+def test_a_tuple_of_two_batches_is_trained_on_as_two_batches():
+    tupled, listed = classifier(), classifier()
+    for model, train in ((tupled, ((X, Y), (X[:2], Y[:2]))), (listed, [(X, Y), (X[:2], Y[:2])])):
+        minnet.fit(model, SGD(model.parameters(), 0.1), train, 2, progress=False)
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(tupled.parameters(), listed.parameters()))
+
+
+def test_whatever_has_a_shape_is_an_array():
+    class Frame:
+        """As a data frame: no array, but made into one."""
+
+        def __init__(self, array):
+            self.array, self.shape = array, array.shape
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array.astype(dtype or self.array.dtype)
+
+    ((x, y),) = batched("fit", "train", (Frame(X), Frame(Y)))
+    assert np.array_equal(x, X) and np.array_equal(y, Y)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ((X, Y[:2]), r"shapes \(5, 2\) and \(2,\)"),
+        ((X[:0], Y[:0]), "at least one sample"),
+        ((X, Y, WEIGHTS[:3]), r"extra\[0\]"),
+        ((X, np.array(1)), "one row for each sample"),
+        ((Y, Y), "with a feature axis"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_told_with_their_place(data, text):
+    with pytest.raises(ValueError, match=text) as caught:
+        fit(data)
+    assert caught.value.__notes__ == ["fit: this was in train"]
+
+
+def test_optimizers_share_out_the_parameters_of_the_model():
+    model = Sequential(Linear(2, 3, rng=0), Linear(3, 3, rng=1), SoftmaxCrossEntropy())
+    first, second = SGD(model[0].parameters(), 0.1), SGD(model[1].parameters(), 0.1)
+    assert check_optimizers(model, first) == [first] and check_optimizers(model, (first, second)) == [first, second]
+    for given in ([first, SGD([model[0].b, *model[1].parameters()], 0.1)], [second, first, first]):
+        with pytest.raises(ValueError, match=r"optimizers of different parameters, got 0\.[Wb] in two of them"):
+            check_optimizers(model, given)
+    with pytest.raises(ValueError, match=r"an Optimizer or a list of several, got \[\]"):
+        check_optimizers(model, [])
+    with pytest.raises(TypeError, match=r"expected optimizer to be an Optimizer, got 0\.1 among them"):
+        check_optimizers(model, [first, 0.1])
+    with pytest.raises(ValueError, match="this model's parameters, got one that holds others"):
+        check_optimizers(model, [first, SGD([*model[1].parameters(), *classifier().parameters()], 0.1)])
+
+
+def test_an_optimizer_that_holds_a_frozen_parameter_is_refused():
+    model = classifier()
+    optimizer = SGD(model.parameters(), 0.1)
+    model[0].b.frozen = True
+    with pytest.raises(ValueError, match=r"got one that holds 0\.b; make a new optimizer after freeze\(\)"):
+        minnet.fit(model, optimizer, [(X, Y)], 1)
+    minnet.fit(model, SGD([model[0].W], 0.1), [(X, Y)], 1)
+
+
+def test_a_part_that_was_unfrozen_later_needs_an_optimizer():
+    model = minnet.Sequential(minnet.Linear(2, 2, rng=0), minnet.Linear(2, 2, rng=1), minnet.SoftmaxCrossEntropy())
+    model[0].freeze()
+    head = minnet.SGD(model.parameters(), 0.1)
+    data = [(np.ones((2, 2), np.float32), [0, 1])]
+    minnet.fit(model, head, data, 1, progress=False)
+    model[0].unfreeze()
+    with pytest.raises(ValueError, match=r"expected an optimizer of 0\.W, which was unfrozen after"):
+        minnet.fit(model, head, data, 2, progress=False)
+    minnet.fit(model, [head, minnet.SGD(model[0].parameters(), 0.01)], data, 2, progress=False)

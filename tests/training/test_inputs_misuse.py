@@ -99,13 +99,13 @@ def folder(one_folder):
 
 
 def situation(folder):
-    """A model in the middle of its life: its modes differ, it has a cache, a gradient and moments."""
+    """A model in the middle of its life: in evaluation mode, with a cache, a gradient and moments."""
     model = classifier()
     optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
     model(X, Y)
     model.backward()
     optimizer.step()
-    model[1].eval()
+    model.eval()
     model(X, Y)
     model.backward()
     history = History(loss=[2.0], accuracy=[0.25], seconds=[0.5])
@@ -168,7 +168,6 @@ AT_THE_DOOR = {
         "LBFGS",
     ),
     "an array to train on": (lambda at: {"train": X}, TypeError, "train", "Batches", "ndarray"),
-    "a pair of arrays to train on": (lambda at: {"train": (X, Y)}, TypeError, "train", "Batches", "tuple of ndarray"),
     "a list of arrays to train on": (lambda at: {"train": [X, Y]}, TypeError, "train", "(x, y)", "list of ndarray"),
     "a dict to train on": (lambda at: {"train": {"x": X, "y": Y}}, TypeError, "train", "Batches", "dict"),
     "a path to train on": (lambda at: {"train": "train.csv"}, TypeError, "train", "Batches", "str"),
@@ -252,7 +251,13 @@ AT_THE_DOOR = {
         "inf in row 0",
     ),
     "an array to validate on": (lambda at: {"validation": X}, TypeError, "validation", "Batches", "ndarray"),
-    "a pair to validate on": (lambda at: {"validation": (X, Y)}, TypeError, "validation", "Batches", "tuple"),
+    "arrays to validate on of two lengths": (
+        lambda at: {"validation": (X, Y[:2])},
+        ValueError,
+        "one row for each sample",
+        "(5, 2) and (2,)",
+        "fit: this was in validation",
+    ),
     "a generator to validate on": (lambda at: {"validation": (b for b in [VALID])}, TypeError, "validation", "list"),
     "no batches to validate on": (lambda at: {"validation": []}, ValueError, "validation", "empty list"),
     "NaN to validate on": (
@@ -629,7 +634,7 @@ ELSEWHERE = {
         "x[..., None]",
         "(2, 8, 8)",
     ),
-    "no features": (lambda at: Linear(0, 3), ValueError, "at least 1", "(0, 3)"),
+    "no features": (lambda at: Linear(0, 3), ValueError, "Linear: expected in_features", "at least 1, got 0"),
     "Linear on other features": (lambda at: Linear(2, 3)(np.ones((4, 5))), ValueError, "Linear(2, 3)", "(4, 5)"),
     "Linear on images": (
         lambda at: Linear(64, 3)(np.ones((2, 8, 8))),
@@ -862,9 +867,10 @@ def test_the_table_of_misuse_is_as_long_as_was_promised():
 @pytest.mark.parametrize("name", AT_THE_DOOR)
 def test_fit_changes_nothing_when_it_refuses_at_the_door(name, folder):
     at = situation(folder)
+    change = AT_THE_DOOR[name][0](at)  # a new optimizer begins with gradients of zero
     before = everything(at)
     with pytest.raises((TypeError, ValueError, OSError)):
-        fit(AT_THE_DOOR[name][0], at)
+        fit(lambda at: change, at)
     assert everything(at) == before
     at.model.backward()
 
@@ -902,7 +908,7 @@ def test_a_figure_to_watch_that_cannot_be_is_not_ignored_for_want_of_patience(ch
 
 def test_a_refusal_that_came_too_late_would_be_seen(monkeypatch, folder):
     """The check above fails when data are not looked at before the training."""
-    monkeypatch.setattr("minnet.training.fit.check_values", lambda name, data: False)
+    monkeypatch.setattr("minnet.training.conditions.check_values", lambda name, data: False)
     at = situation(folder)
     before = everything(at)
     with pytest.raises(ValueError, match="nan"):

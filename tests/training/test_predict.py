@@ -68,10 +68,10 @@ class Waiting(Layer):
         self.barrier = [barrier]
 
     def forward(self, x):
-        self.cache = x
+        self.kept = x
         with suppress(threading.BrokenBarrierError):
             self.barrier[0].wait()
-        return self.cache
+        return self.kept
 
     def backward(self, dy):
         return dy
@@ -569,3 +569,27 @@ def test_two_outputs_are_no_rows(outputs):
     for rows in (1, 2, 3):
         with pytest.raises(TypeError, match=r"predict: expected Two\(\) to give one array, got a (tuple|dict)"):
             predict(Two(), X[:rows])
+
+
+@pytest.mark.rows("batch_size", [1, 7, 50, 256])
+def test_another_batch_size_gives_the_same_up_to_rounding(batch_size):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 256)).astype(np.float32)
+    model = Sequential(Linear(256, 64, rng=0), ReLU(), Linear(64, 10, rng=1), SoftmaxCrossEntropy())
+    assert np.allclose(predict(model, x, batch_size), predict(model, x, 100), rtol=1e-5, atol=1e-6)
+
+
+def test_data_in_a_file_are_predicted_slice_by_slice():
+    class Stored:
+        """What an h5py Dataset or a zarr array offers."""
+
+        shape, dtype, ndim = X.shape, X.dtype, X.ndim
+        read = []  # noqa: RUF012
+
+        def __getitem__(self, rows):
+            self.read.append(len(X[rows]))
+            return X[rows]
+
+    model = Sequential(Linear(2, 3, rng=0))
+    assert np.array_equal(predict(model, Stored(), 2), predict(model, X, 2))
+    assert Stored.read == [2, 2, 1]

@@ -212,6 +212,7 @@ def test_the_most_wanted_figures_stand_first():
     assert formatted(figures, "val_f1").startswith("loss=0.0431/1.5, val_f1=0.5, accuracy=")
     assert formatted(figures, "val_accuracy") == formatted(figures, "accuracy") == formatted(figures, "val_loss")
     assert formatted({"lr": 0.1, "val_loss": 1.0}) == "val_loss=1, lr=0.1"
+    assert formatted({"lr": 0.1, "lr_1": 0.2, "f1": 0.5, "loss": 1.0}) == "loss=1, f1=0.5, lr=0.1, lr_1=0.2"
 
 
 def test_the_monitored_figure_comes_before_others(monkeypatch):
@@ -385,6 +386,13 @@ def test_a_callback_that_ends_the_training_ends_the_bar(monkeypatch):
     assert open_bars() == 0
 
 
+def test_a_batch_that_ends_the_training_closes_the_bars(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    fit(classifier(), in_order(), 5, on_batch_end=lambda at: at.epoch == 1 or at.batch == 1)
+    assert of("epoch", terminal)[-1].startswith("epoch 1/5") and terminal.getvalue().endswith("\n")
+    assert open_bars() == 0
+
+
 def test_what_a_callback_prints_has_lines_of_its_own(monkeypatch):
     terminal = in_terminal(monkeypatch)
 
@@ -533,6 +541,46 @@ print("done")
 """
 
 
+def test_lines_are_one_an_epoch_for_a_log(monkeypatch, capsys):
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.setattr("minnet.training.progress.LONG", 0)
+    model = from_zero()
+    minnet.fit(model, SGD(model.parameters(), 0.5, momentum=0.9), in_order(), 3, in_order(), progress="lines")
+    lines = log.getvalue().splitlines()
+    # The figures of the last epoch are those that PyTorch gives above.
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    figures = r"epoch 3/3: loss=0\.431/[\d.]+, accuracy=0\.8/[\d.]+, lr=0\.5, [\d.e-]+ s"
+    assert re.fullmatch(figures, lines[-1]), lines[-1]
+    assert log.getvalue().isascii() and not re.search(r"[\r\x1b\x08]", log.getvalue())
+    assert capsys.readouterr().out == "" and open_bars() == 0
+
+
+def test_lines_stand_in_a_terminal_too_and_between_them_what_a_callback_prints(monkeypatch):
+    terminal = in_terminal(monkeypatch, long=0)
+    fit(classifier(), in_order(), 2, progress="lines", on_epoch_end=lambda h: print("said", file=terminal))
+    assert [line.split(":")[0] for line in terminal.getvalue().splitlines()] == [
+        "epoch 1/2",
+        "said",
+        "epoch 2/2",
+        "said",
+    ]
+    assert "\r" not in terminal.getvalue()
+
+
+def test_lines_of_a_run_that_is_taken_up_go_on_counting(tmp_path, monkeypatch):
+    fit(classifier(), in_order(), 2, checkpoint=tmp_path / "run")
+    monkeypatch.setattr(sys, "stderr", log := io.StringIO())
+    fit(classifier(), in_order(), 3, checkpoint=tmp_path / "run", progress="lines")
+    assert re.fullmatch(r"epoch 3/3: .*\n", log.getvalue())
+
+
+def test_lines_without_a_standard_error_go_nowhere(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(fit(classifier(), in_order(), 1, progress="lines")["loss"]) == 1
+    assert capsys.readouterr().out == ""
+
+
 def test_tqdm_is_not_even_imported_where_nothing_is_shown():
     run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=dict(os.environ))
     assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
@@ -542,8 +590,8 @@ def test_progress_without_a_wish_is_no_work():
     progress = Progress(False, 3, 0)
     batches = [(X, Y)]
     with progress:
-        assert progress.walk(batches, batches, 0, dict) is batches
-        progress.epoch({"loss": 1.0})
+        assert progress.walk(batches, 1, 0, dict) is batches
+        progress.epoch({"loss": 1.0}, 0.5)
     assert progress.bars == []
 
 

@@ -1,6 +1,7 @@
 """Schedules, told from each other by what they give."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -77,10 +78,18 @@ def test_a_schedule_is_asked_for_a_few_hundred_steps_at_most():
     assert len(asked) < 400 and max(asked) < 120_000
 
 
-BAD = [[], "x", None, {"x": 0.1}, {"-1": 0.1}, {"1234567": 0.1}, {"²": 0.1}, {"1": "x"}, {"1": math.inf}, {"1": True}]
+BAD = [[], "x", None, {"x": 0.1}, {"-1": 0.1}, {"1" * 13: 0.1}, {"²": 0.1}, {"1": "x"}, {"1": math.inf}, {"1": True}]
 
 
 @pytest.mark.rows("value", [*BAD, {str(step): 0.1 for step in range(MOST_STEPS + 1)}])
 def test_what_a_file_tells_is_not_trusted(value):
     assert not are_rates(value)
     assert are_rates({}) and are_rates(sample(constant_until(3))) and are_rates({"1": None})
+
+
+def test_a_sample_is_dense_where_it_begins_and_reaches_the_end_of_the_run():
+    steps = [int(step) for step in sample(lambda t: 0.1, start=5000, end=90_000)]
+    assert steps[:32] == list(range(5000, 5032)) and not any(step < 5000 for step in steps)
+    gaps = [after - before for before, after in pairwise(steps) if after < 90_000]
+    assert max(gaps) <= 85_000 // 128 + 1
+    assert len(sample(lambda t: 0.1, start=5000, end=4000)) == len(sample(lambda t: 0.1))

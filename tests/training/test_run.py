@@ -5,12 +5,13 @@ import numpy as np
 from minnet import SGD, Linear, Sequential, SoftmaxCrossEntropy, exponential_decay
 from minnet.training.early_stopping import EarlyStopping
 from minnet.training.run import Position, Run
+from minnet.training.updates import Updates
 
 
 def new_run(**others):
     model = Sequential(Linear(3, 2, rng=0), SoftmaxCrossEntropy())
     optimizer = SGD(model.parameters(), lr=exponential_decay(1.0, 0.5))
-    return Run(model=model, optimizer=optimizer, train=[], **others)
+    return Run(model=model, updates=Updates(model, [optimizer]), train=[], **others)
 
 
 def test_a_run_has_another_epoch_until_all_are_trained_or_patience_or_the_callback_ends_it():
@@ -20,14 +21,6 @@ def test_a_run_has_another_epoch_until_all_are_trained_or_patience_or_the_callba
     assert new_run(epochs=1, stopping=stopping).has_next_epoch()
     stopping.waited = 1
     assert not new_run(epochs=1, stopping=stopping).has_next_epoch()
-
-
-def test_the_last_learning_rate_is_that_of_the_step_before():
-    run = new_run(epochs=1)
-    assert run.last_lr() == {}
-    run.optimizer.step()
-    run.optimizer.step()
-    assert run.last_lr() == {"lr": 0.5}
 
 
 def test_the_end_of_a_run_clears_the_gradients_and_restores_the_best_epoch():
