@@ -174,8 +174,8 @@ def _check_gradients(trial: Trial, gradients: dict[str, Array]) -> list[Gradient
     """Check the gradients against differences. Returns the rows of the report."""
     layer = trial.copy()
     forward = _repeatable(trial, layer)
-    differences = Differences(forward, trial.dy, trial.rng)
     arrays = trial.differentiated | {name: p.data for name, p in layer.named_parameters().items()}
+    differences = Differences(forward, trial.dy, trial.rng, arrays=arrays.values())
     many = sum(min(array.size, ALL_ENTRIES_UP_TO) for array in arrays.values()) > MANY_ENTRIES
     compare = differences.compare_along_directions if many else differences.compare
     mode = "training" if trial.layer.training else "evaluation"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -87,8 +87,8 @@ class Limits:
 class Terms:
     """The terms of L = Σ dy ⊙ f(), where f depends on arrays that are moved a little and put back."""
 
-    def __init__(self, f: Callable[[], Any], dy: Any) -> None:
-        self.f, self.dy = f, dy
+    def __init__(self, f: Callable[[], Any], dy: Any, arrays: Iterable[Array]) -> None:
+        self.f, self.dy, self.arrays = f, dy, list(arrays)
         self.y = np.array(f())
 
     def sides(self, array: Array, where: Any, move: Any, h: float) -> tuple[Array, Array]:
@@ -106,15 +106,32 @@ class Terms:
         finally:
             array[where] = before
 
-    # A deep net can make much of the rounding in its first layers, so that it is not known from the size of L. But it
-    # is all that is left of the second difference for a move that is tiny.
+    def rounding(self, array: Array) -> float:
+        """How much the rounding of its terms changes L."""
+        at_zero = self.moved(array, ..., 0.0)  # a loss near zero is the difference of larger terms
+        size = np.maximum(abs(self.y), np.where(np.isfinite(at_zero), abs(at_zero), 0.0))
+        return 4 * EPS * float((abs(self.dy) * size).sum())
+
+    # A deep net can make much of the rounding in each of its layers, so that it is not known from the size of L. But it
+    # is all that is left of the second difference for moves that are tiny.
     def noise(self, array: Array, rng: np.random.Generator) -> float:
-        """How much rounding changes L when an entry of the array moves."""
-        scale, changes = _scale(array), []
-        for _ in range(PAIRS if array.size else 0):
-            where = np.unravel_index(rng.integers(array.size), array.shape)
-            low, high = (self.moved(array, where, array[where] + t * TINY * scale[where]) for t in (-1, 1))
-            changes.append(float((self.dy * (high - self.y)).sum() - (self.dy * (self.y - low)).sum()))
+        """How much rounding changes L when an array moves, in the part of f from there on."""
+        place = next((i for i, other in enumerate(self.arrays) if other is array), None)
+        arrays = [array] if place is None else self.arrays[place:]
+        before, changes = [array.copy() for array in arrays], []
+        try:
+            for _ in range(PAIRS):
+                moves = [TINY * _scale(array) * rng.normal(size=array.shape) for array in before]
+                ends = []
+                for sign in (-1, 1):
+                    for array, at, move in zip(arrays, before, moves):
+                        array[...] = at + sign * move
+                    with np.errstate(all="ignore"):
+                        ends.append(self.dy * (np.array(self.f()) - self.y))
+                changes.append(float(sum(ends).sum()))
+        finally:
+            for array, at in zip(arrays, before):
+                array[...] = at
         return 4 * rms(np.array(changes))
 
 
@@ -125,10 +142,18 @@ class Differences(Terms):
     dy: the upstream gradient, shaped like f().
     rng: what draws directions, and the sample of entries of a large array.
     tolerance: of a relative error.
+    arrays: all that f depends on, in the order in which it uses them: those after one round what moves with that.
     """
 
-    def __init__(self, f: Callable[[], Any], dy: Any, rng: np.random.Generator, tolerance: float = TOLERANCE) -> None:
-        super().__init__(f, dy)
+    def __init__(
+        self,
+        f: Callable[[], Any],
+        dy: Any,
+        rng: np.random.Generator,
+        tolerance: float = TOLERANCE,
+        arrays: Iterable[Array] = (),
+    ) -> None:
+        super().__init__(f, dy, arrays)
         self.rng, self.tolerance = rng, tolerance
 
     def compare_along_directions(self, array: Array, gradient: Array) -> Comparison:
@@ -160,12 +185,10 @@ class Differences(Terms):
 
     def slopes(self, array: Array, gradient: Array, moves: list[tuple[Any, Any]]) -> list[Slope]:
         """The derivatives along moves, each given as (which entries, by how much)."""
-        at_zero = self.moved(array, ..., 0.0)  # a loss near zero is the difference of larger terms
-        size = np.maximum(abs(self.y), np.where(np.isfinite(at_zero), abs(at_zero), 0.0))
         limits = Limits(
             self.tolerance,
             floor=1e-2 * rms(gradient * _scale(array)),
-            rounding=4 * EPS * float((abs(self.dy) * size).sum()) / STEP,
+            rounding=self.rounding(array) / STEP,
             noise=lambda: self.noise(array, self.rng) / STEP,
         )
         return [self.slope(array, gradient, where, move, limits) for where, move in moves]

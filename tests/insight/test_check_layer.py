@@ -1449,7 +1449,7 @@ def test_a_deep_net_of_right_layers_is_not_accused(layers, rows, loss):
             rows, layers[0].layers[0].W.data.shape[0] if isinstance(layers[0], Residual) else len(layers[0].W.data)
         )
         if loss:
-            check_layer(Sequential(*layers, SoftmaxCrossEntropy()), x, np.arange(rows) % 3, rng=seed)
+            check_layer(Sequential(*layers, MeanSquaredError()), x, normal(*x.shape, seed=1), rng=seed)
         else:
             check_layer(Sequential(*layers), x, rng=seed)
 
@@ -1465,7 +1465,7 @@ class BatchNormOfDoubleGamma(BatchNorm):
 class BatchNormOfOneWrongEntry(BatchNorm):
     def backward(self, dy):
         dx = super().backward(dy)
-        self.beta.grad[1] += 1e-3 * dy[0, 1]
+        self.beta.grad[1] += 1e-3 * np.abs(dy[:, 1]).sum()
         return dx
 
 
