@@ -191,9 +191,17 @@ def _fitting(loss: Loss, target: ArrayLike, *shapes: tuple[int, ...]) -> Array:
         t = plain_array(repr(loss), "target", t)
     if t.shape not in shapes:
         expected = " or ".join(f"{shape} ({kind})" for shape, kind in zip(shapes, ("labels", "probabilities")))
-        got = f"{t.shape}{reshaping(t.shape, shapes[0])}"
+        got = f"{t.shape}{reshaping(t.shape, shapes[0]) or _about_one_hot(t.shape, shapes)}"
         raise ValueError(f"{loss!r}: expected a target of shape {expected}, got {got}")
-    return t
+    return t.astype(np.float32) if t.dtype.char == "e" else t  # float16 would round what smoothing makes of it
+
+
+def _about_one_hot(got: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]) -> str:
+    """What to do with one-hot rows that have another number of columns, or are not taken: the end of an error."""
+    if not got or got[:-1] != shapes[0]:
+        return ""
+    columns = [shape[-1] for shape in shapes[1:]]
+    return f"; one_hot(labels, {columns[0]}) has a column for each class" if columns else "; pass y.argmax(axis=-1)"
 
 
 def _checked_labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tuple[Array, Array | None]:

@@ -38,6 +38,11 @@ NUMBERS = {
     ],
     "losses/elementwise": [
         (
+            '    mean_over = "weights"  # of',
+            "    # of",
+            "a subclass with an __init__ of its own takes no weights",
+        ),
+        (
             "            total = float(s.sum()) if self",
             "            total = float(y.size) if self",
             "a weighted loss is divided by the number of entries",
@@ -76,6 +81,11 @@ NUMBERS = {
         ),
     ],
     "losses/classification": [
+        (
+            'return t.astype(np.float32) if t.dtype.char == "e" else t',
+            "return t",
+            "probabilities are smoothed in half precision",
+        ),
         (
             "_, index, a, _ = self._from_probabilities(y[:, None]",
             "_, index, a, total = self._from_probabilities(y[:, None]",
