@@ -159,13 +159,13 @@ NUMBERS = {
             "a negative ignore_index is not known",
         ),
         (
-            "        y[y != labels.reshape(-1)] = -1",
-            "        pass",
+            "            y[y != labels.reshape(-1)] = -1",
+            "            pass",
             "where an integer has 32 bits, a label of 64 becomes another",
         ),
         (
-            't = plain_array(repr(loss), "target", t)',
-            "t = np.asarray(t)",
+            't = plain_array(repr(loss), "target", target)',
+            "t = np.asarray(target)",
             "a target's mask is lost",
         ),
     ],
