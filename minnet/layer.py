@@ -121,7 +121,8 @@ class Layer(Node):
 
     def members(self) -> Iterable[tuple[Any, Any]]:
         """(name, value) of each attribute, in order of assignment: where walk looks for parameters and layers."""
-        return ((name, value) for name, value in vars(self).items() if name not in ("cache", "_arguments"))
+        attributes = vars(self).copy()  # which another thread may change while they are walked
+        return ((name, value) for name, value in attributes.items() if name not in ("cache", "_arguments"))
 
     def walk(self, *kinds: type) -> dict[str, Any]:
         """The objects of the given kinds (Parameter, Buffer, Layer, Generator), in this layer and all below it.

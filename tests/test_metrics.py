@@ -436,6 +436,15 @@ def test_a_constant_is_one_however_its_mean_is_rounded(n):
         assert r2_score(np.full(n, value), np.full(n, 2 * value)) == 0.0
 
 
+@pytest.mark.rows("n", [2, 3, 7, 100, 1000])
+def test_a_constant_is_one_beside_what_has_no_weight(n):
+    weights = np.append(0, np.random.default_rng(0).uniform(size=n))
+    for value in (0.1, 1 / 3, 1e-5, 123456.7):
+        y = np.append(5.3, np.full(n, value))
+        assert r2_score(y, y, sample_weight=weights) == 1.0
+        assert r2_score(y, 2 * y, sample_weight=weights) == 0.0
+
+
 def test_a_column_and_a_row_of_numbers_are_compared_one_by_one():
     y, p = np.array([1.0, 2, 3]), np.array([1.0, 2, 2])
     assert r2_score(y, p[:, None]) == r2_score(y[:, None], p) == r2_score(y, p) == 0.5

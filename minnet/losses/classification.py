@@ -63,7 +63,7 @@ class SoftmaxCrossEntropy(Loss):
             drop_cache(self)
             return softmax(scores)
         lead, C = scores.shape[:-1], scores.shape[-1]
-        t = _fitting(self, target, lead, scores.shape)
+        t = target if type(target) is Array and target.shape == lead else _fitting(self, target, lead, scores.shape)
         s = None if sample_weight is None else position_weights(self, sample_weight, lead).reshape(-1)
         y, index, a, total = (
             self._from_labels(t, C, s) if t.shape == lead else self._from_probabilities(t.reshape(-1, C), s)
@@ -148,7 +148,7 @@ class MulticlassHinge(Loss):
             drop_cache(self)
             return scores
         lead, C = scores.shape[:-1], scores.shape[-1]
-        t = _fitting(self, target, lead)
+        t = target if type(target) is Array and target.shape == lead else _fitting(self, target, lead)
         y, _ = _checked_labels(self, t, C, None)
         x, index = as_rows(scores), row_starts(len(y), C) + y
         gap = np.subtract(x, x.reshape(-1)[index][:, None], order="C")  # so that its flat form is a view
@@ -186,25 +186,33 @@ def _check_classes(loss: Loss, shape: tuple[int, ...], classes: int) -> None:
 
 def _fitting(loss: Loss, target: ArrayLike, *shapes: tuple[int, ...]) -> Array:
     """target as an array of one of the shapes: that of labels or, if there is a second, that of probabilities."""
-    t: Any = target
-    if type(t) is not Array or t.dtype.kind == "O":
-        t = plain_array(repr(loss), "target", t)
+    t = plain_array(repr(loss), "target", target)
     if t.shape not in shapes:
         expected = " or ".join(f"{shape} ({kind})" for shape, kind in zip(shapes, ("labels", "probabilities")))
-        got = f"{t.shape}{reshaping(t.shape, shapes[0])}"
+        got = f"{t.shape}{reshaping(t.shape, shapes[0]) or _about_one_hot(t.shape, shapes)}"
         raise ValueError(f"{loss!r}: expected a target of shape {expected}, got {got}")
-    return t
+    return t.astype(np.float32) if t.dtype.char == "e" else t  # float16 would round what smoothing makes of it
+
+
+def _about_one_hot(got: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]) -> str:
+    """What to do with one-hot rows that have another number of columns, or are not taken: the end of an error."""
+    if not got or got[:-1] != shapes[0]:
+        return ""
+    columns = [shape[-1] for shape in shapes[1:]]
+    return f"; one_hot(labels, {columns[0]}) has a column for each class" if columns else "; pass y.argmax(axis=-1)"
 
 
 def _checked_labels(loss: Loss, labels: Array, classes: int, ignored: int | None) -> tuple[Array, Array | None]:
     """The labels, flat, checked, and 0 where ignored; and a mask of those not ignored, None if none can be."""
     if labels.dtype.kind not in "iu":
-        whole = labels.dtype.kind in "bf"
+        whole = plain_array(repr(loss), "target", labels).dtype.kind in "bf"
         advice = "if they number classes, pass y.astype(int)" if whole else f"number them with {NUMBERED}"
         raise TypeError(f"{loss!r}: expected integer labels, got {labels.dtype}; {advice}")
-    y, kept = labels.ravel().astype(np.intp, copy=False), None
-    if labels.dtype != y.dtype and not np.can_cast(labels.dtype, np.intp):
-        y[y != labels.reshape(-1)] = -1  # it was too large, and became another
+    y, kept = labels.ravel(), None
+    if y.dtype != np.intp:
+        y = y.astype(np.intp)
+        if not np.can_cast(labels.dtype, np.intp):
+            y[y != labels.reshape(-1)] = -1  # it was too large, and became another
     if ignored is not None:
         kept = labels.reshape(-1) != ignored
         y = np.where(kept, y, 0)

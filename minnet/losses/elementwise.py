@@ -17,6 +17,8 @@ from .loss import Loss, checked_mean_over, class_weights, position_weights, resh
 class _Elementwise(Loss):
     """The base of losses that compare every entry of a prediction with one of a target."""
 
+    mean_over = "weights"  # of a subclass, too, that has an __init__ of its own
+
     def __init__(self, *, mean_over: str = "weights") -> None:
         self.mean_over = checked_mean_over(type(self).__name__, mean_over)
 

@@ -23,8 +23,8 @@ def evaluate(model: Layer, data: Data, metrics: Metrics | None = None) -> dict[s
     data: a Batches, another iterable of (x, y) or (x, y, sample_weight), or a tuple of such arrays. Loss and accuracy
     are means over all samples, however they are parted into batches: the loss by its effective weights, the accuracy by
     the sample weights of targets that are not ignored; class weights don't count in it, as in scikit-learn. A model of
-    your own is weighed by the one loss layer in it; by rows if there is none or several, unless it has total_weight()
-    and count_correct() of its own, as Loss describes them.
+    your own is weighed by the one loss in it, which it calls once a batch; by rows if there is none or several, unless
+    it has total_weight() and count_correct() of its own, as Loss describes them.
     metrics: functions metric(y_true, y_pred) by name; each is given all targets and all predictions at once, and all
     sample weights as sample_weight if it takes one and the data have them.
     Returns {"loss": …, "accuracy": …, …}. Leaves modes as they were, and no cache.

@@ -16,18 +16,20 @@ Correct = tuple[float, float] | None  # how much was right, and of how much
 class Judge:
     """Asks a model of its last batch, or the one loss in it where the model itself doesn't say.
 
-    Where a model has no loss in it, or several, nothing more is known than what its own methods return.
+    Of losses that hold each other it is the inner one; in a Sequential, one in its last layer. Where there is none, or
+    several, nothing more is known than what the model's own methods return.
     """
 
     def __init__(self, model: Layer) -> None:
-        self.model = model
-        leaves = [layer for layer in model.walk(Layer).values() if not isinstance(layer, Sequential)]
-        losses = [layer for layer in leaves if layer.is_loss and layer is not model]
-        self.loss = losses[0] if len(losses) == 1 else None
+        self.model = end = model
+        while isinstance(end, Sequential) and len(end):
+            end = end[-1]
+        inner = [loss for loss in _losses(end) if loss is not end and len(_losses(loss)) == 1]
+        self.loss = inner[0] if len(inner) == 1 else None
 
     def before_batch(self) -> None:
         """Make sure that no loss is asked of a batch before, should the model not call it."""
-        if self.loss is not None and not isinstance(self.model, Sequential):
+        if self.loss is not None:
             drop_cache(self.loss)
 
     def correct(self) -> Correct:
@@ -47,19 +49,23 @@ class Judge:
         return self.loss if self.loss is not None and "cache" in vars(self.loss) else None
 
 
+def _losses(model: Layer) -> list[Layer]:
+    return [layer for layer in model.walk(Layer).values() if layer.is_loss]
+
+
 @dataclass
 class Tally:
     """How much was right, of how much, over several batches."""
 
-    right: float = 0
-    counted: float = 0
+    right: float = 0.0
+    counted: float = 0.0
 
     def add(self, batch: Correct) -> None:
         """Count another batch, None where nothing is classified."""
         if batch:
-            self.right += batch[0]
-            self.counted += batch[1]
+            self.right += float(batch[0])  # of NumPy's float32 the sum would be one too
+            self.counted += float(batch[1])
 
     def accuracy(self) -> dict[str, float]:
         """The share that was right, by its name; nothing if nothing was classified."""
-        return {"accuracy": float(self.right / self.counted)} if self.counted else {}
+        return {"accuracy": self.right / self.counted} if self.counted else {}

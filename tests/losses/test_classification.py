@@ -321,7 +321,7 @@ def test_scores_may_have_any_rank(shape, probabilities):
         ({}, [0, 1], ValueError, ["shape (3,) (labels)", "(3, 4) (probabilities)", "got (2,)"]),
         ({}, 1, ValueError, ["got ()"]),
         ({}, [[0], [1], [2]], ValueError, ["got (3, 1)"]),
-        ({}, np.ones((3, 5)) / 5, ValueError, ["got (3, 5)"]),
+        ({}, np.ones((3, 5)) / 5, ValueError, ["got (3, 5); one_hot(labels, 4) has a column for each class"]),
         ({}, [[1, 0, 0, 0], [0.5, 0.4, 0, 0], [1, 0, 0, 0]], ValueError, ["sum to 1", "[0.5, 0.4, 0.0, 0.0] at 1"]),
         ({}, [[1, 0, 0, 0], [1, 0, 0, 0], [1.5, -0.5, 0, 0]], ValueError, ["at 2"]),
         ({}, [[np.nan, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0]], ValueError, ["at 0"]),
@@ -372,8 +372,8 @@ def test_labels_in_a_column_are_refused_with_what_takes_the_axis_away(loss):
     with pytest.raises(ValueError, match=re.escape("got (1, 3, 1); pass y[..., 0]") + "$"):
         loss(SCORES[None], labels[None])
     loss(SCORES[None], labels[None][..., 0])
-    with pytest.raises(ValueError, match=re.escape("got (3, 2)") + "$"):
-        loss(SCORES, np.zeros((3, 2), int))
+    with pytest.raises(ValueError, match=re.escape("got (2, 2)") + "$"):
+        loss(SCORES, np.zeros((2, 2), int))
 
 
 @LABEL_LOSSES
@@ -579,6 +579,12 @@ def test_an_ignored_label_counts_nothing_whatever_its_sample_weight():
     assert loss.count_correct() == (2.0, 2.5)
 
 
+def test_probabilities_in_half_precision_are_smoothed_in_single():
+    scores, loss = frozen(np.random.default_rng(0).normal(size=(3, 2000)), np.float32), SoftmaxCrossEntropy(None, 0.1)
+    target = np.full((3, 2000), 1 / 2000, np.float16)
+    assert loss(scores, target) == pytest.approx(loss(scores, target.astype(np.float64)), rel=1e-6)
+
+
 def test_a_softmax_in_front_of_cross_entropy_is_refused():
     with pytest.raises(ValueError, match=r"Softmax\(\) in front of SoftmaxCrossEntropy\(\)"):
         Sequential(Linear(4, 3), Softmax(), SoftmaxCrossEntropy())
@@ -706,7 +712,7 @@ def test_labels_of_the_hinge_may_be_of_any_integer_dtype(dtype):
         (["a", "b", "c"], TypeError, ["integer labels", "<U1"]),
         ([0, 1], ValueError, ["expected a target of shape (3,) (labels)", "got (2,)"]),
         ([[0], [1], [2]], ValueError, ["(3,) (labels)", "got (3, 1)"]),
-        (np.eye(4)[:3], ValueError, ["(3,) (labels)", "got (3, 4)"]),
+        (np.eye(4)[:3], ValueError, ["(3,) (labels)", "got (3, 4); pass y.argmax(axis=-1)"]),
     ],
 )
 def test_a_bad_target_of_the_hinge_is_refused_with_what_is_wrong(target, kind, parts):

@@ -714,6 +714,15 @@ def test_the_repr_of_a_loss_says_what_its_mean_is_over():
     assert repr(Huber(0.5, mean_over="weights")) == "Huber(0.5, mean_over='weights')"
 
 
+@pytest.mark.rows("kind", [MeanSquaredError, MeanAbsoluteError])
+def test_a_subclass_with_an_init_of_its_own_has_a_mean_over_weights(kind):
+    class Own(kind):
+        def __init__(self):
+            self.scale = 2.0
+
+    assert Own()([[1.0], [2.0]], [[0.0], [0.0]], [3, 0]) == 1.0
+
+
 @every_loss
 def test_evaluation_in_uneven_batches_gives_the_loss_of_all(loss, target):
     batches = [(SCORES[:1], target[:1]), (SCORES[1:], target[1:])]

@@ -38,6 +38,11 @@ NUMBERS = {
     ],
     "losses/elementwise": [
         (
+            '    mean_over = "weights"  # of',
+            "    # of",
+            "a subclass with an __init__ of its own takes no weights",
+        ),
+        (
             "            total = float(s.sum()) if self",
             "            total = float(y.size) if self",
             "a weighted loss is divided by the number of entries",
@@ -76,6 +81,11 @@ NUMBERS = {
         ),
     ],
     "losses/classification": [
+        (
+            'return t.astype(np.float32) if t.dtype.char == "e" else t',
+            "return t",
+            "probabilities are smoothed in half precision",
+        ),
         (
             "_, index, a, _ = self._from_probabilities(y[:, None]",
             "_, index, a, total = self._from_probabilities(y[:, None]",
@@ -149,13 +159,13 @@ NUMBERS = {
             "a negative ignore_index is not known",
         ),
         (
-            "        y[y != labels.reshape(-1)] = -1",
-            "        pass",
+            "            y[y != labels.reshape(-1)] = -1",
+            "            pass",
             "where an integer has 32 bits, a label of 64 becomes another",
         ),
         (
-            't = plain_array(repr(loss), "target", t)',
-            "t = np.asarray(t)",
+            't = plain_array(repr(loss), "target", target)',
+            "t = np.asarray(target)",
             "a target's mask is lost",
         ),
     ],

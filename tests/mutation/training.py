@@ -206,7 +206,7 @@ TRAINING = {
     ],
     "training/tally": [
         (
-            "if self.loss is not None and not isinstance(self.model, Sequential):",
+            "if self.loss is not None:",
             "if False:",
             "a model that has not called its loss is told what was right in the batch before",
         ),
@@ -216,10 +216,16 @@ TRAINING = {
             "the loss of a model of one's own depends on the batch size",
         ),
         (
-            "losses[0] if len(losses) == 1 else None",
-            "losses[0] if losses else None",
+            "inner[0] if len(inner) == 1 else None",
+            "inner[0] if inner else None",
             "a model of two losses is weighed by the first",
         ),
+        (
+            "if loss is not end and len(_losses(loss)) == 1]",
+            "if loss is not end]",
+            "a loss around another hides what the other tells",
+        ),
+        ("self.right += float(batch[0])", "self.right += batch[0]", "a long tally in float32 stands still"),
     ],
     "training/predict": [
         ("range(0, max(1, x.shape[0]), batch_size)", "range(0, x.shape[0], batch_size)", "no rows give no prediction"),

@@ -9,6 +9,7 @@ from minnet import (
     BinaryCrossEntropy,
     Layer,
     Linear,
+    Loss,
     MeanSquaredError,
     MulticlassHinge,
     Sequential,
@@ -111,6 +112,37 @@ def test_fit_counts_what_counts_in_the_loss():
     assert history["val_accuracy"][-1] == history["accuracy"][-1] == 1.0
 
 
+class Penalized(Loss):
+    """A loss around another, as a model, at the end of one, or inside of one."""
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def forward(self, scores, target=None, weight=None):
+        return self.loss(scores) if target is None else self.loss(scores, target, weight) + 0.5
+
+    def backward(self, dloss=1.0):
+        return self.loss.backward(dloss)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda loss: Sequential(Linear(4, 3, rng=0), Penalized(loss)),
+        lambda loss: Sequential(Linear(4, 3, rng=0), Sequential(Penalized(loss))),
+        lambda loss: Own(Penalized(loss)),
+        lambda loss: Inside(Penalized(loss)),
+    ],
+)
+def test_of_losses_that_hold_each_other_the_inner_one_is_asked(kind):
+    make, y, extra = CASES["a weight for each sample"]
+    plain = evaluate(Sequential(Linear(4, 3, rng=0), make()), [(X, y, *extra)])
+    for size in (1, 7, N):
+        got = evaluate(kind(make()), Batches(X, y, size, shuffle=False, extra=extra))
+        expected = {"loss": plain["loss"] + 0.5, "accuracy": plain["accuracy"]}
+        assert got == {name: pytest.approx(value, rel=1e-5) for name, value in expected.items()}
+
+
 class TwoHeads(Layer):
     def __init__(self):
         self.body, self.first, self.second = Linear(4, 3, rng=0), SoftmaxCrossEntropy(), SoftmaxCrossEntropy()
@@ -169,3 +201,10 @@ def test_a_tally_adds_up_and_has_no_accuracy_of_nothing():
     tally.add((1, 2))
     tally.add((0.5, 0.5))
     assert tally.accuracy() == {"accuracy": 0.6}
+
+
+def test_a_tally_of_numpys_float32_is_exact():
+    tally = Tally()
+    for right in (2.0**24, 1.0):  # of which float32 makes 2**24
+        tally.add((np.float32(right), np.float32(right)))
+    assert [float(tally.right), float(tally.counted)] == [2**24 + 1, 2**24 + 1]
