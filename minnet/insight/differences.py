@@ -138,8 +138,7 @@ class Terms:
 class Differences(Terms):
     """Gradients of L = Σ dy ⊙ f(), compared with central differences.
 
-    f: returns a float64 array or a float, the same whenever nothing was moved.
-    dy: the upstream gradient, shaped like f().
+    f: returns a float64 array or a float, the same whenever nothing was moved.  dy: of the shape of f().
     rng: what draws directions, and the sample of entries of a large array.
     tolerance: of a relative error.
     arrays: all that f depends on, in the order in which it uses them: those after one round what moves with that.
