@@ -200,3 +200,54 @@ def test_a_backward_that_somebody_put_there_is_left_alone():
     layer(A)
     layer.backward(DY)
     assert seen == [(5, 4), (5, 4)]
+
+
+def test_a_layer_at_every_time_step_works_with_the_caches_that_are_kept():
+    class Twice(Layer):
+        def __init__(self):
+            self.cell = Linear(4, 4, rng=0)
+
+        def forward(self, x):
+            caches = []
+            for _ in range(3):
+                x = self.cell(x)
+                caches.append(self.cell.cache)
+            self.cache = caches
+            return x
+
+        def backward(self, dy):
+            for cache in reversed(self.cache):
+                self.cell.cache = cache
+                dy = self.cell.backward(dy)
+            return dy
+
+    model = Twice()
+    model(A)
+    W = model.cell.W.data
+    assert np.allclose(model.backward(DY), DY @ W.T @ W.T @ W.T, atol=1e-6)
+    with pytest.raises(RuntimeError, match="called twice"):
+        model.cell.backward(DY)
+
+
+def test_a_sequential_that_predict_reaches_through_a_function_was_not_called():
+    body = Sequential(Linear(4, 4, rng=0))
+
+    class Reaching(Layer):
+        def __init__(self):
+            self.function = lambda x: body(x)
+
+        def forward(self, x):
+            return self.function(x)
+
+    body(A)
+    predict(Reaching(), B)
+    assert np.array_equal(body.backward(DY), body.backward(DY))
+
+
+def test_the_backward_of_a_layer_that_is_gone_says_so():
+    layer = Linear(4, 4, rng=0)
+    layer(A)
+    backward = layer.backward
+    del layer
+    with pytest.raises(ReferenceError, match=r"Linear\.backward: its layer is gone"):
+        backward(DY)

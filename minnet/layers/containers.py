@@ -11,7 +11,7 @@ from numpy import ndarray as Array
 
 from ..arguments import real_array
 from ..calls import ANSWERED, called_twice
-from ..layer import Layer, Parameter, drop_cache
+from ..layer import Layer, Parameter, drop_cache, thread
 from ..naming import add_location, one_line, shapes
 
 
@@ -61,7 +61,7 @@ class Sequential(Layer):
             self.clear_cache()
             self._add_location(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
             raise
-        if extra or not self.is_loss:
+        if (extra or not self.is_loss) and not thread.evaluating:
             self._calls = self._calls + 1 if self._calls > 0 else 1
         return x
 

@@ -75,14 +75,19 @@ CONTAINERS = {
     ],
     "calls": [
         (
-            "self.calls = ANSWERED if self.calls > 1 else 0",
-            "self.calls = 0",
+            "        if self.calls in (0, 1):\n",
+            "        if True:\n",
             "a layer that was called twice gives the gradient of its last call twice",
         ),
         (
             "guard.calls = max(guard.calls, 0) + 1",
             "guard.calls += 1",
             "a layer that was called twice in one step is refused in the next",
+        ),
+        (
+            "self.calls == ANSWERED and cache is self.answered:",
+            "self.calls == ANSWERED:",
+            "a layer that is used at every time step, with a cache kept for each, is refused",
         ),
     ],
     "naming": [
