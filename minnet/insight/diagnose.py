@@ -11,7 +11,8 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import described, number, plain_array
-from ..layer import Layer, one_line
+from ..layer import Layer
+from ..naming import one_line
 from .arrays import is_float_array
 from .diagnosis import Diagnosis, LayerDiagnosis, layer_diagnosis
 from .experiments import STEPS, learn_by_heart, loss_of_equal_scores
