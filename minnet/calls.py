@@ -40,7 +40,7 @@ class OneBackward:
         else:
             self.calls, self.answered = ANSWERED, cache
         if layer.frozen:
-            layer.zero_grad()
+            drop_frozen_gradients(layer)
         return dx
 
 
@@ -58,6 +58,13 @@ def forget_calls(attributes: dict[str, Any]) -> None:
     attributes.pop("_calls", None)
     if type(attributes.get("backward")) is OneBackward:
         del attributes["backward"]
+
+
+def drop_frozen_gradients(layer: Any) -> None:
+    """Drop what backward has added in a frozen layer, but for parts of it that were unfrozen again."""
+    for parameter in layer.parameters():
+        if parameter.frozen:
+            parameter.zero_grad()
 
 
 def called_twice(layer: Node) -> RuntimeError:

@@ -86,6 +86,16 @@ def test_the_step_after_one_with_two_calls_is_free_again(twice):
     layer(a), layer.backward(dy), layer.backward(dy)
 
 
+@each_kind
+def test_two_calls_are_told_in_every_step(twice):
+    layer, a, b = twice
+    dy = DY.reshape(a.shape)
+    for _ in range(2):
+        layer(a), layer(b), layer.backward(dy)
+        with pytest.raises(RuntimeError, match="was called twice before backward"):
+            layer.backward(dy)
+
+
 class Twins(Layer):
     """‖e(a) − e(b)‖² of pairs."""
 

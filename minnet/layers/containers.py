@@ -10,8 +10,8 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import real_array
-from ..calls import ANSWERED, called_twice
-from ..layer import Layer, Parameter, drop_cache, thread
+from ..calls import ANSWERED, called_twice, drop_frozen_gradients
+from ..layer import Layer, drop_cache, thread
 from ..naming import add_location, one_line, shapes
 
 
@@ -249,11 +249,8 @@ def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def _is_trained(layer: Layer) -> bool:
-    """Whether a layer has parameters, here or below, that are not frozen."""
-    if layer.frozen:
-        return False
-    found = layer.walk(Parameter)
-    return bool(found) and any(not parameter.frozen for parameter in found.values())
+    """Whether a layer has parameters, here or below, that are not frozen; in a frozen one, a part may be unfrozen."""
+    return any(not parameter.frozen for parameter in layer.parameters())
 
 
 def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -277,5 +274,5 @@ def _call_backward(layer: Layer, dy: Any, input_gradient: bool) -> Any:
         finally:
             del layer.input_gradient
     if layer.frozen:
-        layer.zero_grad()
+        drop_frozen_gradients(layer)
     return dx
