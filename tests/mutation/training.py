@@ -5,10 +5,14 @@ from __future__ import annotations
 TRAINING = {
     "training/fit": [
         ("                run.model.zero_grad()\n", "", "a gradient from before is in the first step"),
-        ("\n    run.model.train()\n", "\n", "layers that the callback put into evaluation mode stay there"),
         (
-            "    if not run.model.training:\n        run.model.train()\n",
-            "",
+            "(history)\n    run.model.train()\n",
+            "(history)\n",
+            "layers that the callback put into evaluation mode stay there",
+        ),
+        (
+            "(told)\n    run.model.train()\n",
+            "(told)\n",
             "layers that on_batch_end put into evaluation mode stay there",
         ),
         (
