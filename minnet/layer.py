@@ -23,6 +23,8 @@ from .parameter import Buffer, Parameter, UseFreeze
 from .state import LeftOut, fitting
 from .tree import Node, walk
 
+INNER = ("cache", "_arguments", "backward")  # attributes in which walk does not look: what counts calls is in backward
+
 
 class _Thread(threading.local):
     """evaluating: whether all layers are in evaluation mode in this thread, as in predict, however they are reached."""
@@ -120,7 +122,7 @@ class Layer(Node):
 
     def members(self) -> Iterable[tuple[Any, Any]]:
         """(name, value) of each attribute, in order of assignment: where walk looks for parameters and layers."""
-        return ((name, value) for name, value in vars(self).items() if name not in ("cache", "_arguments"))
+        return ((name, value) for name, value in vars(self).items() if name not in INNER)
 
     def walk(self, *kinds: type) -> dict[str, Any]:
         """The objects of the given kinds (Parameter, Buffer, Layer, Generator), in this layer and all below it.

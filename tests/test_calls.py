@@ -16,6 +16,7 @@ from minnet import (
     Linear,
     MeanSquaredError,
     MultiHeadAttention,
+    Parameter,
     ReLU,
     Residual,
     Sequential,
@@ -237,6 +238,25 @@ def test_a_layer_at_every_time_step_works_with_the_caches_that_are_kept():
     assert np.allclose(model.backward(DY), DY @ W.T @ W.T @ W.T, atol=1e-6)
     with pytest.raises(RuntimeError, match="called twice"):
         model.cell.backward(DY)
+
+
+def test_a_cache_with_a_parameter_in_it_is_not_searched():
+    class Keeping(Layer):
+        def __init__(self):
+            self.g = Parameter(np.ones(4))
+
+        def forward(self, x):
+            self.cache = x, self.g
+            return x * self.g.data
+
+        def backward(self, dy):
+            x, g = self.cache
+            g.grad += (dy * x).sum(axis=0)
+            return dy * g.data
+
+    layer = Keeping()
+    layer(A), layer(B), layer.backward(DY)
+    assert layer.parameters() == [layer.g]
 
 
 def test_a_sequential_that_predict_reaches_through_a_function_was_not_called():

@@ -94,8 +94,8 @@ class Sequential(Layer):
         self._calls = ANSWERED if self._calls > 1 else 0
         return dy if input_gradient else None
 
-    # Unless dx is wanted, backward ends there. A layer in front of the one that was found last may have been given a
-    # parameter since, or unfrozen.
+    # Unless dx is wanted, backward ends at this layer. One in front of that found last may have been given a parameter
+    # since, or been unfrozen.
     def _first_trained(self) -> int:
         """The index of the first layer that is trained, or how many layers there are."""
         last = self._trained_from
