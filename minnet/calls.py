@@ -24,16 +24,23 @@ class OneBackward:
 
     def __init__(self, layer: Node) -> None:
         self.layer, self.calls = weakref.ref(layer), 1
+        self.answered: Any = None  # the cache that backward worked from, after several calls
         update_wrapper(self, type(layer).backward)  # type: ignore[attr-defined]
 
     def __call__(self, *gradients: Any, **options: Any) -> Any:
         layer: Any = self.layer()
-        if self.calls == ANSWERED:
+        if layer is None:
+            raise ReferenceError(f"{self.__qualname__}: its layer is gone; keep the layer, and call its backward")  # type: ignore[attr-defined]
+        cache = vars(layer).get("cache")
+        if self.calls == ANSWERED and cache is self.answered:  # it is another where somebody kept those of all calls
             raise called_twice(layer)
         dx = type(layer).backward(layer, *gradients, **options)
-        self.calls = ANSWERED if self.calls > 1 else 0
+        if self.calls in (0, 1):
+            self.calls = 0
+        else:
+            self.calls, self.answered = ANSWERED, cache
         if layer.frozen:
-            layer.zero_grad()
+            drop_frozen_gradients(layer)
         return dx
 
 
@@ -43,7 +50,7 @@ def count_call(layer: Node) -> None:
     if guard is None:
         vars(layer)["backward"] = OneBackward(layer)
     elif type(guard) is OneBackward:
-        guard.calls = max(guard.calls, 0) + 1
+        guard.calls, guard.answered = max(guard.calls, 0) + 1, None
 
 
 def forget_calls(attributes: dict[str, Any]) -> None:
@@ -51,6 +58,13 @@ def forget_calls(attributes: dict[str, Any]) -> None:
     attributes.pop("_calls", None)
     if type(attributes.get("backward")) is OneBackward:
         del attributes["backward"]
+
+
+def drop_frozen_gradients(layer: Any) -> None:
+    """Drop what backward has added in a frozen layer, but for parts of it that were unfrozen again."""
+    for parameter in layer.parameters():
+        if parameter.frozen:
+            parameter.zero_grad()
 
 
 def called_twice(layer: Node) -> RuntimeError:

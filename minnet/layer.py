@@ -23,6 +23,8 @@ from .parameter import Buffer, Parameter, UseFreeze
 from .state import LeftOut, fitting
 from .tree import Node, walk
 
+INNER = ("cache", "_arguments", "backward")  # attributes in which walk does not look: what counts calls is in backward
+
 
 class _Thread(threading.local):
     """evaluating: whether all layers are in evaluation mode in this thread, as in predict, however they are reached."""
@@ -122,7 +124,7 @@ class Layer(Node):
     def members(self) -> Iterable[tuple[Any, Any]]:
         """(name, value) of each attribute, in order of assignment: where walk looks for parameters and layers."""
         attributes = vars(self).copy()  # which another thread may change while they are walked
-        return ((name, value) for name, value in attributes.items() if name not in ("cache", "_arguments"))
+        return ((name, value) for name, value in attributes.items() if name not in INNER)
 
     def walk(self, *kinds: type) -> dict[str, Any]:
         """The objects of the given kinds (Parameter, Buffer, Layer, Generator), in this layer and all below it.
@@ -183,7 +185,7 @@ class Layer(Node):
 
         Their parameters get no gradient and no update: an optimizer of `model.parameters()` that is made afterwards
         leaves them out. The layers stay in evaluation mode, so that running statistics stay too, and a container
-        computes no gradient that only they would need. Returns the layer.
+        computes no gradient that only they would need. A part below can be unfrozen again. Returns the layer.
         """
         _set_frozen(self, True)
         return self

@@ -52,7 +52,7 @@ FILES = {
             "walk",
         },
         "conditions": {"checkpoint", "history", "inputs", "progress", "run", "updates"},
-        "checkpoint": {"evaluate", "generators", "history", "identity", "run"},
+        "checkpoint": {"generators", "history", "identity", "run", "tally"},
         "identity": {"generators", "inputs", "rates", "run"},
         "rates": set(),
         "generators": set(),

@@ -16,6 +16,7 @@ from minnet import (
     Linear,
     MeanSquaredError,
     MultiHeadAttention,
+    Parameter,
     ReLU,
     Residual,
     Sequential,
@@ -84,6 +85,16 @@ def test_the_step_after_one_with_two_calls_is_free_again(twice):
     layer(a), layer(b)
     layer.clear_cache()
     layer(a), layer.backward(dy), layer.backward(dy)
+
+
+@each_kind
+def test_two_calls_are_told_in_every_step(twice):
+    layer, a, b = twice
+    dy = DY.reshape(a.shape)
+    for _ in range(2):
+        layer(a), layer(b), layer.backward(dy)
+        with pytest.raises(RuntimeError, match="was called twice before backward"):
+            layer.backward(dy)
 
 
 class Twins(Layer):
@@ -200,3 +211,73 @@ def test_a_backward_that_somebody_put_there_is_left_alone():
     layer(A)
     layer.backward(DY)
     assert seen == [(5, 4), (5, 4)]
+
+
+def test_a_layer_at_every_time_step_works_with_the_caches_that_are_kept():
+    class Twice(Layer):
+        def __init__(self):
+            self.cell = Linear(4, 4, rng=0)
+
+        def forward(self, x):
+            caches = []
+            for _ in range(3):
+                x = self.cell(x)
+                caches.append(self.cell.cache)
+            self.cache = caches
+            return x
+
+        def backward(self, dy):
+            for cache in reversed(self.cache):
+                self.cell.cache = cache
+                dy = self.cell.backward(dy)
+            return dy
+
+    model = Twice()
+    model(A)
+    W = model.cell.W.data
+    assert np.allclose(model.backward(DY), DY @ W.T @ W.T @ W.T, atol=1e-6)
+    with pytest.raises(RuntimeError, match="called twice"):
+        model.cell.backward(DY)
+
+
+def test_a_cache_with_a_parameter_in_it_is_not_searched():
+    class Keeping(Layer):
+        def __init__(self):
+            self.g = Parameter(np.ones(4))
+
+        def forward(self, x):
+            self.cache = x, self.g
+            return x * self.g.data
+
+        def backward(self, dy):
+            x, g = self.cache
+            g.grad += (dy * x).sum(axis=0)
+            return dy * g.data
+
+    layer = Keeping()
+    layer(A), layer(B), layer.backward(DY)
+    assert layer.parameters() == [layer.g]
+
+
+def test_a_sequential_that_predict_reaches_through_a_function_was_not_called():
+    body = Sequential(Linear(4, 4, rng=0))
+
+    class Reaching(Layer):
+        def __init__(self):
+            self.function = lambda x: body(x)
+
+        def forward(self, x):
+            return self.function(x)
+
+    body(A)
+    predict(Reaching(), B)
+    assert np.array_equal(body.backward(DY), body.backward(DY))
+
+
+def test_the_backward_of_a_layer_that_is_gone_says_so():
+    layer = Linear(4, 4, rng=0)
+    layer(A)
+    backward = layer.backward
+    del layer
+    with pytest.raises(ReferenceError, match=r"Linear\.backward: its layer is gone"):
+        backward(DY)

@@ -183,6 +183,25 @@ def test_backward_ends_at_the_first_layer_that_is_trained(freeze):
     assert Counts.backwards == 6 and body[0].W.grad.any()
 
 
+@pytest.mark.rows("kind", [Sequential, Residual, lambda *layers: Concatenate(Sequential(*layers), Linear(4, 4, rng=3))])
+@pytest.mark.rows("step", ["fit", "called"])
+def test_a_part_of_a_frozen_body_that_is_unfrozen_again_is_trained(kind, step):
+    frozen, unfrozen = Linear(4, 4, rng=0), Linear(4, 4, rng=1)
+    body = kind(frozen, unfrozen)
+    head = Linear(body(normal(5, 4)).shape[-1], 3, rng=2)
+    model = Sequential(body.freeze(), head, SoftmaxCrossEntropy())
+    model(normal(5, 4), np.zeros(5, int)), model.backward()
+    unfrozen.unfreeze()
+    before = frozen.W.data.copy(), unfrozen.W.data.copy()
+    if step == "fit":
+        fit(model, SGD(model.parameters(), 0.1), [(normal(5, 4), np.zeros(5, int))], 1, progress=False)
+        assert np.array_equal(frozen.W.data, before[0]) and not np.array_equal(unfrozen.W.data, before[1])
+    else:
+        y = body(normal(5, 4))
+        body.backward(np.ones_like(y))
+        assert unfrozen.W.grad.any() and not frozen.W.grad.any()
+
+
 def test_freezing_the_head_leaves_the_body_trained():
     model = Sequential(Linear(4, 4, rng=0), ReLU(), Linear(4, 3, rng=1), SoftmaxCrossEntropy())
     model[2].freeze()

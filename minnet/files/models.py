@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from ..arguments import described, flag
 from ..errors import CheckpointError
@@ -10,7 +11,7 @@ from ..layer import Layer
 from ..state import LeftOut
 from .archive import file_path, read, write
 
-OF_TRAINING = ("optimizer/", "best/")  # prefixes of the names of arrays that are not the model's
+OF_TRAINING = re.compile(r"(optimizer\d*|best)/")  # with which names of arrays begin that are not the model's
 
 
 def save(model: Layer, path: str | os.PathLike[str]) -> None:
@@ -44,7 +45,7 @@ def load(model: Layer, path: str | os.PathLike[str], strict: bool = True) -> Lef
     strict = flag("load", "strict", strict)
     arrays, notes = read(file_path("load", path))
     if notes is not None:
-        arrays = {name: array for name, array in arrays.items() if not name.startswith(OF_TRAINING)}
+        arrays = {name: array for name, array in arrays.items() if not OF_TRAINING.match(name)}
     try:
         return model.load_state_dict(arrays) if strict else model.load_state_dict(arrays, strict=False)
     except ValueError as error:

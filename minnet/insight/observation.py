@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import writable
 from ..calls import forget_calls
 from ..layer import Layer, Parameter
 from ..naming import add_location, one_line, shapes
@@ -154,7 +155,7 @@ class Observation:
         self.x, self.y, self.weights = x, y, weights
         self.parameters = self.model.parameters()
         for p in self.parameters:  # `p.grad = p.grad + 1` makes a NumPy scalar of a 0-d array
-            p.data, p.grad = (np.require(array, requirements="W") for array in (p.data, p.grad))
+            p.data, p.grad = (writable(array) for array in (p.data, p.grad))
         generators = [*self.model.walk(np.random.Generator).values(), generator()]
         self.states = [(rng, rng.bit_generator.state) for rng in generators]
         self.watches = [Watch(name, layer) for name, layer in self.model.walk(Layer).items()]

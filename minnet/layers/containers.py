@@ -10,8 +10,8 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import real_array
-from ..calls import ANSWERED, called_twice
-from ..layer import Layer, Parameter, drop_cache
+from ..calls import ANSWERED, called_twice, drop_frozen_gradients
+from ..layer import Layer, drop_cache, thread
 from ..naming import add_location, one_line, shapes
 
 
@@ -61,7 +61,7 @@ class Sequential(Layer):
             self.clear_cache()
             self._add_location(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
             raise
-        if extra or not self.is_loss:
+        if (extra or not self.is_loss) and not thread.evaluating:
             self._calls = self._calls + 1 if self._calls > 0 else 1
         return x
 
@@ -94,8 +94,8 @@ class Sequential(Layer):
         self._calls = ANSWERED if self._calls > 1 else 0
         return dy if input_gradient else None
 
-    # Unless dx is wanted, backward ends there. A layer in front of the one that was found last may have been given a
-    # parameter since, or unfrozen.
+    # Unless dx is wanted, backward ends at this layer. One in front of that found last may have been given a parameter
+    # since, or been unfrozen.
     def _first_trained(self) -> int:
         """The index of the first layer that is trained, or how many layers there are."""
         last = self._trained_from
@@ -249,11 +249,8 @@ def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def _is_trained(layer: Layer) -> bool:
-    """Whether a layer has parameters, here or below, that are not frozen."""
-    if layer.frozen:
-        return False
-    found = layer.walk(Parameter)
-    return bool(found) and any(not parameter.frozen for parameter in found.values())
+    """Whether a layer has parameters, here or below, that are not frozen; in a frozen one, a part may be unfrozen."""
+    return any(not parameter.frozen for parameter in layer.parameters())
 
 
 def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -277,5 +274,5 @@ def _call_backward(layer: Layer, dy: Any, input_gradient: bool) -> Any:
         finally:
             del layer.input_gradient
     if layer.frozen:
-        layer.zero_grad()
+        drop_frozen_gradients(layer)
     return dx

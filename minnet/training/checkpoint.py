@@ -18,7 +18,6 @@ from ..files.archive import read, write
 from ..layer import Buffer, Parameter
 from ..optimizers.optimizer import Optimizer, numbers_of
 from ..random import generator
-from .evaluate import Tally
 from .generators import Generators, States
 from .history import History
 from .identity import (
@@ -35,6 +34,7 @@ from .identity import (
     without_lr,
 )
 from .run import Position, Run
+from .tally import Tally
 
 SHOWN = 4  # differences in an error
 STOPPING = "lowest", "to_beat", "waited"  # what a file has of early stopping, beside the arrays of the best epoch
@@ -268,7 +268,7 @@ def _checked_numbers(optimizer: Optimizer, numbers: dict[str, Any], new_lr: bool
 def _position(notes: dict[str, Any]) -> Position:
     """The position in a file. Raises ValueError if no run can have come there."""
     at = Position(**notes | {"tally": Tally(**notes["tally"])})
-    counts, weights = (at.epoch, at.batch), (at.tally.right, at.tally.counted)
+    counts, weights = (at.epoch, at.batch, at.walked), (at.tally.right, at.tally.counted)
     sums = (at.loss, at.seconds, at.last or 0.0)
     if (
         not all(type(n) is int and 0 <= n < 2**63 for n in counts)

@@ -49,8 +49,8 @@ def measure(owner: str, name: str, model: Layer, data: Data, metrics: Metrics) -
             if run is None:
                 loss = loss_of(model, *batch)
             else:
-                loss, prediction = run(*batch)
-                kept.append((np.asarray(batch[1]), prediction, np.asarray(batch[2]) if len(batch) > 2 else None))
+                prediction, loss = run(*batch)
+                kept.append((np.array(batch[1]), prediction, np.array(batch[2]) if len(batch) > 2 else None))
             share = judge.weight(len(batch[0]))
             total, weight = total + share * loss, weight + share
             tally.add(judge.correct())
@@ -61,17 +61,17 @@ def measure(owner: str, name: str, model: Layer, data: Data, metrics: Metrics) -
 
 
 # A Sequential runs its layers once: what they give is the input of the loss and of the prediction. A model of one's own
-# is called twice, since only it knows what it makes of a call without a target.
-def _both(model: Layer) -> Callable[..., tuple[float, Array]]:
-    """A function of a batch that gives its loss and the prediction."""
+# is called twice, since only it knows what it makes of a call without a target. The loss comes last, since it is asked
+# afterwards what it was divided by. All is copied: data and models may write each batch into the same array.
+def _both(model: Layer) -> Callable[..., tuple[Array, float]]:
+    """A function of a batch that gives the prediction and its loss."""
     if type(model) is not Sequential or "forward" in vars(model):
-        return lambda x, *targets: (loss_of(model, x, *targets), np.asarray(model(x)))
+        return lambda x, *targets: (np.array(model(x)), loss_of(model, x, *targets))
     body, last = model[:-1], model[-1]
 
-    def run(x: Any, *targets: Any) -> tuple[float, Array]:
+    def run(x: Any, *targets: Any) -> tuple[Array, float]:
         scores = body(x)
-        prediction = np.asarray(last(scores))
-        return loss_of(last, scores, *targets), prediction
+        return np.array(last(scores)), loss_of(last, scores, *targets)
 
     return run
 

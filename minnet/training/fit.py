@@ -241,10 +241,9 @@ def _ends_training(run: Run, history: History) -> bool:
 
 
 def _ends_at_batch(run: Run, loss: float) -> bool:
-    """Call on_batch_end, and switch back to training mode if it has left it; whether it ends the training."""
+    """Call on_batch_end, and switch back to training mode; whether it ends the training."""
     first = run.updates.optimizers[0]
     told = BatchEnd(run.position.epoch + 1, run.position.batch + 1, loss, float(first.lr_at(first.steps)))
     ends = run.on_batch_end.end_training(told)
-    if not run.model.training:
-        run.model.train()
+    run.model.train()
     return ends

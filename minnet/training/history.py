@@ -19,8 +19,8 @@ class History(dict[str, list[float]]):
     lr: the learning rate of the epoch's last step; with several optimizers lr is that of the first, lr_1 of the next.
     seconds: how long the epoch took, validation included.
 
-    A column that begins later than others has NaN for the epochs before, such as lr where those are of a checkpoint or
-    history of an older version.
+    A column has NaN for the epochs before it begins, such as lr where those are of a checkpoint or history of an older
+    version, and for epochs in between that lack it, such as val_loss where a run had no validation data.
 
     Printed, it is a table, an epoch a line; of a long one the first and the last epochs.
 
@@ -45,10 +45,12 @@ class History(dict[str, list[float]]):
     def record(self, **values: float) -> None:
         """Append the figures of an epoch: all of them or, when this is interrupted, none."""
         lengths = {name: len(self.get(name, ())) for name in values}
-        before = [math.nan] * max(lengths.values(), default=0)
+        epochs = next(iter(lengths.values()), 0)  # of the loss, which is always there
         try:
             for name, value in values.items():
-                self.setdefault(name, [*before]).append(value)
+                column = self.setdefault(name, [])
+                column.extend([math.nan] * (epochs - lengths[name]))
+                column.append(value)
         except BaseException:
             for name, length in lengths.items():
                 del self.setdefault(name, [])[length:]

@@ -149,7 +149,7 @@ def _size(data: Data | None) -> str:
     """How much there is, as far as it can be told without reading it."""
     if isinstance(data, Batches):
         dropped = ", drop_last=True" * bool(getattr(data, "drop_last", False))
-        size = f"{len(data.x)} samples of {data.x.shape[1:]} in batches of {data.batch_size}"
+        size = f"{data.x.shape[0]} samples of {data.x.shape[1:]} in batches of {data.batch_size}"
         return f"{size}, shuffle={data.shuffle}{dropped}"
     return f"{len(data)} batches" if isinstance(data, Sized) else "nothing" if data is None else "batches"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import described, plain_array
+from ..arguments import described, is_stored, plain_array
 from ..data.batches import Batches
-from ..layer import Layer, one_line
+from ..layer import Layer
 from ..layers.containers import Sequential
+from ..naming import one_line
 from ..optimizers.optimizer import Optimizer
 
 Data = Iterable[tuple[Any, ...]] | tuple[Any, Any] | tuple[Any, Any, Any]  # batches, or arrays as batched takes them
@@ -114,7 +116,7 @@ def batched(owner: str, name: str, data: Any, training: bool = False) -> Any:
     if not (all(map(_is_array, x)) if type(x) is tuple else _is_array(x)):
         return data
     rows = TRAINED_ROWS if training else MEASURED_ROWS
-    ids = type(x) is not tuple and np.asarray(x).dtype.kind in "iu"
+    ids = type(x) is not tuple and (x if is_stored(x) else np.asarray(x)).dtype.kind in "iu"
     try:
         rows = max(1, min([rows, *np.shape(y)[:1]]))
         return Batches(x, y, rows, training, dtype=None if ids else np.float32, extra=tuple(weight))
@@ -175,10 +177,10 @@ def check_batch(owner: str, batch: Any) -> None:
 
 def check_batch_size(train: Data) -> None:
     """Raise if train has fewer samples than its batch_size."""
-    if isinstance(train, Batches) and len(train.x) < train.batch_size:
+    if isinstance(train, Batches) and train.x.shape[0] < train.batch_size:
         raise ValueError(
             f"fit: expected train to have at least one batch of batch_size={train.batch_size} samples, "
-            f"got {len(train.x)}; choose a smaller batch_size"
+            f"got {train.x.shape[0]}; choose a smaller batch_size"
         )
 
 
@@ -204,16 +206,17 @@ def checked(name: str, data: Iterable[Any], done: int = 0) -> Iterator[Any]:
 
 def check_finite(name: str, values: Any) -> None:
     """Raise ValueError that names the first row and column with NaN or infinity, if there is any."""
-    array = np.asarray(values)
+    array = values if is_stored(values) else np.atleast_1d(np.asarray(values))
     if array.dtype.kind != "f":
         return
-    rows = max(1, CHUNK * len(array) // max(1, array.size)) if array.ndim else 1
-    for start in range(0, len(array) if array.ndim else 1, rows):
-        part = array[start : start + rows] if array.ndim else array
+    n = array.shape[0]
+    rows = max(1, CHUNK * n // max(1, math.prod(array.shape)))
+    for start in range(0, n, rows):
+        part = np.asarray(array[start : start + rows])
         if not np.isfinite(part).all():
-            row, *place = (int(i) for i in np.argwhere(~np.isfinite(np.atleast_1d(part)))[0])
+            row, *place = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
             column = f", column {place[0] if len(place) == 1 else tuple(place)}" if place else ""
-            value = np.atleast_1d(part)[(row, *place)]
+            value = part[(row, *place)]
             raise ValueError(f"fit: expected {name} to be finite, got {value} in row {start + row}{column}")
 
 

@@ -77,7 +77,7 @@ def copied_layers(value: Any, copies: dict[int, Any]) -> Any:
         layer = copies[id(value)] = object.__new__(type(value))  # copy.copy takes 1.5 µs more
         own = vars(layer)
         own["_arguments"] = value._arguments
-        for name, held in value.__getstate__().items():
+        for name, held in Layer.__getstate__(value).items():  # that of a subclass may leave out a lock
             if name != "_arguments":
                 own[name] = copied_layers(held, copies)
         layer.training = False  # for threads that it starts

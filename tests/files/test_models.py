@@ -483,3 +483,12 @@ def test_model_would_be_found_to_be_changed_by_half(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError):
         load(model, tmp_path / "model")
     assert content(model) != before
+
+
+def test_a_checkpoint_of_several_optimizers_is_loaded(tmp_path):
+    model, other = (Sequential(Linear(2, 3, rng=i), Linear(3, 2, rng=i), SoftmaxCrossEntropy()) for i in (0, 1))
+    optimizers = [SGD(layer.parameters(), lr=0.1, momentum=0.9) for layer in model[:2]]
+    batches = [(np.ones((4, 2), np.float32), np.array([0, 1, 1, 0]))]
+    fit(model, optimizers, batches, 1, checkpoint=tmp_path / "run.npz", progress=False)
+    assert load(other, tmp_path / "run.npz") == ([], [], [])
+    assert np.array_equal(other[1].W.data, model[1].W.data)

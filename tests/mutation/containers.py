@@ -10,6 +10,11 @@ CONTAINERS = {
             "a parameter that was assigned to a layer in front later gets no gradient",
         ),
         (
+            "any(not parameter.frozen for parameter in layer.parameters())",
+            "not layer.frozen and any(not parameter.frozen for parameter in layer.parameters())",
+            "backward does not reach a part of a frozen body that was unfrozen again",
+        ),
+        (
             "return None if dx is None else dx + dy",
             "return None if dx is None else np.add(dx, dy, out=dx)",
             "a residual around a layer that hands dy on writes into the caller's dy",
@@ -75,14 +80,24 @@ CONTAINERS = {
     ],
     "calls": [
         (
-            "self.calls = ANSWERED if self.calls > 1 else 0",
-            "self.calls = 0",
+            "        if self.calls in (0, 1):\n",
+            "        if True:\n",
             "a layer that was called twice gives the gradient of its last call twice",
         ),
         (
-            "guard.calls = max(guard.calls, 0) + 1",
-            "guard.calls += 1",
-            "a layer that was called twice in one step is refused in the next",
+            "guard.calls, guard.answered = max(guard.calls, 0) + 1, None",
+            "guard.calls, guard.answered = guard.calls + 1, None",
+            "a layer that is called twice in every step is told in the first alone",
+        ),
+        (
+            "        if parameter.frozen:\n",
+            "        if True:\n",
+            "a part that was unfrozen in a frozen body gets no gradient",
+        ),
+        (
+            "self.calls == ANSWERED and cache is self.answered:",
+            "self.calls == ANSWERED:",
+            "a layer that is used at every time step, with a cache kept for each, is refused",
         ),
     ],
     "naming": [

@@ -183,10 +183,11 @@ FILES = {
     ],
     "files/models": [
         (
-            'OF_TRAINING = ("optimizer/", "best/")',
-            'OF_TRAINING = ("optimizer/",)',
+            "(optimizer\\d*|best)/",
+            "(optimizer\\d*)/",
             "a checkpoint with early stopping is not loaded",
         ),
+        ("(optimizer\\d*|best)/", "(optimizer|best)/", "a checkpoint with two optimizers is not loaded"),
         ("    except ValueError as error:", "    except TypeError as error:", "another model is no CheckpointError"),
     ],
 }

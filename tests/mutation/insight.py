@@ -237,7 +237,7 @@ INSIGHT = {
             "copy.deepcopy(model)",
             "the mode is the model's",
         ),
-        ("            p.data, p.grad = (np", "            _, _ = (np", "a parameter of one number can't be moved"),
+        ("p.data, p.grad = (writable", "_, _ = (writable", "a parameter of one number can't be moved"),
         ("self.gradients = copied(given)", "self.gradients = given", "a gradient that is overwritten is lost"),
         ("                _locate(error, *self.active[-1])\n", "                pass\n", "an error names no layer"),
         ("if id(p) not in theirs}", "}", "a layer's parameters are those of the layers inside it too"),

@@ -5,10 +5,14 @@ from __future__ import annotations
 TRAINING = {
     "training/fit": [
         ("                run.model.zero_grad()\n", "", "a gradient from before is in the first step"),
-        ("\n    run.model.train()\n", "\n", "layers that the callback put into evaluation mode stay there"),
         (
-            "    if not run.model.training:\n        run.model.train()\n",
-            "",
+            "(history)\n    run.model.train()\n",
+            "(history)\n",
+            "layers that the callback put into evaluation mode stay there",
+        ),
+        (
+            "(told)\n    run.model.train()\n",
+            "(told)\n",
             "layers that on_batch_end put into evaluation mode stay there",
         ),
         (
@@ -203,6 +207,7 @@ TRAINING = {
             "a metric that takes sample weights does not get them",
         ),
         ('"loss": total / weight if weight else 0.0}', '"loss": total / weight}', "weights of 0 only divide by zero"),
+        ("np.array(batch[1])", "np.asarray(batch[1])", "metrics of data with one buffer see the last batch alone"),
     ],
     "training/tally": [
         (
@@ -234,9 +239,12 @@ TRAINING = {
             "layer = object.__new__",
             "a layer that knows the one above it is copied without end",
         ),
+        ("Layer.__getstate__(value)", "value.__getstate__()", "a layer that can't pickle its lock predicts without it"),
     ],
     "training/modes": [
-        ("            layer.training = mode\n", "            layer.training = True\n", "a mode is not given back"),
+        ("    layer.training = mode\n", "    layer.training = True\n", "a mode is not given back"),
+        ("if layer.frozen == frozen:", "if True:", "what a callback freezes is in training mode afterwards"),
+        ("model.train(training)", "training and model.train()", "a layer's threads drop out while it is evaluated"),
         (
             "    except KeyboardInterrupt:\n        tidy_up()\n",
             "    except KeyboardInterrupt:\n        pass\n",
@@ -268,6 +276,7 @@ TRAINING = {
         ("if len(layer.walk(Layer)) == 1}", "}", "a Sequential of layers that were evaluated is refused"),
         ("    ordered.shuffle = False\n", "", "validation that is shuffled changes the training"),
         ("dtype=None if ids else np.float32", "dtype=np.float32", "ids in arrays become floats"),
+        ("(x if is_stored(x) else np.asarray(x))", "np.asarray(x)", "all of a file is read to see whether it has ids"),
         ("extra=tuple(weight))", "extra=())", "the weights beside arrays do not count"),
         ("in row {start + row}{column}", "in row {row}{column}", "beyond a chunk the row of a NaN is another"),
         (
@@ -280,14 +289,14 @@ TRAINING = {
             '{"x": data.x, "y": data.y}.items()',
             "weights of NaN are not refused beforehand",
         ),
-        ("len(train.x) < train.batch_size", "len(train.x) <= train.batch_size", "a single whole batch is refused"),
+        ("train.x.shape[0] < train.batch", "train.x.shape[0] <= train.batch", "a single whole batch is refused"),
         ("enumerate(data, done + 1)", "enumerate(data, 1)", "resumed within an epoch, an error names another batch"),
         ("if again and isinstance(data, Iterator):", "if False:", "a generator is used up after one epoch"),
     ],
     "training/history": [
         ("        except BaseException:", "        except Exception:", "Ctrl-C leaves half of an epoch"),
         ("repr(float(a)) == repr(float(b))", "a == b", "a history with NaN is not the one in the checkpoint"),
-        ("self.setdefault(name, [*before])", "self.setdefault(name, [])", "a column that begins later is out of line"),
+        ("column.extend([math.nan] * (epochs - lengths[name]))", "pass", "a column that begins later is out of line"),
         ('.partition("_")[0] != "lr"]', "]", "a history without learning rates is not the one in the checkpoint"),
         ("SHOWN // 2 : -SHOWN // 2]", "SHOWN // 2 : 1 - SHOWN // 2]", "a long table lacks one of the last epochs"),
         ("if i >= len(column):", "if i > len(column):", "a history with a column that is shorter can't be printed"),

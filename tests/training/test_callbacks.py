@@ -118,9 +118,10 @@ def test_a_search_for_a_learning_rate_is_a_schedule_and_a_callback():
     assert 10 < len(losses) < 100 and rates[:3] == [1e-3, 2e-3, 4e-3]
 
 
-def test_layers_that_it_puts_into_evaluation_mode_train_on():
+@pytest.mark.rows("some", [lambda model: model, lambda model: model[1]])
+def test_layers_that_it_puts_into_evaluation_mode_train_on(some):
     def watched(at):
-        model.eval()
+        some(model).eval()
 
     model, plain = classifier(BatchNorm(3)), classifier(BatchNorm(3))
     fit(model, on_batch_end=watched)

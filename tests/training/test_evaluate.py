@@ -281,3 +281,42 @@ def test_metrics_see_what_the_model_predicts_also_if_it_is_ones_own():
 
 def test_a_pair_of_arrays_is_evaluated_in_slices():
     assert evaluate(classifier(), (X, Y)) == evaluate(classifier(), [(X, Y)])
+
+
+def test_metrics_change_nothing_of_the_loss_and_accuracy_of_a_model_of_ones_own():
+    class Own(Layer):
+        def __init__(self):
+            self.body, self.loss = Linear(2, 3, rng=0), SoftmaxCrossEntropy()
+
+        def forward(self, x, *targets):
+            return self.loss(self.body(x), *targets)
+
+    weights = np.arange(1, 6, dtype=np.float32)
+    batches = [(X[:1], Y[:1], weights[:1]), (X[1:], Y[1:], weights[1:])]
+    with_metric = evaluate(Own(), batches, metrics={"rows": lambda y, p: len(y)})
+    assert with_metric == evaluate(Own(), batches) | {"rows": 5}
+
+
+def test_metrics_see_every_batch_of_data_and_models_that_write_each_into_the_same_array():
+    class Same(Layer):
+        def __init__(self):
+            self.y, self.loss = np.empty((1, 2), np.float32), MeanSquaredError()
+
+        def forward(self, x, *targets):
+            self.y[...] = x
+            return self.loss(self.y, *targets) if targets else self.y
+
+    def batches():
+        x, y, weight = np.empty((1, 2), np.float32), np.empty((1, 2), np.float32), np.empty(1)
+        for i in range(3):
+            x[...], y[...], weight[...] = i, 10 * i, 1 + i
+            yield x, y, weight
+
+    def seen(y_true, y_pred, sample_weight):
+        assert y_true[:, 0].tolist() == [0, 10, 20] and y_pred[:, 0].tolist() == [0, 1, 2]
+        return sample_weight @ [1, 10, 100]
+
+    for model in (Same(), Sequential(Linear(2, 2, rng=0), MeanSquaredError())):
+        if isinstance(model, Sequential):
+            model[0].W.data[...] = np.eye(2)
+        assert evaluate(model, batches(), metrics={"seen": seen})["seen"] == 321

@@ -110,6 +110,14 @@ def test_a_column_that_begins_later_is_in_line_with_the_others():
     assert cells(history)[3] == ["3", "1.000", "1.000", "0.1000", "0.2000"]
 
 
+def test_a_column_that_leaves_out_epochs_is_in_line_with_the_others():
+    history = History()
+    history.record(loss=3.0, val_loss=4.0)
+    history.record(loss=2.0)
+    history.record(loss=1.0, val_loss=2.0)
+    assert repr(history["val_loss"]) == "[4.0, nan, 2.0]" and history["loss"] == [3.0, 2.0, 1.0]
+
+
 @pytest.mark.rows(
     ("ours", "theirs", "agree"),
     [

@@ -323,3 +323,28 @@ def test_a_part_that_was_unfrozen_later_needs_an_optimizer():
     with pytest.raises(ValueError, match=r"expected an optimizer of 0\.W, which was unfrozen after"):
         minnet.fit(model, head, data, 2, progress=False)
     minnet.fit(model, [head, minnet.SGD(model[0].parameters(), 0.01)], data, 2, progress=False)
+
+
+class InFile:
+    """Rows in a file, which are read in slices of at most 1024; without a len, as some have none."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __getitem__(self, rows):
+        part = self.array[rows]
+        assert isinstance(rows, slice) and len(part) <= 1024
+        return part
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("the whole file was read")
+
+
+def test_fit_reads_what_lies_in_a_file_in_slices():
+    x, y = np.zeros((2000, 8192), np.float32), np.zeros(2000, int)
+    for train in ((InFile(x), InFile(y)), Batches(InFile(x), InFile(y), 32)):
+        model = Sequential(Linear(8192, 2, rng=0), SoftmaxCrossEntropy())
+        assert len(minnet.fit(model, SGD(model.parameters(), lr=0.1), train, 1, progress=False)["loss"]) == 1
+    x[1999, 3] = np.nan
+    with pytest.raises(ValueError, match="train's x to be finite, got nan in row 1999, column 3"):
+        check_values("train", Batches(InFile(x), InFile(y), 32))

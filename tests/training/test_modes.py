@@ -1,5 +1,7 @@
 """All layers in one mode for a while: each then has its own again and no cache, whatever happened in between."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,24 @@ def test_ctrl_c_while_modes_are_given_back_leaves_none_in_evaluation_mode():
     with pytest.raises(KeyboardInterrupt), in_mode(model, training=False):
         model(X)
     assert all(layer.training and "cache" not in vars(layer) for layer in model.walk(Layer).values())
+
+
+def test_what_is_frozen_or_unfrozen_meanwhile_keeps_its_mode():
+    model = Sequential(Linear(2, 2, rng=0), Linear(2, 2, rng=0).freeze())
+    with in_mode(model, training=True):
+        model[0].freeze(), model[1].unfreeze()
+    assert [layer.training for layer in model] == [False, True]
+
+
+def test_threads_that_a_layer_starts_are_in_evaluation_mode_too():
+    modes = []
+
+    class Threaded(Layer):
+        def forward(self, x):
+            thread = threading.Thread(target=lambda: modes.append(self.training))
+            thread.start(), thread.join()
+            return x
+
+    with in_mode(model := Threaded(), training=False):
+        model(X)
+    assert modes == [False] and model.training

@@ -593,3 +593,18 @@ def test_data_in_a_file_are_predicted_slice_by_slice():
     model = Sequential(Linear(2, 3, rng=0))
     assert np.array_equal(predict(model, Stored(), 2), predict(model, X, 2))
     assert Stored.read == [2, 2, 1]
+
+
+def test_a_layer_that_leaves_its_lock_out_of_a_pickle_predicts_with_it():
+    class Locked(Doubled):
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        def __getstate__(self):
+            return {name: value for name, value in super().__getstate__().items() if name != "lock"}
+
+        def forward(self, x):
+            with self.lock:
+                return super().forward(x)
+
+    assert np.array_equal(predict(Locked(), X), X)
