@@ -210,3 +210,14 @@ def test_long_lists_of_words_are_not_walked_word_by_word():
         patch.setattr(tree, "walk", counted)
         layer.parameters()
     assert len(calls) < 20
+
+
+def test_tables_of_words_are_not_walked_row_by_row_and_layers_in_them_are_found():
+    pairs = [("a", "b")] * 1000
+    table = {str(i): ["a", "b"] for i in range(1000)}
+    assert list(Holder(pairs=pairs, table=table).walk(Layer)) == [""]
+    inner = Linear(1, 1)
+    assert list(Holder(pairs=[*pairs, ("a", inner)]).named_parameters()) == ["pairs.1000.1.W", "pairs.1000.1.b"]
+    assert list(Holder(table=table | {"last": ["a", inner]}).named_parameters()) == ["table.last.1.W", "table.last.1.b"]
+    deeper = [*pairs, (("a", inner),)]
+    assert list(Holder(pairs=deeper).named_parameters()) == ["pairs.1000.0.1.W", "pairs.1000.0.1.b"]

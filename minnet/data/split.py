@@ -8,7 +8,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import is_stored, number, paired_arrays
+from ..arguments import flag, is_stored, number, paired_arrays
 from ..random import Rng, generator
 
 
@@ -36,6 +36,7 @@ def train_test_split(
     size = test_size if isinstance(test_size, (int, np.integer)) else math.ceil(test_size * n)
     if isinstance(test_size, bool) or not 0 < size < n:
         raise ValueError(f"train_test_split: expected test_size to leave samples in both parts of {n}, got {test_size}")
+    stratify = flag("train_test_split", "stratify", stratify)
     if stratify and (y.ndim != 1 or y.dtype.kind == "f"):
         raise ValueError(
             f"train_test_split: expected one label per sample to stratify by, got y of shape {y.shape} and {y.dtype}; "

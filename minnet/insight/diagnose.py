@@ -34,6 +34,7 @@ from .targets import about_targets, too_large
 
 SAMPLES = 32  # that a model should be able to learn by heart
 MANY_DEAD = 0.5  # of the units of a layer
+MAYBE = "plain steps may be too slow for it: try Adam; or it may be too small: try more units"
 HALF, FEW = 0.5, 0.1  # of a loss, after learning by heart: more is not learned at all, or slowly
 
 
@@ -68,7 +69,7 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
         shared = _backward(model, observation)
         called = observation.called
         rows = [layer_diagnosis(watch, lr) for watch in called if is_float_array(watch.y)]
-        chance = _chance(called, y, equal_scores := loss_of_equal_scores(model, observation))
+        equal_scores, chance = _without_learning(observation, y, loss)
         if broken := first_not_finite(observation, loss):
             return Diagnosis(one_line(model), loss, chance, None, broken[0], rows, [broken[1]])
         findings = shared or untrained_arrays(model, partial(_pass, x, y))
@@ -108,6 +109,15 @@ def _backward(model: Layer, observation: Observation) -> list[str]:
             return shared
         raise
     return list(about_shared_layers(model, observation))
+
+
+def _without_learning(observation: Observation, y: Array, loss: float) -> tuple[float | None, tuple[str, float] | None]:
+    """The loss of equal scores, and that of a guess; None where the loss is a sum of several, or a multiple of one."""
+    losses = [float(watch.y) for watch in observation.called if isinstance(watch.y, (float, np.floating))]
+    if not all(math.isclose(each, loss, rel_tol=1e-6) for each in losses):
+        return None, None
+    equal_scores = loss_of_equal_scores(observation.original, observation)
+    return equal_scores, _chance(observation.called, y, equal_scores)
 
 
 def _chance(called: list[Watch], y: Array, equal_scores: float | None) -> tuple[str, float] | None:
@@ -151,9 +161,7 @@ def _about_learning(observation: Observation, stuck: bool, losses: tuple[float, 
     wrong = wrong_gradient(observation.original, x, y)
     if not stuck:
         return [wrong] if wrong else []
-    reason = (
-        wrong or f"its gradients fit the loss, so {'see above' if others else 'it may be too small; try more units'}"
-    )
+    reason = wrong or f"its gradients fit the loss, so {'see above' if others else MAYBE}"
     return [
         f"the model can't learn {len(x)} samples by heart, {STEPS} steps took their loss from {losses[0]:.3g} to "
         f"{losses[1]:.3g}: {reason}"

@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import real_array
+from ..arguments import expect_gradient, real_array
 from ..calls import ANSWERED, called_twice, drop_frozen_gradients
 from ..layer import Layer, drop_cache, thread
 from ..naming import add_location, one_line, shapes
@@ -198,14 +198,17 @@ class Concatenate(Layer):
         if len({part.shape[:-1] for part in parts}) > 1:
             got = " and ".join(str(part.shape) for part in parts)
             raise ValueError(f"{one_line(self)}: expected branches that differ in the last axis only, got {got}")
-        self.cache = np.cumsum([part.shape[-1] for part in parts])[:-1]
+        ends = np.cumsum([part.shape[-1] for part in parts])
+        self.cache = (*parts[0].shape[:-1], int(ends[-1])), ends[:-1]
         # A branch that returns x may keep its dtype, uint8 or float64; the result has the smallest floating dtype.
         floating = [part.dtype for part in parts if part.dtype.kind == "f"]
         dtype = min(floating, key=lambda dtype: dtype.itemsize, default=None)
         return np.concatenate(parts, axis=-1, dtype=dtype)
 
     def backward(self, dy: Array) -> Any:
-        parts = np.split(dy, self.cache, axis=-1)
+        shape, ends = self.cache
+        expect_gradient(self, dy, shape)
+        parts = np.split(dy, ends, axis=-1)
         gradients = [
             _call_backward(branch, part, self.input_gradient)
             for branch, part in zip(self.branches, parts)

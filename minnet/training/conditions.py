@@ -49,9 +49,9 @@ def new_run(
     run = Run(
         model,
         Updates(model, optimizers, accumulate),
-        batched("fit", "train", train, training=True),
+        batched("fit", "train", train, model, training=True),
         whole_number("fit", "epochs", epochs, least=0),
-        validation=batched("fit", "validation", validation),
+        validation=batched("fit", "validation", validation, model),
         metrics={} if metrics is None else metrics,
         history=History() if history is None else history,
     )

@@ -12,7 +12,7 @@ from numpy import ndarray as Array
 from ..layer import Layer
 from ..layers.containers import Sequential
 from ..naming import one_line
-from .inputs import Data, Metrics, batched, check_batch, check_batches, check_metrics, check_model
+from .inputs import Data, Metrics, batched, check_batch, check_batches, check_metrics, check_model, prediction
 from .modes import in_mode
 from .tally import Judge, Tally
 
@@ -31,7 +31,7 @@ def evaluate(model: Layer, data: Data, metrics: Metrics | None = None) -> dict[s
     Raises TypeError for data that are not batches or metrics that give no number, ValueError for no data at all.
     """
     check_model("evaluate", model)
-    data = batched("evaluate", "data", data)
+    data = batched("evaluate", "data", data, model)
     check_batches("evaluate", "data", data)
     check_metrics("evaluate", metrics := metrics or {})
     return measure("evaluate", "data", model, data, metrics)
@@ -40,7 +40,7 @@ def evaluate(model: Layer, data: Data, metrics: Metrics | None = None) -> dict[s
 def measure(owner: str, name: str, model: Layer, data: Data, metrics: Metrics) -> dict[str, float]:
     """The work of evaluate, and of the validation in fit; errors name the caller `owner` and the data `name`."""
     total, weight, batches, tally, judge = 0.0, 0.0, 0, Tally(), Judge(model)
-    run = _both(model) if metrics else None
+    run = _both(owner, model) if metrics else None
     kept: list[tuple[Array, Array, Array | None]] = []
     with in_mode(model, training=False):
         for batches, batch in enumerate(data, 1):
@@ -63,15 +63,15 @@ def measure(owner: str, name: str, model: Layer, data: Data, metrics: Metrics) -
 # A Sequential runs its layers once: what they give is the input of the loss and of the prediction. A model of one's own
 # is called twice, since only it knows what it makes of a call without a target. The loss comes last, since it is asked
 # afterwards what it was divided by. All is copied: data and models may write each batch into the same array.
-def _both(model: Layer) -> Callable[..., tuple[Array, float]]:
+def _both(owner: str, model: Layer) -> Callable[..., tuple[Array, float]]:
     """A function of a batch that gives the prediction and its loss."""
     if type(model) is not Sequential or "forward" in vars(model):
-        return lambda x, *targets: (np.array(model(x)), loss_of(model, x, *targets))
+        return lambda x, *targets: (np.array(prediction(owner, model, model(x))), loss_of(model, x, *targets))
     body, last = model[:-1], model[-1]
 
     def run(x: Any, *targets: Any) -> tuple[Array, float]:
         scores = body(x)
-        return np.array(last(scores)), loss_of(last, scores, *targets)
+        return np.array(prediction(owner, last, last(scores))), loss_of(last, scores, *targets)
 
     return run
 

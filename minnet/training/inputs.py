@@ -104,25 +104,37 @@ def check_modes(model: Layer) -> None:
         )
 
 
-def batched(owner: str, name: str, data: Any, training: bool = False) -> Any:
+def batched(owner: str, name: str, data: Any, model: Layer, training: bool = False) -> Any:
     """Data as batches: arrays (x, y) or (x, y, sample_weight) in a tuple as Batches, all else as it is.
 
-    It is arrays if all members have a shape, x a tuple of such among them; a tuple of batches has tuples or lists.
-    training: for batches of 32 rows in a new order each epoch; otherwise they come in order. Integer x stays integer.
+    It is arrays if x is one, or a tuple of arrays and y is one; a tuple of batches has tuples or lists.
+    training: for batches of 32 rows in a new order each epoch; otherwise they come in order. Integer x stays integer,
+    all else gets the dtype of the model's parameters.
     """
-    if type(data) is not tuple or len(data) not in (2, 3) or not all(map(_is_array, data[1:])):
+    if type(data) is not tuple or len(data) not in (2, 3):
         return data
     x, y, *weight = data
+    if type(x) is tuple and not all(map(_is_array, data[1:])):
+        return data
     if not (all(map(_is_array, x)) if type(x) is tuple else _is_array(x)):
         return data
     rows = TRAINED_ROWS if training else MEASURED_ROWS
     ids = type(x) is not tuple and (x if is_stored(x) else np.asarray(x)).dtype.kind in "iu"
+    dtype = next((parameter.data.dtype for parameter in model.parameters()), np.dtype(np.float32))
     try:
+        y = y if _is_array(y) else plain_array(owner, "y", y)
         rows = max(1, min([rows, *np.shape(y)[:1]]))
-        return Batches(x, y, rows, training, dtype=None if ids else np.float32, extra=tuple(weight))
+        return Batches(x, y, rows, training, dtype=None if ids else dtype, extra=tuple(weight))
     except (TypeError, ValueError) as error:
         error.add_note(f"{owner}: this was in {name}")
         raise
+
+
+def prediction(owner: str, model: Layer, y: Any) -> Array:
+    """What a model gave for its prediction, as one array. Raises TypeError for several."""
+    if isinstance(y, (tuple, dict)):
+        raise TypeError(f"{owner}: expected {one_line(model)} to give one array, got a {type(y).__name__}")
+    return plain_array(owner, "the prediction", y)
 
 
 def in_order(data: Data) -> Data:

@@ -12,9 +12,8 @@ from numpy.typing import ArrayLike
 
 from ..arguments import plain_array, sliceable, whole_number
 from ..layer import Layer, drop_cache, thread
-from ..naming import one_line
 from ..tree import is_long_data
-from .inputs import check_model
+from .inputs import check_model, prediction
 
 
 def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
@@ -49,10 +48,7 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
 def _in_batches(model: Layer, x: Any, batch_size: int) -> Array:
     for i in range(0, max(1, x.shape[0]), batch_size):
         rows = plain_array("predict", "x", x[i : i + batch_size])
-        y = model(rows)
-        if isinstance(y, (tuple, dict)):
-            raise TypeError(f"predict: expected {one_line(model)} to give one array, got a {type(y).__name__}")
-        y = np.asarray(y)
+        y = prediction("predict", model, model(rows))
         if i == 0:
             result = np.empty((x.shape[0], *y.shape[1:]), y.dtype)
         if y.shape != (len(rows), *result.shape[1:]):

@@ -163,3 +163,9 @@ def test_parts_of_half_precision_and_of_arrays_that_are_only_read_keep_their_dty
     for part in train_test_split(x, y % 2, rng=0):
         assert part.flags.writeable
     assert part.dtype == y.dtype and train_test_split(x, y % 2, rng=0)[0].dtype == np.float16
+
+
+@pytest.mark.rows("stratify", [np.array([0, 1]), "y", None])
+def test_stratify_is_true_or_false(stratify):
+    with pytest.raises(TypeError, match="train_test_split: expected stratify to be True or False"):
+        train_test_split(np.ones((4, 1)), np.array([0, 1, 0, 1]), stratify=stratify)

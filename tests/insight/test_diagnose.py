@@ -493,7 +493,7 @@ def test_samples_that_contradict_each_other_cannot_be_learned_by_heart():
     x, y = digits(10)
     model = Sequential(Linear(64, 10, rng=0), SoftmaxCrossEntropy())
     (only,) = findings(model, x=np.repeat(x[:2], 5, axis=0), y=y)
-    assert only.endswith("its gradients fit the loss, so it may be too small; try more units")
+    assert only.endswith("try Adam; or it may be too small: try more units")
     assert only.startswith("the model can't learn 10 samples by heart")
 
 
@@ -800,3 +800,27 @@ def test_plain_arrays_that_nobody_trains_are_named_and_constants_are_not():
     assert findings[0].startswith("layer 1, Dense(4, 8): W: neither trained nor saved; make it a Parameter")
     fixed = Sequential(Table(x.mean(axis=0)), Linear(4, 8, rng=1), ReLU(), Linear(8, 3, rng=0), SoftmaxCrossEntropy())
     assert not [finding for finding in diagnose(fixed, x, y).findings if "neither" in finding]
+
+
+class Weighted(Layer):
+    """The sum of two losses, or a multiple of one."""
+
+    def __init__(self, *weights):
+        self.body, self.weights, self.losses = Linear(4, 3, rng=0), weights, [SoftmaxCrossEntropy() for _ in weights]
+
+    def forward(self, x, y=None):
+        z = self.body(x)
+        return z if y is None else sum(weight * loss(z, y) for weight, loss in zip(self.weights, self.losses))
+
+    def backward(self):
+        self.body.backward(sum(loss.backward(weight) for weight, loss in zip(self.weights, self.losses)))
+
+
+@pytest.mark.rows("weights, known", [((1.0,), True), ((10.0,), False), ((1.0, 1.0), False)])
+def test_the_loss_of_a_guess_is_known_of_a_model_with_one_loss_only(weights, known):
+    model = Weighted(*weights)
+    model.body.W.data *= 0.01
+    x, y = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32), np.arange(30) % 3
+    found = diagnose(model, x, y)
+    assert (found.chance is not None) == known
+    assert not [finding for finding in found.findings if "the initial loss is" in finding]

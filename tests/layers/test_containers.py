@@ -1062,3 +1062,12 @@ def test_a_gradient_that_is_read_only_is_told_with_what_to_do():
     model.zero_grad()
     model(x, y), model.backward()
     assert model[0].W.grad.any()
+
+
+@pytest.mark.rows("dy", [np.ones((5, 7)), np.ones((1, 8)), np.ones(8), 1.0, None])
+def test_a_dy_of_another_shape_is_refused_by_concatenate_before_a_branch_sees_it(dy):
+    layer = Concatenate(Linear(4, 4, rng=0), ReLU())
+    layer(np.ones((5, 4)))
+    with pytest.raises(ValueError, match=r"^Concatenate\(.*expected dy of shape \(5, 8\)"):
+        layer.backward(dy)
+    assert not any(p.grad.any() for p in layer.parameters())

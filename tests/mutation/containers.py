@@ -144,8 +144,8 @@ CONTAINERS = {
     "tree": [
         ("elif isinstance(value, (list, tuple)):", "elif isinstance(value, list):", "layers in a tuple are refused"),
         (
-            "len(values) > MANY and set(map(type, values)) <= DATA",
-            "len(values) > MANY",
+            "    return kinds <= DATA or (",
+            "    return True or (",
             "the layers of a long list are not found",
         ),
     ],

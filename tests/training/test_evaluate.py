@@ -320,3 +320,24 @@ def test_metrics_see_every_batch_of_data_and_models_that_write_each_into_the_sam
         if isinstance(model, Sequential):
             model[0].W.data[...] = np.eye(2)
         assert evaluate(model, batches(), metrics={"seen": seen})["seen"] == 321
+
+
+@pytest.mark.rows("rows", [2, 5])
+def test_two_outputs_are_no_rows_for_metrics(rows):
+    class Two(Layer):
+        def __init__(self):
+            self.inner = classifier()
+
+        def forward(self, x, y=None):
+            return (x, -x) if y is None else self.inner(x, y)
+
+    with pytest.raises(TypeError, match=r"evaluate: expected Two\(\) to give one array, got a tuple"):
+        evaluate(Two(), Batches(X, Y, rows), {"n": lambda y_true, y_pred: len(y_pred)})
+
+
+def test_arrays_have_the_dtype_of_the_model():
+    model = Sequential(Linear(1, 1, rng=0), MeanSquaredError()).astype(np.float64)
+    model[0].W.data[:], model[0].b.data[:] = 1, 0
+    x = 20_000_000 + np.arange(10.0)[:, None]
+    assert evaluate(model, (x, x + 0.5))["loss"] == 0.25
+    assert evaluate(model, (x, (x + 0.5).tolist()))["loss"] == 0.25

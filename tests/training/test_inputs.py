@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minnet
-from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, Sequential, SoftmaxCrossEntropy
+from minnet import SGD, Batches, Layer, Linear, MeanSquaredError, ReLU, Sequential, SoftmaxCrossEntropy
 from minnet.training.inputs import (
     CHUNK,
     batched,
@@ -213,17 +213,17 @@ def test_arrays_in_a_tuple_are_batches_as_they_would_be_written_out():
 
 def test_many_rows_are_trained_on_in_batches_of_32_and_measured_in_slices_of_256():
     x, y = np.zeros((600, 2)), np.zeros(600, int)
-    assert [len(rows) for rows, _ in batched("fit", "train", (x, y), training=True)] == [32] * 18 + [24]
-    assert [len(rows) for rows, _ in batched("fit", "validation", (x, y))] == [256, 256, 88]
+    assert [len(rows) for rows, _ in batched("fit", "train", (x, y), ReLU(), training=True)] == [32] * 18 + [24]
+    assert [len(rows) for rows, _ in batched("fit", "validation", (x, y), ReLU())] == [256, 256, 88]
     ordered = np.arange(1200.0).reshape(600, 2)
-    assert np.array_equal(np.concatenate([rows for rows, _ in batched("fit", "data", (ordered, y))]), ordered)
+    assert np.array_equal(np.concatenate([rows for rows, _ in batched("fit", "data", (ordered, y), ReLU())]), ordered)
 
 
 @pytest.mark.parametrize(
     ("x", "dtype"), [(X, "float32"), (X.astype(np.float64), "float32"), (Y[:, None], "int64"), (X > 0, "float32")]
 )
 def test_integers_stay_integers_and_all_else_becomes_float32(x, dtype):
-    ((rows, labels),) = batched("fit", "train", (x, Y))
+    ((rows, labels),) = batched("fit", "train", (x, Y), ReLU())
     assert rows.dtype == dtype and labels.dtype == Y.dtype
 
 
@@ -249,7 +249,7 @@ STAY = {
 
 @pytest.mark.rows("data", STAY.values(), ids=STAY)
 def test_what_is_no_tuple_of_two_or_three_arrays_stays_what_it_is(data):
-    assert batched("fit", "train", data) is data
+    assert batched("fit", "train", data, ReLU()) is data
 
 
 def test_a_tuple_of_two_batches_is_trained_on_as_two_batches():
@@ -269,7 +269,7 @@ def test_whatever_has_a_shape_is_an_array():
         def __array__(self, dtype=None, copy=None):
             return self.array.astype(dtype or self.array.dtype)
 
-    ((x, y),) = batched("fit", "train", (Frame(X), Frame(Y)))
+    ((x, y),) = batched("fit", "train", (Frame(X), Frame(Y)), ReLU())
     assert np.array_equal(x, X) and np.array_equal(y, Y)
 
 
