@@ -71,6 +71,7 @@ class Layer(Node):
     requires_grad = UseFreeze()
     _arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     _training: bool = True
+    _last_freezing: Any = object()  # another one after each freeze() and unfreeze() of any layer
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         expect_own_keywords(cls, kwargs)
@@ -237,6 +238,7 @@ def drop_cache(layer: Layer) -> None:
 
 
 def _set_frozen(layer: Layer, frozen: bool) -> None:
+    Layer._last_freezing = object()
     for below in layer.walk(Layer).values():
         below.frozen, below.training = frozen, not frozen
     for parameter in layer.parameters():

@@ -31,6 +31,7 @@ class Sequential(Layer):
     """
 
     _calls = 0  # since the last backward
+    _searched_after: Any = object()  # the freezing after which _trained_from was found
 
     def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
         if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
@@ -71,7 +72,7 @@ class Sequential(Layer):
         if input_gradient is None:
             input_gradient = self.input_gradient and not self.is_loss
         first_trained = self._trained_from
-        if first_trained or (self.layers and self.layers[0].frozen):
+        if first_trained or self._searched_after is not Layer._last_freezing:
             first_trained = self._first_trained()
         if self._calls == ANSWERED:
             raise called_twice(self)
@@ -98,10 +99,11 @@ class Sequential(Layer):
     # since, or been unfrozen.
     def _first_trained(self) -> int:
         """The index of the first layer that is trained, or how many layers there are."""
-        last = self._trained_from
-        if last < len(self.layers) and self.layers[last].frozen:
-            last = len(self.layers)
-        self._trained_from = next((i for i in range(last) if _is_trained(self.layers[i])), last)
+        again = self._searched_after is not Layer._last_freezing
+        last = len(self.layers) if again else self._trained_from
+        places = (i for i in range(last) if again or not self.layers[i].frozen)
+        self._trained_from = next((i for i in places if _is_trained(self.layers[i])), last)
+        self._searched_after = Layer._last_freezing
         return self._trained_from
 
     def count_correct(self) -> tuple[float, float] | None:

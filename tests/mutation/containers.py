@@ -10,6 +10,11 @@ CONTAINERS = {
             "a parameter that was assigned to a layer in front later gets no gradient",
         ),
         (
+            "again = self._searched_after is not Layer._last_freezing",
+            "again = False",
+            "backward ends where it ended before another part was frozen or unfrozen",
+        ),
+        (
             "any(not parameter.frozen for parameter in layer.parameters())",
             "not layer.frozen and any(not parameter.frozen for parameter in layer.parameters())",
             "backward does not reach a part of a frozen body that was unfrozen again",

@@ -274,6 +274,7 @@ FORGED = {
     "an epoch in letters": replaced("position", "epoch", "three"),
     "a negative epoch": replaced("position", "epoch", -1),
     "a negative batch": replaced("position", "batch", -1),
+    "a negative place in a walk": replaced("position", "walked", -1),
     "an unknown position": replaced("position", "year", 3),
     "a history without columns": replaced("", "history", [1, 2]),
     "a history of words": replaced("", "history", {"loss": ["low"]}),
