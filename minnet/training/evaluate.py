@@ -124,6 +124,8 @@ def _metric_value(
 
 def _takes_weights(metric: Callable[..., Any]) -> bool:
     """Whether a metric has an argument sample_weight, as those of scikit-learn have."""
+    if "sample_weight" in getattr(metric, "keywords", {}):  # a partial that has weights of its own
+        return False
     try:
         return "sample_weight" in inspect.signature(metric).parameters
     except ValueError:  # of some functions that are written in C

@@ -132,7 +132,8 @@ def batched(owner: str, name: str, data: Any, model: Layer, training: bool = Fal
 
 def prediction(owner: str, model: Layer, y: Any) -> Array:
     """What a model gave for its prediction, as one array. Raises TypeError for several."""
-    if isinstance(y, (tuple, dict)):
+    several = isinstance(y, (tuple, dict)) or (isinstance(y, list) and any(isinstance(each, Array) for each in y))
+    if several:
         raise TypeError(f"{owner}: expected {one_line(model)} to give one array, got a {type(y).__name__}")
     return plain_array(owner, "the prediction", y)
 

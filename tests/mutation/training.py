@@ -275,7 +275,7 @@ TRAINING = {
         ),
         ("if len(layer.walk(Layer)) == 1}", "}", "a Sequential of layers that were evaluated is refused"),
         ("    ordered.shuffle = False\n", "", "validation that is shuffled changes the training"),
-        ("dtype=None if ids else np.float32", "dtype=np.float32", "ids in arrays become floats"),
+        ("dtype=None if ids else dtype", "dtype=dtype", "ids in arrays become floats"),
         ("(x if is_stored(x) else np.asarray(x))", "np.asarray(x)", "all of a file is read to see whether it has ids"),
         ("extra=tuple(weight))", "extra=())", "the weights beside arrays do not count"),
         ("in row {start + row}{column}", "in row {row}{column}", "beyond a chunk the row of a NaN is another"),

@@ -2,6 +2,7 @@
 
 import gc
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -244,10 +245,10 @@ def test_metrics_get_the_sample_weights_if_they_take_them():
     def plain(y_true, y_pred):
         return 2.0
 
-    metrics = {"weighted": weighted, "plain": plain}
+    metrics = {"weighted": weighted, "plain": plain, "own": partial(weighted, sample_weight=np.zeros(1))}
     evaluate(classifier(), [(X[:2], Y[:2], np.array([1.0, 3.0])), (X[2:3], Y[2:3])], metrics)
     evaluate(classifier(), in_order(), metrics)
-    assert seen == [[1.0, 3.0, 1.0], None]
+    assert seen == [[1.0, 3.0, 1.0], [0.0], None, [0.0]]
 
 
 class Counted(Layer):

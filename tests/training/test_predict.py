@@ -560,14 +560,14 @@ def test_the_thread_is_back_in_its_mode_after_a_predict_that_failed(fails):
     assert Dropout(0.5).training
 
 
-@pytest.mark.rows("outputs", [lambda x: (x, -x), lambda x: {"a": x, "b": x}])
+@pytest.mark.rows("outputs", [lambda x: (x, -x), lambda x: {"a": x, "b": x}, lambda x: [x, -x]])
 def test_two_outputs_are_no_rows(outputs):
     class Two(Layer):
         def forward(self, x):
             return outputs(x)
 
     for rows in (1, 2, 3):
-        with pytest.raises(TypeError, match=r"predict: expected Two\(\) to give one array, got a (tuple|dict)"):
+        with pytest.raises(TypeError, match=r"predict: expected Two\(\) to give one array, got a (tuple|dict|list)"):
             predict(Two(), X[:rows])
 
 
