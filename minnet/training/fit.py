@@ -51,8 +51,8 @@ def fit(
 
     What is trained, and on what:
     model: called as model(x, y), or model(x, y, sample_weight), for the loss, a float. A Sequential that ends in a
-    loss, or a layer of your own with forward(x, y=None, sample_weight=None), where without y the prediction is wanted, and
-    backward(), as in examples/siamese.py.
+    loss, or a layer of your own with forward(x, y=None, sample_weight=None), where without y the prediction is
+    wanted, and backward(), as in examples/siamese.py.
     optimizer: of the model's parameters; or a list of several, of different ones, which step together.
     train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), for every epoch again. Or
     the arrays themselves, as a tuple (x, y) or (x, y, sample_weight): train is then Batches of 32 rows, in which
