@@ -74,10 +74,10 @@ def test_long_vectors_of_many_lengths_are_not_kept(vector, other):
     try:
         for n in range(100_000, 100_040):
             assert len(vector(n, other)) == n
-        kept, peak = tracemalloc.get_traced_memory()
+        kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert kept < 100_000 < peak
+    assert kept < 1_000_000, "40 of them take 16 to 32 MB"
 
 
 @VECTORS

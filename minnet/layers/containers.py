@@ -62,7 +62,7 @@ class Sequential(Layer):
             self.clear_cache()
             self._add_location(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
             raise
-        if (extra or not self.is_loss) and not thread.evaluating:
+        if (extra or not self.is_loss) and (self._calls < 1 or not thread.evaluating):
             self._calls = self._calls + 1 if self._calls > 0 else 1
         return x
 
@@ -74,7 +74,7 @@ class Sequential(Layer):
         first_trained = self._trained_from
         if first_trained or self._searched_after is not Layer._last_freezing:
             first_trained = self._first_trained()
-        if self._calls == ANSWERED:
+        if (calls := self._calls) == ANSWERED:
             raise called_twice(self)
         i, last, dy = 0, len(self.layers) - 1, 1.0 if dy is None else dy
         first = 0 if input_gradient or not first_trained else min(first_trained, last)
@@ -92,7 +92,8 @@ class Sequential(Layer):
             if "read-only" in str(error):
                 error.add_note("zero_grad() makes a gradient that is read-only an array that can be written to")
             raise
-        self._calls = ANSWERED if self._calls > 1 else 0
+        if calls:
+            self._calls = ANSWERED if calls > 1 else 0
         return dy if input_gradient else None
 
     # Unless dx is wanted, backward ends at this layer. One in front of that found last may have been given a parameter

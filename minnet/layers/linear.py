@@ -36,20 +36,23 @@ class Linear(Layer):
             self.b = Parameter(zeros((out_features,)), decay=False)
 
     def forward(self, x: Array) -> Array:
-        self.cache = x = real_input(self, x, len(self.W.data), self.W.data.dtype)
+        x = real_input(self, x, len(self.W.data), self.W.data.dtype)
         y = as_rows(x).dot(self.W.data)
         if self.bias:
             add_to_rows(y, self.b.data)
-        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], y.shape[-1])
+        y = y if x.ndim == 2 else y.reshape(*x.shape[:-1], y.shape[-1])
+        self.cache = x, y.shape
+        return y
 
     def backward(self, dy: Array) -> Any:
-        expect_gradient(self, dy, (*self.cache.shape[:-1], self.W.data.shape[1]))
-        x, dy = as_rows(self.cache), as_rows(dy)
+        x, shape = self.cache
+        expect_gradient(self, dy, shape)
+        dy = as_rows(dy)
         if not self.frozen:
-            self.W.grad += x.T.dot(dy)
+            self.W.grad += as_rows(x).T.dot(dy)
             if self.bias:
                 self.b.grad += column_sum(dy)
-        return dy.dot(self.W.data.T).reshape(self.cache.shape) if self.input_gradient else None
+        return dy.dot(self.W.data.T).reshape(x.shape) if self.input_gradient else None
 
 
 class Embedding(Layer):

@@ -82,7 +82,7 @@ class SoftmaxCrossEntropy(Loss):
     # log p = z − log Σ exp z; so with a = A / Z and a_sum = Σ_c a, loss = Σ a_sum log Σ exp z − Σ a z, whose slope is
     # p a_sum − a. Dividing by Z here instead takes 1.6 µs more, since a is cached for labels without weights.
     def backward(self, dloss: float = 1.0) -> Array:
-        shape, exp_z, sum_exp, *_, index, a, a_sum, _ = self.cache
+        shape, exp_z, sum_exp, _, _, _, index, a, a_sum, _ = self.cache
         dscores = exp_z * (a_sum / sum_exp)[:, None]
         dscores.ravel()[index] -= a
         if dloss != 1:

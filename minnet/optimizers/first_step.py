@@ -18,6 +18,8 @@ DROPPED = -0.0
 class FirstStep:
     """What is checked in a first step."""
 
+    over = False
+
     def begin(self, owner: str, g: Array) -> None:
         """Raises ValueError if gradients were dropped and no backward has run since."""
         self.moved, self.stuck = False, False
@@ -55,6 +57,7 @@ class FirstStep:
                 f"{owner}: update left w as it was, although the gradient is not zero; change w in place: w -= ... or "
                 "w[...] = ..., since w = ... is another array"
             )
+        self.over = True
 
 
 def check_step(optimizer: Any) -> None:

@@ -122,14 +122,15 @@ class Optimizer(Vectors):
         self.gather()
         w, g = self._w, self._g
         lr = self.lr_at(self.steps)
-        if self._first:
-            self._first.begin(self.name, g)
+        first = self._first
+        if first and not first.over:
+            first.begin(self.name, g)
             self._make_writable()
         if self.clip_norm < math.inf and (norm := _norm(self, g)) > self.clip_norm:
             g *= self.clip_norm / norm
         if self.weight_decay:
             self.decay(w, g, lr)
-        if len(w) <= BLOCK and not (self.per_parameter or self._first):
+        if first is None:
             self.update(w, g, lr, *self.moments.values())
             g.fill(0)
         else:
@@ -139,13 +140,15 @@ class Optimizer(Vectors):
     def _update_parts(self, lr: float) -> None:
         """Call update for one part of the vectors after the other; in the first step, see what it does."""
         first = self._first
-        update = partial(first.update, self) if first else self.update
+        seen = first if first and not first.over else None
+        update = partial(seen.update, self) if seen else self.update
         for w, g, *moments in self._parts(BLOCK):
             update(w, g, lr, *moments)
             g.fill(0)
-        if first:
-            first.end(self.name)
-            self._first = None
+        if seen:
+            seen.end(self.name)
+            if len(self._w) <= BLOCK and not self.per_parameter:
+                self._first = None
 
     def decay(self, w: Array, g: Array, lr: float) -> None:
         """Apply weight decay; this base adds it to the gradient."""

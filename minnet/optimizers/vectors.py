@@ -39,7 +39,7 @@ class Vectors:
     _views: list[tuple[Parameter, Array, Array]] = BeforeInit()  # type: ignore[assignment]
     _w: Array
     _g: Array
-    _first: FirstStep | None = None  # None after the first step
+    _first: FirstStep | None = None  # None after the first step, where update gets the vectors as they are
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ class Vectors:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._first = self._first or FirstStep()
+        self._first = FirstStep()
         self._move_in()
         for p, w, g in self._views:
             if not p.frozen:  # of one that is, gather tells

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from types import MethodType
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from ..layer import Layer, drop_cache, thread
 from ..tree import is_long_data
 from .inputs import check_model, prediction
 
+FUNCTIONS = -1  # among copies, whether a layer holds functions
+
 
 def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     """What a model gives for x in evaluation mode, computed batch by batch.
@@ -25,7 +28,8 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     rounding: matrix products of other sizes add in another order.
     The thread is in evaluation mode meanwhile, so all layers are, however they are reached. It runs on copies of the
     layers that share the model's parameters and buffers: the model's modes and caches are not touched, and several
-    threads may predict with one model at once, unless a layer's forward writes into an array that it keeps.
+    threads may predict with one model at once, also while another trains it, unless a layer's forward writes into an
+    array that it keeps; where layers are reached through functions, not while another trains.
     Raises ValueError for x without a batch axis or a batch_size below 1, TypeError for a model of several outputs.
     """
     check_model("predict", model, needs_loss=False)
@@ -33,15 +37,18 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     x = sliceable("predict", "x", x)
     if not x.shape:
         raise ValueError("predict: expected x of shape (N, ...), got a single number")
-    # walk raises TypeError for layers where it doesn't find them, in a set for example
-    caches = [(layer, vars(layer).get("cache")) for layer in model.walk(Layer).values()]
+    layers = model.walk(Layer)  # raises TypeError for layers where walk doesn't find them, in a set for example
+    copies: dict[int, Any] = {}
+    copied = copied_layers(model, copies)
+    # A function may call the layers themselves, not their copies. Else their caches are another thread's to change.
+    caches = [(layer, vars(layer).get("cache")) for layer in layers.values()] if FUNCTIONS in copies else []
     evaluating, thread.evaluating = thread.evaluating, True
     try:
-        return _in_batches(copied_layers(model, {}), x, batch_size)
+        return _in_batches(copied, x, batch_size)
     finally:
         thread.evaluating = evaluating
         for layer, cache in caches:
-            if vars(layer).get("cache") is not cache:  # it was reached through a function, not by its copy
+            if vars(layer).get("cache") is not cache:
                 drop_cache(layer) if cache is None else vars(layer).update(cache=cache)
 
 
@@ -65,7 +72,7 @@ def _in_batches(model: Layer, x: Any, batch_size: int) -> Array:
 def copied_layers(value: Any, copies: dict[int, Any]) -> Any:
     """Copies of all layers, in evaluation mode and without caches; what holds no layer is shared.
 
-    copies: those that there are already, by the id of the original.
+    copies: those that there are already, by the id of the original; FUNCTIONS is added if a function is found.
     """
     if id(value) in copies:
         return copies[id(value)]
@@ -80,6 +87,8 @@ def copied_layers(value: Any, copies: dict[int, Any]) -> Any:
         return layer
     if isinstance(value, MethodType) and isinstance(value.__self__, Layer):
         return MethodType(value.__func__, copied_layers(value.__self__, copies))
+    if isinstance(value, (FunctionType, partial)):
+        copies[FUNCTIONS] = True
     if not isinstance(value, (list, tuple, dict)) or is_long_data(value.values() if isinstance(value, dict) else value):
         return value
     items = dict(value if isinstance(value, dict) else enumerate(value))

@@ -15,7 +15,7 @@ NUMBERS = {
             "    return np.log(softmax(x))",
             "the logarithm of an unlikely class is infinite",
         ),
-        (" if n <= CACHED else read_only(n, other)", "", "vectors of every length are kept"),
+        ("        holds_long = n > LONG\n", "", "vectors of every length are kept"),
         ("0.019852496688983708", "0.019852496688993708", "erf is wrong in its 14th digit"),
         (
             "for k in range(0, len(W), 16):",

@@ -292,7 +292,7 @@ def held_by(steps, keep=None):
                 before = tracemalloc.get_traced_memory()[0]
             model(X, Y)
             if keep is not None:
-                keep.append(model[0].cache.copy())
+                keep.append(model[0].cache[0].copy())
             model.backward()
             optimizer.step()
         return tracemalloc.get_traced_memory()[0] - before

@@ -608,3 +608,31 @@ def test_a_layer_that_leaves_its_lock_out_of_a_pickle_predicts_with_it():
                 return super().forward(x)
 
     assert np.array_equal(predict(Locked(), X), X)
+
+
+def test_predict_gives_no_cache_back_that_another_thread_has_replaced():
+    class Gate(Layer):
+        def forward(self, x):
+            if not self.training:
+                inside.set()
+                go.wait(20)
+            self.cache = x
+            return x
+
+        def backward(self, dy):
+            return dy
+
+    inside, go = threading.Event(), threading.Event()
+    model = Sequential(Linear(2, 3, rng=0), Gate(), SoftmaxCrossEntropy())
+    model(X, Y), model.backward()
+    right = model[0].W.grad.copy()
+    model.zero_grad()
+    model(X[::-1] + 1, Y)
+    thread = threading.Thread(target=predict, args=(model, X))
+    thread.start()
+    assert inside.wait(20)
+    model(X, Y)
+    go.set()
+    thread.join()
+    model.backward()
+    assert np.array_equal(model[0].W.grad, right)
