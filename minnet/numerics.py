@@ -83,7 +83,7 @@ def row_mean(x: Array) -> Array:
 
 def column_sum(x: Array) -> Array:
     """Σ over all axes but the last, as a product with ones too."""
-    rows = as_rows(x)
+    rows = x if x.ndim == 2 else as_rows(x)
     return ones(len(rows), x.dtype).dot(rows)
 
 

@@ -53,7 +53,7 @@ class Sequential(Layer):
                 "add SoftmaxCrossEntropy(), for example"
             )
         i, last = 0, len(self.layers) - 1
-        if self.is_loss and not extra:
+        if predicts := self.is_loss and not extra:
             drop_cache(self.layers[last])  # backward must not mix this prediction with an earlier loss
         try:
             for i, layer in enumerate(self.layers):
@@ -62,8 +62,8 @@ class Sequential(Layer):
             self.clear_cache()
             self._add_location(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
             raise
-        if (extra or not self.is_loss) and (self._calls < 1 or not thread.evaluating):
-            self._calls = self._calls + 1 if self._calls > 0 else 1
+        if not predicts:
+            self._calls = 1 if self._calls < 1 else self._calls + (not thread.evaluating)
         return x
 
     def backward(self, dy: Any = None, input_gradient: bool | None = None) -> Any:
@@ -80,17 +80,18 @@ class Sequential(Layer):
         first = 0 if input_gradient or not first_trained else min(first_trained, last)
         try:
             for i in range(last, first - 1, -1):
-                dx = _call_backward(self.layers[i], dy, input_gradient or i > first)
+                layer = self.layers[i]
+                if (input_gradient or i > first) and not (layer.frozen or isinstance(layer, Sequential)):
+                    dx = layer.backward(dy)  # what _call_backward does, in 0.06 µs less
+                else:
+                    dx = _call_backward(layer, dy, input_gradient or i > first)
                 if dx is None and i > first_trained:
                     raise TypeError("expected backward to return dx, got None")
                 dy = dx
                 if dx is None:
                     break
         except Exception as error:
-            source = self._name(i + 1) if i < last else "the caller"
-            self._add_location(error, i, f"in backward given {shapes(dy)} by {source}")
-            if "read-only" in str(error):
-                error.add_note("zero_grad() makes a gradient that is read-only an array that can be written to")
+            self._add_backward_location(error, i, dy)
             raise
         if calls:
             self._calls = ANSWERED if calls > 1 else 0
@@ -102,10 +103,12 @@ class Sequential(Layer):
         """The index of the first layer that is trained, or how many layers there are."""
         again = self._searched_after is not Layer._last_freezing
         last = len(self.layers) if again else self._trained_from
-        places = (i for i in range(last) if again or not self.layers[i].frozen)
-        self._trained_from = next((i for i in places if _is_trained(self.layers[i])), last)
-        self._searched_after = Layer._last_freezing
-        return self._trained_from
+        for i in range(last):
+            if (again or not self.layers[i].frozen) and _is_trained(self.layers[i]):
+                last = i
+                break
+        self._trained_from, self._searched_after = last, Layer._last_freezing
+        return last
 
     def count_correct(self) -> tuple[float, float] | None:
         return self.layers[-1].count_correct() if self.layers else None
@@ -137,6 +140,12 @@ class Sequential(Layer):
 
     def _name(self, i: int) -> str:
         return f"layer {i}, {one_line(self.layers[i])}"
+
+    def _add_backward_location(self, error: Exception, i: int, dy: Any) -> None:
+        source = self._name(i + 1) if i < len(self.layers) - 1 else "the caller"
+        self._add_location(error, i, f"in backward given {shapes(dy)} by {source}")
+        if "read-only" in str(error):
+            error.add_note("zero_grad() makes a gradient that is read-only an array that can be written to")
 
     def _add_location(self, error: Exception, i: int, situation: str) -> None:
         add_location(error, self.layers[i], f"{self._name(i)}, {situation}")

@@ -176,8 +176,8 @@ CONTAINERS = {
             "a state with more arrays than the model has is loaded",
         ),
         (
-            'if getattr(dy, "shape", None) != shape:',
-            'if getattr(dy, "ndim", None) != len(shape):',
+            "if dy.shape == shape:",
+            "if dy.ndim == len(shape):",
             "a dy of one row is taken for that of all rows",
         ),
         ("if not math.isfinite(value):", "if math.isinf(value):", "NaN is taken for a number of any sign"),
