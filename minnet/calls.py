@@ -72,5 +72,5 @@ def called_twice(layer: Node) -> RuntimeError:
     return RuntimeError(
         f"{one_line(layer)}: was called twice before backward, but its cache is of the last call only, so a second "
         "backward has none to work from; give all inputs as one batch (np.concatenate) and split y, or use a second "
-        "layer that shares the parameters; for a look at y in between, use predict"
+        "layer that shares the parameters; for a look at y in between, use predict, or forget it by clear_cache()"
     )

@@ -186,7 +186,8 @@ class Layer(Node):
 
         Their parameters get no gradient and no update: an optimizer of `model.parameters()` that is made afterwards
         leaves them out. The layers stay in evaluation mode, so that running statistics stay too, and a container
-        computes no gradient that only they would need. A part below can be unfrozen again. Returns the layer.
+        computes no gradient that only they would need. A part below can be unfrozen again. It is no part of the state:
+        freeze a model that was loaded anew. Returns the layer.
         """
         _set_frozen(self, True)
         return self

@@ -27,7 +27,8 @@ def evaluate(model: Layer, data: Data, metrics: Metrics | None = None) -> dict[s
     it has total_weight() and count_correct() of its own, as Loss describes them.
     metrics: functions metric(y_true, y_pred) by name; each is given all targets and all predictions at once, and all
     sample weights as sample_weight if it takes one and the data have them.
-    Returns {"loss": …, "accuracy": …, …}. Leaves modes as they were, and no cache.
+    Returns {"loss": …, "accuracy": …, …}. Leaves modes as they were, and no cache: no other thread may train the
+    model meanwhile.
     Raises TypeError for data that are not batches or metrics that give no number, ValueError for no data at all.
     """
     check_model("evaluate", model)

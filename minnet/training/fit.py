@@ -18,7 +18,7 @@ from .divergence import Guard, without_warnings
 from .early_stopping import early_stopping
 from .evaluate import loss_of, measure
 from .history import History
-from .inputs import Data, Metrics, checked, in_order
+from .inputs import Data, Metrics, check_optimizers, checked, in_order
 from .modes import in_mode
 from .progress import Progress
 from .run import Run
@@ -239,6 +239,7 @@ def _ends_training(run: Run, history: History) -> bool:
         return False
     ends = run.on_epoch_end.end_training(history)
     run.model.train()
+    check_optimizers(run.model, run.updates.optimizers)  # it may have frozen or unfrozen a part
     return ends
 
 

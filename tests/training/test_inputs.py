@@ -348,3 +348,15 @@ def test_fit_reads_what_lies_in_a_file_in_slices():
     x[1999, 3] = np.nan
     with pytest.raises(ValueError, match="train's x to be finite, got nan in row 1999, column 3"):
         check_values("train", Batches(InFile(x), InFile(y), 32))
+
+
+def test_a_part_that_a_callback_unfreezes_needs_an_optimizer():
+    model = minnet.Sequential(minnet.Linear(2, 2, rng=0), minnet.Linear(2, 2, rng=1), minnet.SoftmaxCrossEntropy())
+    model[0].freeze()
+    data = [(np.ones((2, 2), np.float32), [0, 1])]
+
+    def unfreeze(history):
+        model[0].unfreeze()
+
+    with pytest.raises(ValueError, match=r"expected an optimizer of 0\.W, which was unfrozen after"):
+        minnet.fit(model, SGD(model.parameters(), 0.1), data, 3, on_epoch_end=unfreeze, progress=False)
