@@ -51,7 +51,7 @@ PRINTED = {
     "perceptron": r"Accuracy on 360 test digits: [89]\d\.\d%",
     "recurrent": r"GRU is wrong at  [a-h.]{40}\n\nAccuracy by (.|\n)*\n 30 ",
     "residual_block": r" 16 y = f\(x\) +[1-4]?\d\.\d% #+\n 16 y = x \+ f\(x\) +[5-9]\d\.\d% #+$",
-    "siamese": r"trained on: [5-9]\d\.\d%\nRight of 4,000 pairs of the digits 7, 8 and 9, .*: [5-7]\d\.\d%",
+    "siamese": r"trained on: [5-9]\d\.\d%\nHow often .*:\n +7 +8 +9\n( +[789]( +\d+%){3}\n?){3}$",
     "softmax_derivation": r"So do Linear and SoftmaxCrossEntropy: loss .*, gradient .* apart",
     "transformer": r"It predicts [3-6]\d\.\d% of the text's characters",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -134,6 +133,8 @@ def _check_read_only(trial: Trial) -> None:
             method = "backward"
             trial.call_backward(layer, dy)
         except Exception as error:
+            import traceback  # here, since importing it takes a millisecond
+
             line = traceback.extract_tb(error.__traceback__)[-1].line
             trial.fail(f"{method} wrote into {name}: {line or error}", error)
 

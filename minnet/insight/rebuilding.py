@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +20,8 @@ from ..random import generator
 @contextmanager
 def unmoved() -> Iterator[None]:
     """Put the global generators back to where they were: the package's, NumPy's and Python's."""
+    import random  # here, since importing it takes two milliseconds
+
     package = generator().bit_generator
     states = package.state, np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
     try:

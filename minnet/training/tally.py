@@ -25,7 +25,7 @@ class Judge:
         while isinstance(end, Sequential) and len(end):
             end = end[-1]
         inner = [loss for loss in _losses(end) if loss is not end and len(_losses(loss)) == 1]
-        self.loss = inner[0] if len(inner) == 1 else None
+        self.loss: Layer | None = inner[0] if len(inner) == 1 else None
 
     def before_batch(self) -> None:
         """Make sure that no loss is asked of a batch before, should the model not call it."""
