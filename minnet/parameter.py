@@ -19,9 +19,7 @@ class UseFreeze:
         self.name = name
 
     def __get__(self, holder: Any, owner: type) -> Any:
-        if holder is None:
-            return self
-        raise AttributeError(f"{type(holder).__name__} has no {self.name}: freeze() and unfreeze() a layer instead")
+        return self if holder is None else self.__set__(holder, None)
 
     def __set__(self, holder: Any, value: Any) -> NoReturn:
         raise AttributeError(f"{type(holder).__name__} has no {self.name}: freeze() and unfreeze() a layer instead")

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from ..arguments import described
 from ..errors import LayerCheckError
-from ..layer import Buffer, Layer, Parameter, one_line
+from ..layer import Buffer, Layer, Parameter
+from ..naming import one_line
 from ..random import generator
 from .differences import ALL_ENTRIES_UP_TO, Differences
 from .explanations import Wrong, explanation

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..layer import Layer, one_line
+from ..layer import Layer
+from ..naming import one_line
 from ..random import generator
 from ..tree import Node, is_long_data
 from .arrays import is_float_array, rms

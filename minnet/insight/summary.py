@@ -11,7 +11,8 @@ from numpy import ndarray as Array
 from numpy.typing import DTypeLike
 
 from ..arguments import described
-from ..layer import Layer, one_line
+from ..layer import Layer
+from ..naming import one_line
 from ..random import generator
 from .observation import watch_layers
 from .plain_arrays import untrained_arrays

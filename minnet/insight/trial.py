@@ -12,7 +12,8 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..errors import LayerCheckError
-from ..layer import Buffer, Layer, one_line
+from ..layer import Buffer, Layer
+from ..naming import one_line
 from .inputs import Inputs, named
 from .observation import watch_layers
 

@@ -50,8 +50,8 @@ def measure(owner: str, name: str, model: Layer, data: Data, metrics: Metrics) -
             if run is None:
                 loss = loss_of(model, *batch)
             else:
-                prediction, loss = run(*batch)
-                kept.append((np.array(batch[1]), prediction, np.array(batch[2]) if len(batch) > 2 else None))
+                predicted, loss = run(*batch)
+                kept.append((np.array(batch[1]), predicted, np.array(batch[2]) if len(batch) > 2 else None))
             share = judge.weight(len(batch[0]))
             total, weight = total + share * loss, weight + share
             tally.add(judge.correct())
