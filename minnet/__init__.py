@@ -43,6 +43,8 @@ help(mn.check_layer) what is checked of it; help(mn.fit) has all options of
 the loop, help of any other name its formulas, shapes and errors.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from .data.batches import Batches
 from .data.digits import load_digits
 from .data.idx import load_idx
@@ -50,7 +52,6 @@ from .data.preprocessing import Standardize, one_hot
 from .data.split import train_test_split
 from .errors import CheckpointError, LayerCheckError
 from .files.models import load, save
-from .foreign import missing as __getattr__  # noqa: F401  what Python calls for a name that is not here
 from .initializers import (
     constant,
     glorot_normal,
@@ -63,9 +64,8 @@ from .initializers import (
     uniform,
     zeros,
 )
-from .insight.check_layer import check_layer
-from .insight.diagnose import diagnose
-from .insight.summary import summary
+from .later import attribute as __getattr__  # noqa: F401
+from .later import names as __dir__  # noqa: F401
 from .layer import Buffer, Layer, Parameter
 from .layers.activations import (
     ELU,
@@ -101,6 +101,11 @@ from .training.evaluate import evaluate
 from .training.fit import fit
 from .training.history import History
 from .training.predict import predict
+
+if _TYPE_CHECKING:  # imported when they are used: later.py
+    from .insight.check_layer import check_layer
+    from .insight.diagnose import diagnose
+    from .insight.summary import summary
 
 __version__ = "0.1.0"
 

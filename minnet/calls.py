@@ -1,12 +1,14 @@
 """One backward a call: a cache is of the last call only.
 
 Of two calls before backward, such as those of a shared encoder, the second backward would silently work from the wrong
-cache. So calls and backwards are counted where somebody calls a layer; containers call each of theirs once.
+cache. So calls and backwards are counted where somebody calls a layer; containers call each of theirs once. Of
+containers that hold the same layers, each keeps which caches its call has left.
 """
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from functools import update_wrapper
 from typing import Any
 
@@ -56,6 +58,7 @@ def count_call(layer: Node) -> None:
 def forget_calls(attributes: dict[str, Any]) -> None:
     """Drop the count of calls from a layer's attributes."""
     attributes.pop("_calls", None)
+    attributes.pop("_caches", None)
     if type(attributes.get("backward")) is OneBackward:
         del attributes["backward"]
 
@@ -74,3 +77,30 @@ def called_twice(layer: Node) -> RuntimeError:
         "backward has none to work from; give all inputs as one batch (np.concatenate) and split y, or use a second "
         "layer that shares the parameters; for a look at y in between, use predict, or forget it by clear_cache()"
     )
+
+
+def hold(container: Any, layers: Sequence[Node]) -> None:
+    """Note that a container holds these layers. It and the last one that held some of them, if it is there, share."""
+    for layer in layers:
+        own = vars(layer)
+        if "_holder" in own and (other := own["_holder"]()) is not None:
+            container._shares = other._shares = True
+        own["_holder"] = weakref.ref(container)
+
+
+def keep_caches(container: Any, layers: Sequence[Node]) -> None:
+    """Keep which caches a call of a container that shares has left in its layers."""
+    container._caches = [vars(layer).get("cache") for layer in layers]
+
+
+def expect_own_call(container: Any, layers: Sequence[Node]) -> None:
+    """Raises RuntimeError if backward can't tell a container's call, or a layer was called by another one since."""
+    if vars(container).get("_calls") == ANSWERED:
+        raise called_twice(container)
+    for layer, cache in zip(layers, vars(container).get("_caches", ())):
+        if vars(layer).get("cache") is not cache:
+            raise RuntimeError(
+                f"{one_line(container)}: its {one_line(layer)} is in another container too and was called since, but a "
+                "cache is of the last call only; call backward before the other container, or predict where no "
+                "gradient is wanted"
+            )

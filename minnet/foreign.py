@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterable
-from functools import cache
 from opcode import opmap
 from typing import NoReturn
 
@@ -90,6 +89,11 @@ RENAMED = _by_word(
         "heads": "num_heads",
         "eps": "epsilon",
         "rng": "seed generator",
+        "parameters": "params",
+        "lr": "learning_rate",
+        "betas": "beta_1 beta_2",
+        "alpha": "rho",
+        "clip_norm": "clipnorm global_clipnorm",
     }
 )
 
@@ -111,19 +115,21 @@ KEYWORDS = _by_word(
         "give the optimizer a weight_decay": "kernel_regularizer",
         "leave it out: a loss is a mean": "reduction",
         "leave it out: it takes scores, not probabilities": "from_logits",
+        "leave it out: a step goes downhill; multiply the loss by -1": "maximize",
+        "leave it out: updates are array operations over all parameters": "foreach fused",
     }
 )
 
 
-# Through cache, which keeps no errors, since type checkers take a plain function in this place to say that minnet has
-# every name.
-@cache
 def missing(name: str) -> NoReturn:
-    """The __getattr__ of minnet: raises what Python does for a name that is not there, with advice for a known one."""
+    """Raise what Python does for a name that minnet does not have, with advice for a known one.
+
+    It is called by the __getattr__ of minnet.
+    """
     if name not in NAMES:
         raise AttributeError(f"module 'minnet' has no attribute {name!r}")
     text = f"minnet has no {name}; {NAMES[name]}"
-    caller = sys._getframe(1)
+    caller = sys._getframe(2)
     if caller.f_code.co_code[caller.f_lasti] == opmap["IMPORT_FROM"]:  # which drops an AttributeError and its text
         raise ImportError(text, name="minnet")
     raise AttributeError(text)

@@ -23,7 +23,8 @@ from .parameter import Buffer, Parameter, UseFreeze
 from .state import LeftOut, fitting
 from .tree import Node, walk
 
-INNER = ("cache", "_arguments", "backward")  # attributes in which walk does not look: what counts calls is in backward
+# Attributes in which walk does not look; what counts calls is in the last three.
+INNER = ("cache", "_arguments", "backward", "_holder", "_caches")
 
 
 class _Thread(threading.local):
@@ -33,6 +34,16 @@ class _Thread(threading.local):
 
 
 thread = _Thread()
+
+
+class _Freezing:
+    """last: another object after each freeze() and unfreeze() of any layer, for those who remember what is trained."""
+
+    def __init__(self) -> None:
+        self.last = object()
+
+
+freezing = _Freezing()
 
 
 class _NoCache:
@@ -71,7 +82,6 @@ class Layer(Node):
     requires_grad = UseFreeze()
     _arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
     _training: bool = True
-    _last_freezing: Any = object()  # another one after each freeze() and unfreeze() of any layer
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         expect_own_keywords(cls, kwargs)
@@ -113,6 +123,7 @@ class Layer(Node):
         """What is copied or pickled: everything but the cache, and what counts calls."""
         state = vars(self).copy()
         state.pop("cache", None)
+        state.pop("_holder", None)
         forget_calls(state)
         return state
 
@@ -239,7 +250,7 @@ def drop_cache(layer: Layer) -> None:
 
 
 def _set_frozen(layer: Layer, frozen: bool) -> None:
-    Layer._last_freezing = object()
+    freezing.last = object()
     for below in layer.walk(Layer).values():
         below.frozen, below.training = frozen, not frozen
     for parameter in layer.parameters():

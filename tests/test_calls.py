@@ -281,3 +281,59 @@ def test_the_backward_of_a_layer_that_is_gone_says_so():
     del layer
     with pytest.raises(ReferenceError, match=r"Linear\.backward: its layer is gone"):
         backward(DY)
+
+
+def two_heads():
+    body = [Linear(4, 4, rng=0), ReLU()]
+    return [Sequential(*body, Linear(4, 4, rng=rng), MeanSquaredError()) for rng in (1, 2)]
+
+
+def test_two_containers_of_the_same_layers_train_in_turns():
+    first, second = two_heads()
+    for model, x in ((first, A), (second, B), (first, B)):
+        model.zero_grad()
+        model(x, DY)
+        model.backward()
+        alone = copy.deepcopy(model)
+        alone.zero_grad()
+        alone(x, DY)
+        alone.backward()
+        assert all(np.array_equal(p.grad, q.grad) for p, q in zip(model.parameters(), alone.parameters()))
+
+
+SHARED = {
+    "two heads": two_heads,
+    "a slice": lambda: [model := two_heads()[0], model[:2]],
+    "a slice of a slice": lambda: [model := two_heads()[0][1:], model[:1]],
+    "residual": lambda: [Sequential(body := Linear(4, 4, rng=0), MeanSquaredError()), Residual(body)],
+    "branches": lambda: [Sequential(body := Linear(4, 4, rng=0), MeanSquaredError()), Concatenate(body, ReLU())],
+    "of branches": lambda: [
+        Sequential(Concatenate(body := Linear(4, 2, rng=0), Linear(4, 2, rng=1)), MeanSquaredError()),
+        Sequential(ReLU(), body),
+    ],
+}
+
+
+@pytest.mark.parametrize("make", SHARED.values(), ids=SHARED)
+def test_a_container_whose_layer_another_one_has_called_since_says_so(make):
+    model, other = make()
+    model(A, DY)
+    other(B)
+    with pytest.raises(RuntimeError, match=r"its (Linear|ReLU)\(.*\) is in another container too and was called since"):
+        model.backward()
+    model(A, DY)
+    predict(other, B)
+    model.backward()
+    model.clear_cache()
+    with pytest.raises(RuntimeError, match="backward before forward"):
+        model.backward()
+
+
+def test_containers_that_are_gone_share_nothing_and_are_kept_by_nothing():
+    first, second = two_heads()
+    gone = weakref.ref(second)
+    del second
+    gc.collect()
+    assert gone() is None
+    copied = pickle.loads(pickle.dumps(first))
+    assert not {"_holder", "_caches"} & {name for layer in copied.walk(Layer).values() for name in vars(layer)}

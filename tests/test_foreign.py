@@ -47,7 +47,8 @@ def test_what_the_advice_names_is_there_and_takes_what_it_says():
             assert set(re.findall(r"\w+", given)) - {"layer", "W", "data", "shape"} <= set(own), advice
     for renamed in RENAMED.values():
         for name in renamed.split():
-            kinds = [kind for kind in vars(minnet).values() if inspect.isclass(kind) and issubclass(kind, Layer)]
+            kinds = [kind for kind in vars(minnet).values() if inspect.isclass(kind)]
+            kinds = [kind for kind in kinds if issubclass(kind, (Layer, minnet.Optimizer))]
             assert any(name in inspect.signature(kind.__init__).parameters for kind in kinds), name
 
 
@@ -97,6 +98,12 @@ def test_a_module_that_is_imported_later_is_found():
         (lambda: Linear(input_dim=5), "Linear: takes no input_dim; write in_features"),
         (lambda: ReLU(inplace=True), "ReLU: takes no inplace; leave it out"),
         (lambda: LogSoftmax(dim=-1), "LogSoftmax: takes no dim; leave it out: it is the last axis"),
+        (lambda: minnet.SGD([], learning_rate=0.1), "SGD: takes no learning_rate; write lr"),
+        (lambda: minnet.Adam(params=[], lr=0.1), "Adam: takes no params; write parameters"),
+        (lambda: minnet.Adam([], beta_1=0.9), "Adam: takes no beta_1; write betas"),
+        (lambda: minnet.RMSprop([], rho=0.9), "RMSprop: takes no rho; write alpha"),
+        (lambda: minnet.SGD([], 0.1, clipnorm=1), "SGD: takes no clipnorm; write clip_norm"),
+        (lambda: minnet.SGD([], 0.1, maximize=True), "SGD: takes no maximize; leave it out: a step goes downhill"),
         (lambda: minnet.SoftmaxCrossEntropy(reduction="mean"), "SoftmaxCrossEntropy: takes no reduction; leave it out"),
     ],
 )

@@ -10,8 +10,8 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import expect_gradient, real_array
-from ..calls import ANSWERED, called_twice, drop_frozen_gradients
-from ..layer import Layer, drop_cache, thread
+from ..calls import ANSWERED, drop_frozen_gradients, expect_own_call, hold, keep_caches
+from ..layer import Layer, drop_cache, freezing, thread
 from ..naming import add_location, one_line, shapes
 
 
@@ -31,6 +31,7 @@ class Sequential(Layer):
     """
 
     _calls = 0  # since the last backward
+    _shares = False  # whether another container holds some of the layers
     _searched_after: Any = object()  # the freezing after which _trained_from was found
 
     def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
@@ -39,6 +40,7 @@ class Sequential(Layer):
         self.layers = _in_order(_distinct("Sequential", layers))
         self.is_loss = bool(self.layers) and self.layers[-1].is_loss
         self._trained_from = len(self.layers)
+        hold(self, self.layers)
 
     def __call__(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
         return self.forward(x, target, sample_weight)
@@ -64,6 +66,8 @@ class Sequential(Layer):
             raise
         if not predicts:
             self._calls = 1 if self._calls < 1 else self._calls + (not thread.evaluating)
+            if self._shares:
+                keep_caches(self, self.layers)
         return x
 
     def backward(self, dy: Any = None, input_gradient: bool | None = None) -> Any:
@@ -72,10 +76,10 @@ class Sequential(Layer):
         if input_gradient is None:
             input_gradient = self.input_gradient and not self.is_loss
         first_trained = self._trained_from
-        if first_trained or self._searched_after is not Layer._last_freezing:
+        if first_trained or self._searched_after is not freezing.last:
             first_trained = self._first_trained()
-        if (calls := self._calls) == ANSWERED:
-            raise called_twice(self)
+        if (calls := self._calls) == ANSWERED or self._shares:
+            expect_own_call(self, self.layers)
         i, last, dy = 0, len(self.layers) - 1, 1.0 if dy is None else dy
         first = 0 if input_gradient or not first_trained else min(first_trained, last)
         try:
@@ -101,13 +105,13 @@ class Sequential(Layer):
     # since, or been unfrozen.
     def _first_trained(self) -> int:
         """The index of the first layer that is trained, or how many layers there are."""
-        again = self._searched_after is not Layer._last_freezing
+        again = self._searched_after is not freezing.last
         last = len(self.layers) if again else self._trained_from
         for i in range(last):
             if (again or not self.layers[i].frozen) and _is_trained(self.layers[i]):
                 last = i
                 break
-        self._trained_from, self._searched_after = last, Layer._last_freezing
+        self._trained_from, self._searched_after = last, freezing.last
         return last
 
     def count_correct(self) -> tuple[float, float] | None:
@@ -197,12 +201,15 @@ class Concatenate(Layer):
     Source: Szegedy et al. 2015.
     """
 
+    _shares = False  # whether another container holds a branch
+
     def __init__(self, *branches: Layer | Sequence[Layer]) -> None:
         if len(branches) == 1 and isinstance(branches[0], (list, tuple)):
             branches = tuple(branches[0])
         self.branches = _distinct("Concatenate", branches)
         if not branches or any(branch.is_loss for branch in self.branches):
             raise ValueError(f"Concatenate: expected branches that give arrays, got {branches}")
+        hold(self, self.branches)
 
     def forward(self, x: Array) -> Array:
         x = x if type(x) is Array else real_array(one_line(self), x)
@@ -215,20 +222,23 @@ class Concatenate(Layer):
         # A branch that returns x may keep its dtype, uint8 or float64; the result has the smallest floating dtype.
         floating = [part.dtype for part in parts if part.dtype.kind == "f"]
         dtype = min(floating, key=lambda dtype: dtype.itemsize, default=None)
+        if self._shares:
+            keep_caches(self, self.branches)
         return np.concatenate(parts, axis=-1, dtype=dtype)
 
     def backward(self, dy: Array) -> Any:
         shape, ends = self.cache
         expect_gradient(self, dy, shape)
+        if self._shares:
+            expect_own_call(self, self.branches)
         parts = np.split(dy, ends, axis=-1)
         gradients = [
             _call_backward(branch, part, self.input_gradient)
             for branch, part in zip(self.branches, parts)
             if self.input_gradient or _is_trained(branch)
         ]
-        if not self.input_gradient or any(dx is None for dx in gradients):
-            return None
-        return sum(gradients[1:], gradients[0])
+        lost = not self.input_gradient or any(dx is None for dx in gradients)
+        return None if lost else sum(gradients[1:], gradients[0])
 
 
 def _distinct(owner: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
@@ -270,10 +280,7 @@ def _is_trained(layer: Layer) -> bool:
 
 def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
     for layer in layers:
-        if isinstance(layer, Sequential):
-            yield from _leaves(layer)
-        else:
-            yield layer
+        yield from _leaves(layer) if isinstance(layer, Sequential) else [layer]
 
 
 def _call_backward(layer: Layer, dy: Any, input_gradient: bool) -> Any:

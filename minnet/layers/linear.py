@@ -10,7 +10,7 @@ from numpy import ndarray as Array
 from ..arguments import at_least_one, expect_gradient, flag, real_array
 from ..initializers import glorot_uniform, normal, zeros
 from ..layer import Layer, Parameter, real_input
-from ..numerics import add_to_rows, as_rows, column_sum
+from ..numerics import add_to_rows, as_rows, column_sum, from_rows
 from ..random import Rng, generator
 
 
@@ -37,22 +37,22 @@ class Linear(Layer):
 
     def forward(self, x: Array) -> Array:
         x = real_input(self, x, len(self.W.data), self.W.data.dtype)
-        y = as_rows(x).dot(self.W.data)
+        y = (rows := as_rows(x)).dot(self.W.data)
         if self.bias:
             add_to_rows(y, self.b.data)
-        y = y if x.ndim == 2 else y.reshape(*x.shape[:-1], y.shape[-1])
-        self.cache = x, y.shape
+        y = from_rows(y, x.shape)
+        self.cache = rows, y.shape
         return y
 
     def backward(self, dy: Array) -> Any:
-        x, shape = self.cache
+        rows, shape = self.cache
         expect_gradient(self, dy, shape)
         dy = as_rows(dy)
         if not self.frozen:
-            self.W.grad += as_rows(x).T.dot(dy)
+            self.W.grad += rows.T.dot(dy)
             if self.bias:
                 self.b.grad += column_sum(dy)
-        return dy.dot(self.W.data.T).reshape(x.shape) if self.input_gradient else None
+        return from_rows(dy.dot(self.W.data.T), shape) if self.input_gradient else None
 
 
 class Embedding(Layer):

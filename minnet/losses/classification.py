@@ -14,6 +14,7 @@ from ..numerics import as_rows, mean_weights, ones, row_starts, row_sum, softmax
 from .loss import Loss, checked_mean_over, class_weights, position_weights, reshaping, weight_of
 
 ALL = slice(None)
+INTP, UINTP = np.dtype(np.intp), np.dtype(np.uintp)
 NUMBERED = "np.unique(y, return_inverse=True)[1]"
 
 
@@ -65,14 +66,16 @@ class SoftmaxCrossEntropy(Loss):
         lead, C = scores.shape[:-1], scores.shape[-1]
         t = target if type(target) is Array and target.shape == lead else _fitting(self, target, lead, scores.shape)
         s = None if sample_weight is None else position_weights(self, sample_weight, lead).reshape(-1)
+        rows = as_rows(scores)
+        starts = row_starts(len(rows), C)
         y, index, a, total = (
-            self._from_labels(t, C, s) if t.shape == lead else self._from_probabilities(t.reshape(-1, C), s)
+            self._from_labels(t, C, s, starts) if t.shape == lead else self._from_probabilities(t.reshape(-1, C), s)
         )
         a = mean_weights(len(y), scores.dtype) if a is None else _shares(a, total).astype(scores.dtype)
         a_sum = row_sum(a.reshape(-1, C))[:, 0] if index is ALL else a
-        best = (rows := as_rows(scores)).argmax(axis=1)
-        highest = rows.ravel()[best + row_starts(len(y), C)][:, None]
-        z = np.subtract(rows, highest, order="C")  # so that its flat form, and that of dscores, is a view
+        best = rows.argmax(axis=1)
+        highest = rows.ravel()[best + starts]
+        z = np.subtract(rows, highest[:, None], order="C")  # so that its flat form, and that of dscores, is a view
         target_sum = a.dot(z.ravel()[index])
         exp_z = np.exp(z, out=z)
         sum_exp = exp_z.dot(ones(C, exp_z.dtype))
@@ -98,15 +101,17 @@ class SoftmaxCrossEntropy(Loss):
     def total_weight(self) -> float:
         return self.cache[-1]
 
-    def _from_labels(self, t: Array, C: int, s: Array | None) -> tuple[Array, Any, Any, float]:
+    def _from_labels(self, t: Array, C: int, s: Array | None, starts: Array) -> tuple[Array, Any, Any, float]:
         """The labels y, −1 where ignored; the index in the flat scores where A is not 0; A there, None if all 1; Z."""
         y, kept = _checked_labels(self, t, C, self.ignore_index)
+        if kept is None and s is None and self.weight is None and not self.label_smoothing:
+            return y, y + starts, None, float(len(y))
         count = len(y) if kept is None else np.count_nonzero(kept)
         if kept is not None:
             s = kept * (1.0 if s is None else s)
         a = s if self.weight is None else self.weight[y] * (1.0 if s is None else s)
         total = float(count if a is None or self.mean_over == "samples" else a.sum())
-        index: Any = y + row_starts(len(y), C)
+        index: Any = y + starts
         if self.label_smoothing:
             _, index, a, _ = self._from_probabilities(y[:, None] == np.arange(C), s)
         return y if kept is None else np.where(kept, y, -1), index, a, total
@@ -209,15 +214,15 @@ def _checked_labels(loss: Loss, labels: Array, classes: int, ignored: int | None
         advice = "if they number classes, pass y.astype(int)" if whole else f"number them with {NUMBERED}"
         raise TypeError(f"{loss!r}: expected integer labels, got {labels.dtype}; {advice}")
     y, kept = labels.ravel(), None
-    if y.dtype != np.intp:
-        y = y.astype(np.intp)
-        if not np.can_cast(labels.dtype, np.intp):
+    if y.dtype != INTP:
+        y = y.astype(INTP)
+        if not np.can_cast(labels.dtype, INTP):
             y[y != labels.reshape(-1)] = -1  # it was too large, and became another
     if ignored is not None:
         kept = labels.reshape(-1) != ignored
         y = np.where(kept, y, 0)
     if y.size:
-        worst = y.view(np.uintp).argmax()  # a negative label is the largest of all when read as unsigned
+        worst = y.view(UINTP).argmax()  # a negative label is the largest of all when read as unsigned
         if not 0 <= y.item(worst) < classes:
             place = tuple(map(int, np.unravel_index(worst, labels.shape)))
             raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import flag, number
+from ..numerics import scalar
 from .optimizer import ClipNorm, LearningRate, Optimizer
 from .vectors import Parameters
 
@@ -45,7 +46,7 @@ class SGD(Optimizer):
             v *= self.momentum
             v += g
             step = g + self.momentum * v if self.nesterov else v
-        np.multiply(step, lr, out=g)  # g is not needed any more: this saves a temporary
+        np.multiply(step, scalar(lr, g.dtype), out=g)  # g is not needed any more: this saves a temporary
         w -= g
 
 
@@ -149,9 +150,9 @@ class Adam(Optimizer):
         m, v = moments
         (beta1, beta2), t = self.betas, self.steps + 1
         divisor, root = (1 - beta1**t) / (1 - beta1), math.sqrt((1 - beta2**t) / (1 - beta2))
-        m *= beta1
+        m *= scalar(beta1, m.dtype)
         m += g
-        v *= beta2
+        v *= scalar(beta2, v.dtype)
         np.multiply(g, g, out=g)
         v += g
         np.sqrt(v, out=g)

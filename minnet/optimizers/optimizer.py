@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import misfits, named_arrays, number
+from ..foreign import expect_own_keywords
 from .first_step import DROPPED, FirstStep
 from .schedules import short
 from .vectors import BeforeInit, Parameters, Vectors, parted
@@ -67,7 +68,11 @@ class Optimizer(Vectors):
     rate `lr_at(self.steps)`, and ends in `self.zero_grad()` and `self.steps += 1`.
     """
 
-    steps: int = BeforeInit()  # type: ignore[assignment]
+    steps: int = 0
+
+    def __new__(cls, *_: Any, **keywords: Any) -> Self:
+        expect_own_keywords(cls, keywords)
+        return super().__new__(cls)
 
     def __init__(
         self, parameters: Parameters, lr: LearningRate, weight_decay: float = 0.0, clip_norm: ClipNorm = None
@@ -122,8 +127,7 @@ class Optimizer(Vectors):
         self.gather()
         w, g = self._w, self._g
         lr = self.lr_at(self.steps)
-        first = self._first
-        if first and not first.over:
+        if (first := self._first) and not first.over:
             first.begin(self.name, g)
             self._make_writable()
         if self.clip_norm < math.inf and (norm := _norm(self, g)) > self.clip_norm:

@@ -173,16 +173,17 @@ def _train_epoch(
     run: Run, walk: Walk, checkpoint: Checkpoint | None, guard: Guard, bars: Progress, start: float
 ) -> bool:
     """Train on the remaining batches of the epoch that began at `start`. Returns False if on_batch_end ends it."""
-    model, updates, position, watched = run.model, run.updates, run.position, len(run.on_batch_end) > 0
+    model, judge, updates, position, watched = run.model, run.judge, run.updates, run.position, bool(run.on_batch_end)
     for batch in _batches(run, walk, bars):
         guard.before_batch()
-        run.judge.before_batch()
+        judge.before_batch()
         try:
             loss = loss_of(model, *batch)
-            correct = run.judge.correct()
-            if math.isfinite(loss):
+            correct = judge.correct()
+            if finite := math.isfinite(loss):
                 model.backward()
-            if finite := math.isfinite(loss) and updates.gradient_is_finite():
+                finite = updates.gradient_is_finite()
+            if finite:
                 if watched and _ends_at_batch(run, loss):
                     return False
                 updates.add_batch()
@@ -194,12 +195,17 @@ def _train_epoch(
         position.add(loss, correct)
         if checkpoint and checkpoint.is_due():
             position.seconds = time.perf_counter() - start
-            guard.after_update(f"epoch {position.epoch + 1}, batch {position.batch}", position.last)
-            checkpoint.write()
+            _write_within_epoch(run, checkpoint, guard)
     if not position.batch:
         raise ValueError("fit: expected train to have at least one batch, got none")
     updates.step()
     return True
+
+
+def _write_within_epoch(run: Run, checkpoint: Checkpoint, guard: Guard) -> None:
+    """Write the checkpoint, unless what it would hold is not finite."""
+    guard.after_update(f"epoch {run.position.epoch + 1}, batch {run.position.batch}", run.position.last)
+    checkpoint.write()
 
 
 def _batches(run: Run, walk: Walk, bars: Progress) -> Iterable[Any]:

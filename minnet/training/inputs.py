@@ -94,6 +94,8 @@ def _check_optimizer(optimizer: Any, one_of_several: bool) -> None:
 def check_modes(model: Layer) -> None:
     """Raise if some layers are in evaluation mode and others not, but for frozen ones and those that hold layers."""
     layers = model.walk(Layer)
+    if len({layer.training for layer in layers.values() if not layer.frozen}) < 2:
+        return
     plain = {name: layer for name, layer in layers.items() if len(layer.walk(Layer)) == 1}
     modes = {name: layer.training for name, layer in plain.items() if not layer.frozen}
     if len(set(modes.values())) > 1:

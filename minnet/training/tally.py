@@ -63,8 +63,9 @@ class Tally:
     def add(self, batch: Correct) -> None:
         """Count another batch, None where nothing is classified."""
         if batch:
-            self.right += float(batch[0])  # of NumPy's float32 the sum would be one too
-            self.counted += float(batch[1])
+            right, counted = batch
+            self.right += right if type(right) is int else float(right)  # of NumPy's float32 the sum would be one too
+            self.counted += counted if type(counted) is int else float(counted)
 
     def accuracy(self) -> dict[str, float]:
         """The share that was right, by its name; nothing if nothing was classified."""

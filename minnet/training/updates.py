@@ -41,17 +41,17 @@ class Updates:
 
     def step(self) -> None:
         """Step with the mean of the gradients since the last step, if there are any."""
+        if not self.waiting:
+            return
         if self.waiting > 1:
             for optimizer in self.optimizers:
                 for parameter in optimizer.parameters:
                     parameter.grad *= 1 / self.waiting
-        if self.waiting:
-            for optimizer in self.optimizers:
-                optimizer.step()
-                if not self.stepped:
-                    check_step(optimizer)
-            self.stepped = True
-        self.waiting = 0
+        for optimizer in self.optimizers:
+            optimizer.step()
+            if not self.stepped:
+                check_step(optimizer)
+        self.stepped, self.waiting = True, 0
 
     def last_lr(self) -> dict[str, float]:
         """The learning rate of the last step by name: lr, and of further optimizers lr_1, lr_2 and so on."""

@@ -17,6 +17,7 @@ from minnet import (
     fit,
     predict,
 )
+from minnet.losses import classification
 
 
 def frozen(values, dtype=np.float64):
@@ -383,8 +384,8 @@ def test_labels_in_a_column_are_refused_with_what_takes_the_axis_away(loss):
     [(2**32, np.int64), (2**32 + 1, np.uint64), (-(2**32), np.int64), (2**63, np.uint64), (2**64 - 1, np.uint64)],
 )
 def test_a_label_is_checked_as_it_is_given_however_many_bits_an_integer_has(monkeypatch, loss, label, dtype, integer):
-    monkeypatch.setattr(np, "intp", integer)
-    monkeypatch.setattr(np, "uintp", {np.int32: np.uint32, np.int64: np.uint64}[integer])
+    monkeypatch.setattr(classification, "INTP", np.dtype(integer))
+    monkeypatch.setattr(classification, "UINTP", np.dtype({np.int32: np.uint32, np.int64: np.uint64}[integer]))
     with pytest.raises(ValueError, match=re.escape(f"{loss!r}: label {label} at (1,) is not one of the 4 classes")):
         loss(SCORES, np.array([0, label, 1], dtype))
 
@@ -392,8 +393,8 @@ def test_a_label_is_checked_as_it_is_given_however_many_bits_an_integer_has(monk
 @pytest.mark.rows("integer", [np.int32, np.int64])
 def test_a_label_to_ignore_may_have_more_bits_than_an_integer(monkeypatch, integer):
     expected = SoftmaxCrossEntropy(ignore_index=-1)(SCORES, [3, -1, 0])
-    monkeypatch.setattr(np, "intp", integer)
-    monkeypatch.setattr(np, "uintp", {np.int32: np.uint32, np.int64: np.uint64}[integer])
+    monkeypatch.setattr(classification, "INTP", np.dtype(integer))
+    monkeypatch.setattr(classification, "UINTP", np.dtype({np.int32: np.uint32, np.int64: np.uint64}[integer]))
     for ignored, dtype in ((2**32, np.int64), (-(2**63), np.int64), (2**64 - 1, np.uint64)):
         loss = SoftmaxCrossEntropy(ignore_index=ignored)
         assert loss(SCORES, np.array([3, ignored, 0], dtype)) == expected

@@ -10,7 +10,7 @@ CONTAINERS = {
             "a parameter that was assigned to a layer in front later gets no gradient",
         ),
         (
-            "again = self._searched_after is not Layer._last_freezing",
+            "again = self._searched_after is not freezing.last",
             "again = False",
             "backward ends where it ended before another part was frozen or unfrozen",
         ),
@@ -85,6 +85,11 @@ CONTAINERS = {
     ],
     "calls": [
         (
+            "container._shares = other._shares = True",
+            "container._shares = True",
+            "a container does not notice that a slice of it has called its layers since",
+        ),
+        (
             "        if self.calls in (0, 1):\n",
             "        if True:\n",
             "a layer that was called twice gives the gradient of its last call twice",
@@ -107,6 +112,9 @@ CONTAINERS = {
     ],
     "naming": [
         ("return text if ", "return text if True or ", "an error begins with the many lines of a model"),
+    ],
+    "later": [
+        ('{*vars(sys.modules["minnet"]), *FILES}', 'vars(sys.modules["minnet"])', "diagnose is not completed"),
     ],
     "foreign": [
         (

@@ -118,13 +118,13 @@ NUMBERS = {
         ),
         ("            dscores *= float(dloss)", "            pass", "what the loss is multiplied by is lost"),
         (
-            "worst = y.view(np.uintp).argmax()",
+            "worst = y.view(UINTP).argmax()",
             "worst = y.argmax()",
             "a negative label counts from the end",
         ),
         (
-            'z = np.subtract(rows, highest, order="C")',
-            "z = rows - highest",
+            'z = np.subtract(rows, highest[:, None], order="C")',
+            "z = rows - highest[:, None]",
             "the gradient of scores in columns misses the target",
         ),
         (

@@ -30,7 +30,7 @@ TRAINING = {
             "float(first.lr_at(first.steps - 1))",
             "on_batch_end is told the last rate",
         ),
-        ("len(run.on_batch_end) > 0", "len(run.on_batch_end) > 1", "a single on_batch_end is not called"),
+        ("bool(run.on_batch_end)", "len(run.on_batch_end) > 1", "a single on_batch_end is not called"),
         ("walk.epoch(), run.length(), ", "walk.epoch(), None, ", "the bar does not know how long an epoch is"),
         ("        results |= run.updates.last_lr()\n", "", "the history has no learning rates"),
         (
@@ -55,8 +55,8 @@ TRAINING = {
             "the seconds of an epoch that was resumed forget those before",
         ),
         (
-            '            guard.after_update(f"epoch {position.epoch + 1}, batch {position.batch}", position.last)\n',
-            "",
+            'guard.after_update(f"epoch {run.position.epoch + 1}, batch {run.position.batch}", run.position.last)',
+            "pass",
             "a model with NaN takes the place of a good checkpoint within an epoch",
         ),
         (
@@ -115,7 +115,11 @@ TRAINING = {
             "parameter.grad *= 1 / self.accumulate",
             "the last step of an epoch is shorter than the mean",
         ),
-        ("        self.waiting = 0\n", "", "after the first group of batches there is no further step"),
+        (
+            "self.stepped, self.waiting = True, 0",
+            "self.stepped = True",
+            "after the first group of batches there is no further step",
+        ),
         (
             "            parameter.zero_grad()\n",
             "            pass\n",
@@ -230,7 +234,7 @@ TRAINING = {
             "if loss is not end]",
             "a loss around another hides what the other tells",
         ),
-        ("self.right += float(batch[0])", "self.right += batch[0]", "a long tally in float32 stands still"),
+        ("right if type(right) is int else float(right)", "right", "a long tally in float32 stands still"),
     ],
     "training/predict": [
         ("range(0, max(1, x.shape[0]), batch_size)", "range(0, x.shape[0], batch_size)", "no rows give no prediction"),

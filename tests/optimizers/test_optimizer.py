@@ -771,7 +771,6 @@ USES = {
     "state_dict": lambda optimizer: optimizer.state_dict(),
     "load_state_dict": lambda optimizer: optimizer.load_state_dict({"steps": 0}),
     "add_moments": lambda optimizer: optimizer.add_moments("m"),
-    "steps": lambda optimizer: optimizer.steps,
     "parameters": lambda optimizer: optimizer.parameters,
     "lr": lambda optimizer: optimizer.lr,
     "fit": lambda optimizer: fit(model(), optimizer, [batch()], 1, progress=False),
