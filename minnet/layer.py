@@ -69,7 +69,8 @@ class Layer(Node):
     that takes them returns None for dx. `input_gradient` is False while a container runs a backward whose dx nobody
     will use; a layer may then return None at once. `frozen` is True after `freeze()`; a layer may then leave its
     parameters' gradients alone: what it adds is dropped. One backward answers one call, since the cache is of the last.
-    `is_loss`, `takes_scores` and `gives_probabilities` tell a container which layers may precede which.
+    `is_loss`, `takes_scores` and `gives_probabilities` tell a container which layers may precede which; `stepwise` is
+    True if y at each step of a sequence depends on x there alone. x may be a tuple of arrays; then dx is a tuple.
     """
 
     frozen: bool = False
@@ -77,6 +78,7 @@ class Layer(Node):
     is_loss: bool = False
     takes_scores: bool = False
     gives_probabilities: bool = False
+    stepwise: bool = False
     cache: Any = _NoCache()
     trainable = UseFreeze()
     requires_grad = UseFreeze()

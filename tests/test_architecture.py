@@ -142,6 +142,7 @@ FILES = {
         "windows": set(),
         "recurrent": set(),
         "attention": set(),
+        "lengths": set(),
     },
     "": {
         "layer": {"arguments", "calls", "errors", "foreign", "naming", "parameter", "state", "tree"},
@@ -166,7 +167,7 @@ CONTENTS = "__init__"  # whose docstring is the table of contents that help(minn
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 185, "Sequential": 139, "Optimizer": 152, "SoftmaxCrossEntropy": 108}
+LARGE_CLASSES = {"Layer": 187, "Sequential": 139, "Optimizer": 152, "SoftmaxCrossEntropy": 108}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {

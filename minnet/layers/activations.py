@@ -12,7 +12,13 @@ from ..layer import Layer, Parameter, real_input
 from ..numerics import as_rows, erf, sigmoid, softplus
 
 
-class ReLU(Layer):
+class _Activation(Layer):
+    """What acts on each number by itself."""
+
+    stepwise = True
+
+
+class ReLU(_Activation):
     """The positive part.
 
     Forward     y = max(x, 0)
@@ -39,7 +45,7 @@ class ReLU(Layer):
         return dx
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(_Activation):
     """A ReLU that lets a little of the negative part through.
 
     Forward     y = x where x > 0, else a x
@@ -64,7 +70,7 @@ class LeakyReLU(Layer):
         return np.where(x > 0, dy, self.negative_slope * dy)
 
 
-class PReLU(Layer):
+class PReLU(_Activation):
     """A leaky ReLU whose slope is learned.
 
     Forward     y = x where x > 0, else a x
@@ -94,7 +100,7 @@ class PReLU(Layer):
         return np.where(x > 0, dy, a * dy)
 
 
-class ELU(Layer):
+class ELU(_Activation):
     """The identity above zero, an exponential approach to −α below.
 
     Forward     y = x where x > 0, else α (exp x − 1)
@@ -120,7 +126,7 @@ class ELU(Layer):
         return np.where(x > 0, dy, self.alpha * np.exp(negative) * dy)
 
 
-class GELU(Layer):
+class GELU(_Activation):
     """Weighs x by how likely a standard normal variable is to lie below it.
 
     Forward     y = x Φ(x),  Φ(x) = (1 + erf(x / √2)) / 2
@@ -159,7 +165,7 @@ class GELU(Layer):
         return dy * (cdf + x * pdf)
 
 
-class SiLU(Layer):
+class SiLU(_Activation):
     """Weighs x by its own sigmoid; also called swish.
 
     Forward     y = x σ(x)
@@ -182,7 +188,7 @@ class SiLU(Layer):
         return dy * s * (1 + x * (1 - s))
 
 
-class Sigmoid(Layer):
+class Sigmoid(_Activation):
     """The logistic function.
 
     Forward     y = σ(x) = 1 / (1 + exp(−x))
@@ -203,7 +209,7 @@ class Sigmoid(Layer):
         return dy * y * (1 - y)
 
 
-class Tanh(Layer):
+class Tanh(_Activation):
     """The hyperbolic tangent.
 
     Forward     y = tanh x
@@ -222,7 +228,7 @@ class Tanh(Layer):
         return dy * (1 - y * y)
 
 
-class Softplus(Layer):
+class Softplus(_Activation):
     """A smooth ReLU.
 
     Forward     y = log(1 + exp x)

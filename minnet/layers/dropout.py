@@ -38,6 +38,8 @@ class Dropout(Layer):
     Source: Srivastava et al. 2014, in the inverted form, which leaves evaluation alone.
     """
 
+    stepwise = True
+
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
         self.p = share("Dropout", "p", p)
         self.rng = generator(rng)

@@ -28,6 +28,8 @@ class Linear(Layer):
     Source: Glorot and Bengio 2010, for the initial scale.
     """
 
+    stepwise = True
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: Rng = None) -> None:
         at_least_one("Linear", in_features=in_features, out_features=out_features)
         self.bias = flag("Linear", "bias", bias)
@@ -69,6 +71,8 @@ class Embedding(Layer):
     Source: Bengio et al. 2003; Radford et al. 2019 for the initial scale.
     """
 
+    stepwise = True
+
     def __init__(self, num_embeddings: int, features: int, *, rng: Rng = None) -> None:
         at_least_one("Embedding", num_embeddings=num_embeddings, features=features)
         self.W = Parameter(normal(0.02)((num_embeddings, features), generator(rng)))
@@ -106,6 +110,8 @@ class PositionalEmbedding(Layer):
     Raises ValueError for x of another rank, longer than length, or that does not end in D.
     Source: Gehring et al. 2017; Radford et al. 2019 for the initial scale.
     """
+
+    stepwise = True
 
     def __init__(self, length: int, features: int, *, rng: Rng = None) -> None:
         at_least_one("PositionalEmbedding", length=length, features=features)

@@ -86,9 +86,8 @@ def sums(x: Array, pivot: Array, u: Array | None = None) -> tuple[Array, Array]:
     """Σ u and Σ u (x − pivot) over all axes but the last; u is x − pivot by default."""
     x = lines(x)
     both = np.zeros((2, x.shape[1]), x.dtype)
-    u = u if u is None else u.reshape(x.shape)
     for part, d in differences(x, pivot):
-        factor = d if u is None else u[part]
+        factor = d if u is None else u.reshape(x.shape)[part]
         both[0] += column_sum(factor)
         both[1] += column_sum(np.multiply(factor, d, out=d))
     first, second = both.reshape(2, -1, len(pivot)).sum(axis=1)
@@ -186,6 +185,8 @@ class LayerNorm(Layer):
     Source: Ba, Kiros and Hinton 2016.
     """
 
+    stepwise = True
+
     def __init__(self, features: int, eps: float = 1e-5) -> None:
         features = whole_number(type(self).__name__, "features", features, least=1)
         self.gamma = Parameter(np.ones(features), decay=False)
@@ -220,6 +221,8 @@ class RMSNorm(Layer):
     Raises ValueError for x that does not end in D.
     Source: Zhang and Sennrich 2019.
     """
+
+    stepwise = True
 
     def __init__(self, features: int, eps: float = 1e-6) -> None:
         features = whole_number(type(self).__name__, "features", features, least=1)

@@ -25,6 +25,7 @@ class Softmax(Layer):
     Source: Bridle 1990.
     """
 
+    stepwise = True
     gives_probabilities = True
 
     def forward(self, x: Array) -> Array:
@@ -49,6 +50,8 @@ class LogSoftmax(Layer):
 
     Source: Bridle 1990; ∂yᵢ/∂xⱼ = δᵢⱼ − pⱼ.
     """
+
+    stepwise = True
 
     def forward(self, x: Array) -> Array:
         self.cache = y = log_softmax(real_input(self, x))

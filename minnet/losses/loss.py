@@ -42,6 +42,7 @@ class Loss(Layer):
     Poisson(): the gradients are right and the contract holds
     """
 
+    stepwise = True
     is_loss = True
 
 

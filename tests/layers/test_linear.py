@@ -203,7 +203,7 @@ def test_sizes_that_are_no_ints_are_type_errors(sizes):
         Linear(*sizes)
 
 
-def test_linear_takes_at_most_twenty_four_lines_of_code():
+def test_linear_takes_at_most_twenty_five_lines_of_code():
     source = textwrap.dedent(inspect.getsource(Linear))
     docstring = ast.parse(source).body[0].body[0]
     layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
@@ -214,7 +214,7 @@ def test_linear_takes_at_most_twenty_four_lines_of_code():
         for line in range(token.start[0], token.end[0] + 1)
     }
     lines -= set(range(docstring.lineno, docstring.end_lineno + 1))
-    assert len(lines) <= 24
+    assert len(lines) <= 25
 
 
 # Embedding

@@ -113,6 +113,9 @@ CONTAINERS = {
     "naming": [
         ("return text if ", "return text if True or ", "an error begins with the many lines of a model"),
     ],
+    "layers/lengths": [
+        ("np.arange(T) < lengths[:, None]", "np.arange(T) <= lengths[:, None]", "the step behind the end counts"),
+    ],
     "later": [
         ('{*vars(sys.modules["minnet"]), *FILES}', 'vars(sys.modules["minnet"])', "diagnose is not completed"),
     ],

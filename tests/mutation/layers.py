@@ -249,8 +249,8 @@ FEATURES = {
     "layers/softmax": [
         ("return p * (dy - row_sum(dy * p))", "return dy * p * (1 - p)", "softmax's Jacobian is its diagonal"),
         (
-            'Source: Bridle 1990.\n    """\n\n    gives_probabilities = True',
-            'Source: Bridle 1990.\n    """\n\n    gives_probabilities = False',
+            'Source: Bridle 1990.\n    """\n\n    stepwise = True\n    gives_probabilities = True',
+            'Source: Bridle 1990.\n    """\n\n    stepwise = True\n    gives_probabilities = False',
             "a double softmax is not refused",
         ),
     ],
