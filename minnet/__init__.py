@@ -4,7 +4,7 @@ The derivation is the code, and it is checked. A model is layers in a row,
 the last of them a loss; an optimizer updates their parameters. There are:
 
 Layers
-    together        Sequential Residual Concatenate
+    together        Sequential Residual Concatenate Parallel Padded
     linear, of ids  Linear Embedding PositionalEmbedding
     images, signals Conv1d Conv2d ConvTranspose2d
                     MaxPool2d AvgPool2d GlobalAveragePool
@@ -79,11 +79,13 @@ from .layers.activations import (
     Tanh,
 )
 from .layers.attention import MultiHeadAttention
-from .layers.containers import Concatenate, Residual, Sequential
+from .layers.branches import Concatenate, Parallel
+from .layers.containers import Residual, Sequential
 from .layers.convolution import Conv1d, Conv2d, ConvTranspose2d
 from .layers.dropout import Dropout
 from .layers.linear import Embedding, Linear, PositionalEmbedding
 from .layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from .layers.padded import Padded
 from .layers.pooling import AvgPool2d, GlobalAveragePool, MaxPool2d
 from .layers.recurrent import GRU, LSTM, RNN
 from .layers.shape import Flatten, LastStep, Reshape
@@ -152,6 +154,8 @@ __all__ = [
     "MulticlassHinge",
     "Optimizer",
     "PReLU",
+    "Padded",
+    "Parallel",
     "Parameter",
     "PositionalEmbedding",
     "RMSNorm",

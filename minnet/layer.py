@@ -70,7 +70,8 @@ class Layer(Node):
     will use; a layer may then return None at once. `frozen` is True after `freeze()`; a layer may then leave its
     parameters' gradients alone: what it adds is dropped. One backward answers one call, since the cache is of the last.
     `is_loss`, `takes_scores` and `gives_probabilities` tell a container which layers may precede which; `stepwise` is
-    True if y at each step of a sequence depends on x there alone. x may be a tuple of arrays; then dx is a tuple.
+    True if y at each step of a sequence depends on x there alone, `joins_steps` if y has no steps any more.
+    x may be a tuple of arrays; then dx is a tuple, with None for integers.
     """
 
     frozen: bool = False
@@ -79,6 +80,7 @@ class Layer(Node):
     takes_scores: bool = False
     gives_probabilities: bool = False
     stepwise: bool = False
+    joins_steps: bool = False
     cache: Any = _NoCache()
     trainable = UseFreeze()
     requires_grad = UseFreeze()

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, overload
 
-import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import expect_gradient, real_array
-from ..calls import ANSWERED, drop_frozen_gradients, expect_own_call, hold, keep_caches
+from ..arguments import real_array
+from ..calls import ANSWERED, expect_own_call, hold, keep_caches
 from ..layer import Layer, drop_cache, freezing, thread
 from ..naming import add_location, one_line, shapes
+from .inner import call_backward, distinct, forward_within, is_trained, step
 
 
 class Sequential(Layer):
@@ -28,7 +28,14 @@ class Sequential(Layer):
     computes no gradient of the data and returns None, unless called as `backward(input_gradient=True)`.
     Raises TypeError for what is not a layer; ValueError for a layer object in two places, for a loss that is not
     last, and for probabilities in front of a loss that takes scores.
+
+    forward takes the lengths of sequences too, which it hands to the layers that take them: see Padded.
+    `step(x_t, state=None)` runs one step of a sequence: x_t (N, ...) without the time axis. It returns y_t and the
+    state to give to the next step, in evaluation mode and without a cache, for layers that have such a step themselves
+    or act on each step alone. A state that was returned stays as it is, so that several steps may go on from it.
     """
+
+    takes_input_gradient = True
 
     _calls = 0  # since the last backward
     _shares = False  # whether another container holds some of the layers
@@ -37,15 +44,16 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
         if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
             layers = tuple(layers[0])
-        self.layers = _in_order(_distinct("Sequential", layers))
+        self.layers = _in_order(distinct("Sequential", layers))
         self.is_loss = bool(self.layers) and self.layers[-1].is_loss
+        self.joins_steps = any(layer.joins_steps for layer in self.layers)
         self._trained_from = len(self.layers)
         hold(self, self.layers)
 
-    def __call__(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
-        return self.forward(x, target, sample_weight)
+    def __call__(self, x: Any, target: Any = None, sample_weight: Any = None, lengths: Array | None = None) -> Any:
+        return self.forward(x, target, sample_weight, lengths)
 
-    def forward(self, x: Array, target: Any = None, sample_weight: Any = None) -> Any:
+    def forward(self, x: Any, target: Any = None, sample_weight: Any = None, lengths: Array | None = None) -> Any:
         if target is None and sample_weight is not None:
             raise ValueError(f"{one_line(self)}: was given a sample_weight without a target")
         extra = () if target is None else (target,) if sample_weight is None else (target, sample_weight)
@@ -59,7 +67,10 @@ class Sequential(Layer):
             drop_cache(self.layers[last])  # backward must not mix this prediction with an earlier loss
         try:
             for i, layer in enumerate(self.layers):
-                x = layer.forward(x) if i < last else layer.forward(x, *extra)
+                if lengths is None:
+                    x = layer.forward(x) if i < last else layer.forward(x, *extra)
+                else:
+                    x, lengths = forward_within(layer, x, lengths, extra if i == last else ())
         except Exception as error:
             self.clear_cache()
             self._add_location(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
@@ -86,9 +97,9 @@ class Sequential(Layer):
             for i in range(last, first - 1, -1):
                 layer = self.layers[i]
                 if (input_gradient or i > first) and not (layer.frozen or isinstance(layer, Sequential)):
-                    dx = layer.backward(dy)  # what _call_backward does, in 0.06 µs less
+                    dx = layer.backward(dy)  # what call_backward does, in 0.06 µs less
                 else:
-                    dx = _call_backward(layer, dy, input_gradient or i > first)
+                    dx = call_backward(layer, dy, input_gradient or i > first)
                 if dx is None and i > first_trained:
                     raise TypeError("expected backward to return dx, got None")
                 dy = dx
@@ -108,11 +119,27 @@ class Sequential(Layer):
         again = self._searched_after is not freezing.last
         last = len(self.layers) if again else self._trained_from
         for i in range(last):
-            if (again or not self.layers[i].frozen) and _is_trained(self.layers[i]):
+            if (again or not self.layers[i].frozen) and is_trained(self.layers[i]):
                 last = i
                 break
         self._trained_from, self._searched_after = last, freezing.last
         return last
+
+    def step(self, x_t: Any, state: Any = None) -> tuple[Any, Any]:
+        """(y_t, state), of one step of a sequence: see above."""
+        states = [None] * len(self.layers) if state is None else list(state)
+        if len(states) != len(self.layers):
+            raise ValueError(f"{one_line(self)}: expected a state that its step has returned, got one of {len(states)}")
+        i, evaluating, thread.evaluating = 0, thread.evaluating, True
+        try:
+            for i, layer in enumerate(self.layers):
+                x_t, states[i] = step(layer, x_t, states[i])
+        except Exception as error:
+            self._add_location(error, i, f"in step given {shapes(x_t)}")
+            raise
+        finally:
+            thread.evaluating = evaluating
+        return x_t, tuple(states)
 
     def count_correct(self) -> tuple[float, float] | None:
         return self.layers[-1].count_correct() if self.layers else None
@@ -173,9 +200,9 @@ class Residual(Layer):
         if self.layers.is_loss:
             raise ValueError("Residual: expected layers that give an array, got a loss at the end")
 
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, lengths: Array | None = None) -> Array:
         x = x if type(x) is Array else real_array(one_line(self), x)
-        y = self.layers.forward(x)
+        y = self.layers.forward(x, lengths=lengths)
         if y.shape != x.shape:
             raise ValueError(
                 f"{one_line(self)}: expected layers that keep the shape {x.shape}, got {y.shape} from them"
@@ -186,75 +213,10 @@ class Residual(Layer):
         dx = self.layers.backward(dy, self.input_gradient)
         return None if dx is None else dx + dy
 
-
-class Concatenate(Layer):
-    """Applies every branch to x and concatenates their features.
-
-    Forward     y = (f₁(x), f₂(x), …) along the last axis
-    Backward    dx = f₁'(dy₁) + f₂'(dy₂) + …, where dyᵢ is the part of dy that belongs to branch i
-
-    Shapes      x (...)   fᵢ(x) (..., Kᵢ)   y (..., K₁ + K₂ + …)
-
-    branches: layers; for a branch of several layers, a Sequential.
-    Raises TypeError for what is not a layer; ValueError for no branch, one in two places, a loss, or outputs that
-    differ in more than their last axis.
-    Source: Szegedy et al. 2015.
-    """
-
-    _shares = False  # whether another container holds a branch
-
-    def __init__(self, *branches: Layer | Sequence[Layer]) -> None:
-        if len(branches) == 1 and isinstance(branches[0], (list, tuple)):
-            branches = tuple(branches[0])
-        self.branches = _distinct("Concatenate", branches)
-        if not branches or any(branch.is_loss for branch in self.branches):
-            raise ValueError(f"Concatenate: expected branches that give arrays, got {branches}")
-        hold(self, self.branches)
-
-    def forward(self, x: Array) -> Array:
-        x = x if type(x) is Array else real_array(one_line(self), x)
-        parts = [branch(x) for branch in self.branches]
-        if len({part.shape[:-1] for part in parts}) > 1:
-            got = " and ".join(str(part.shape) for part in parts)
-            raise ValueError(f"{one_line(self)}: expected branches that differ in the last axis only, got {got}")
-        ends = np.cumsum([part.shape[-1] for part in parts])
-        self.cache = (*parts[0].shape[:-1], int(ends[-1])), ends[:-1]
-        # A branch that returns x may keep its dtype, uint8 or float64; the result has the smallest floating dtype.
-        floating = [part.dtype for part in parts if part.dtype.kind == "f"]
-        dtype = min(floating, key=lambda dtype: dtype.itemsize, default=None)
-        if self._shares:
-            keep_caches(self, self.branches)
-        return np.concatenate(parts, axis=-1, dtype=dtype)
-
-    def backward(self, dy: Array) -> Any:
-        shape, ends = self.cache
-        expect_gradient(self, dy, shape)
-        if self._shares:
-            expect_own_call(self, self.branches)
-        parts = np.split(dy, ends, axis=-1)
-        gradients = [
-            _call_backward(branch, part, self.input_gradient)
-            for branch, part in zip(self.branches, parts)
-            if self.input_gradient or _is_trained(branch)
-        ]
-        lost = not self.input_gradient or any(dx is None for dx in gradients)
-        return None if lost else sum(gradients[1:], gradients[0])
-
-
-def _distinct(owner: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
-    """The layers, after checking that each is a Layer and that no layer object is in two places."""
-    places: dict[int, int] = {}
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            advice = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
-            raise TypeError(f"{owner}: layer {i} is {layer!r}, expected a Layer{advice}")
-        for inner in layer.walk(Layer).values():
-            if places.setdefault(id(inner), i) != i:
-                raise ValueError(
-                    f"{owner}: {one_line(inner)} is in layer {places[id(inner)]} and in layer {i}, but has one cache; "
-                    "make a second layer, and share the Parameter to share weights (decoder.W = encoder.W)"
-                )
-    return layers
+    def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
+        """(y_t, state), of one step as in Sequential."""
+        y, state = self.layers.step(x_t, state)
+        return x_t + y, state
 
 
 def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
@@ -273,28 +235,6 @@ def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return layers
 
 
-def _is_trained(layer: Layer) -> bool:
-    """Whether a layer has parameters, here or below, that are not frozen; in a frozen one, a part may be unfrozen."""
-    return any(not parameter.frozen for parameter in layer.parameters())
-
-
 def _leaves(layers: Iterable[Layer]) -> Iterator[Layer]:
     for layer in layers:
         yield from _leaves(layer) if isinstance(layer, Sequential) else [layer]
-
-
-def _call_backward(layer: Layer, dy: Any, input_gradient: bool) -> Any:
-    """layer.backward(dy), after telling the layer whether its dx will be used."""
-    if isinstance(layer, Sequential):
-        dx = layer.backward(dy, input_gradient)
-    elif input_gradient:
-        dx = layer.backward(dy)
-    else:
-        layer.input_gradient = False
-        try:
-            dx = layer.backward(dy)
-        finally:
-            del layer.input_gradient
-    if layer.frozen:
-        drop_frozen_gradients(layer)
-    return dx

@@ -10,6 +10,7 @@ from numpy import ndarray as Array
 
 from ..arguments import expect_gradient
 from ..layer import Layer, real_input
+from .lengths import checked_lengths, without_padding
 from .windows import Sizes, count, expect_axes, expect_places, pad, runs, sizes
 
 
@@ -130,25 +131,36 @@ class AvgPool2d(_Pool2d):
 class GlobalAveragePool(Layer):
     """The mean of each channel over all positions.
 
-    Forward     y[c] = Σ x[p, c] / P over the P positions p
-    Backward    dx[p, c] = dy[c] / P
+    Forward     y[c] = Σ x[p, c] / P over the P positions p, with lengths those at t < lengths[n] only
+    Backward    dx[p, c] = dy[c] / P at these positions
 
-    Shapes      x (N, ..., C)   y (N, C)
+    Shapes      x (N, ..., C), with lengths (N, T, ..., C)   lengths (N,)   y (N, C), 0 where lengths[n] is 0
 
-    Raises ValueError for x of fewer than two axes or without positions.
+    lengths: how many steps of each x count, given as forward(x, lengths); see Padded.
+    Raises ValueError for x of fewer than two axes or without positions, and lengths that don't fit; TypeError for
+    lengths that are not ints.
     Source: Lin et al. 2014.
     """
 
-    def forward(self, x: Array) -> Array:
+    joins_steps = True
+
+    def forward(self, x: Array, lengths: Array | None = None) -> Array:
         x = real_input(self, x)
-        if x.ndim < 2 or 0 in x.shape[1:]:
-            raise ValueError(f"{self!r}: expected x of shape (N, ..., C), got {x.shape}")
-        self.cache = x.shape
-        return x.mean(axis=tuple(range(1, x.ndim - 1)))
+        if x.ndim < 2 + (lengths is not None) or 0 in x.shape[1:]:
+            axes = "(N, ..., C)" if lengths is None else "(N, T, ..., C)"
+            raise ValueError(f"{self!r}: expected x of shape {axes}, got {x.shape}")
+        along = tuple(range(1, x.ndim - 1))
+        if lengths is None:
+            self.cache = x.shape, lengths, math.prod(x.shape[1:-1])
+            return x.mean(axis=along)
+        lengths = checked_lengths(self, lengths, x.shape)
+        counts = np.maximum(lengths, 1)[:, None] * math.prod(x.shape[2:-1])
+        self.cache = x.shape, lengths, counts.astype(x.dtype)
+        return without_padding(x, lengths).sum(axis=along) / self.cache[2]
 
     def backward(self, dy: Array) -> Array:
-        shape = self.cache
+        shape, lengths, counts = self.cache
         expect_gradient(self, dy, (shape[0], shape[-1]))
-        positions = shape[1:-1]
-        share = (dy / math.prod(positions)).reshape(len(dy), *(1 for _ in positions), shape[-1])
-        return np.broadcast_to(share, shape).copy()
+        share = (dy / counts).reshape(len(dy), *(1 for _ in shape[1:-1]), shape[-1])
+        dx = np.broadcast_to(share, shape)
+        return dx.copy() if lengths is None else without_padding(dx, lengths)

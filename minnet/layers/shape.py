@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 
 from ..arguments import REAL, expect_gradient, real_array, whole_number
 from ..layer import Layer, real_input
+from .lengths import checked_lengths
+
+ALL = slice(None)
 
 
 def floats_or_ids(layer: Layer, x: ArrayLike) -> Array:
@@ -81,24 +84,34 @@ class Reshape(Layer):
 class LastStep(Layer):
     """The last step of a sequence.
 
-    Forward     y = x[:, −1]
-    Backward    dx[:, −1] = dy, and 0 elsewhere
+    Forward     y = x[:, −1], or with lengths y[n] = x[n, lengths[n] − 1], 0 where lengths[n] is 0
+    Backward    dx = dy at that step, and 0 elsewhere
 
-    Shapes      x (N, T, ...)   y (N, ...)
+    Shapes      x (N, T, ...)   lengths (N,)   y (N, ...)
 
-    Raises ValueError for x without steps.
+    lengths: how many steps of each x count, given as forward(x, lengths); see Padded.
+    Raises ValueError for x without steps and lengths that don't fit, TypeError for lengths that are not ints.
     """
 
-    def forward(self, x: Array) -> Array:
+    joins_steps = True
+
+    def forward(self, x: Array, lengths: Array | None = None) -> Array:
         x = floats_or_ids(self, x)
         if x.ndim < 2 or not x.shape[1]:
             raise ValueError(f"{self!r}: expected x of shape (N, T, ...), got {x.shape}")
-        self.cache = x.shape
-        return x[:, -1]
+        if lengths is None:
+            self.cache = x.shape, (ALL, -1)
+            return x[:, -1]
+        lengths = checked_lengths(self, lengths, x.shape)
+        some = np.flatnonzero(lengths)
+        self.cache = x.shape, (some, lengths[some] - 1)
+        y = np.zeros((len(x), *x.shape[2:]), x.dtype)
+        y[some] = x[self.cache[1]]
+        return y
 
     def backward(self, dy: Array) -> Array:
-        N, _, *features = self.cache
-        expect_gradient(self, dy, (N, *features))
-        dx = np.zeros(self.cache, dy.dtype)
-        dx[:, -1] = dy
+        shape, (rows, steps) = self.cache
+        expect_gradient(self, dy, (shape[0], *shape[2:]))
+        dx = np.zeros(shape, dy.dtype)
+        dx[rows, steps] = dy[rows]
         return dx

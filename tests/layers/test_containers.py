@@ -9,7 +9,6 @@ from minnet import (
     BatchNorm,
     Concatenate,
     Dropout,
-    Embedding,
     Flatten,
     LastStep,
     Layer,
@@ -20,7 +19,6 @@ from minnet import (
     MeanSquaredError,
     Parameter,
     ReLU,
-    Reshape,
     Residual,
     Sequential,
     Sigmoid,
@@ -116,9 +114,6 @@ class OnlyShape:
         return self.shape[0]
 
 
-# Composition
-
-
 def test_layers_run_one_after_the_other_and_backward_in_reverse():
     first, second = Linear(2, 2, bias=False), Linear(2, 1, bias=False)
     model = Sequential(first, Double(), second).astype(np.float64)
@@ -193,9 +188,6 @@ def test_a_shared_parameter_is_counted_once_in_the_repr():
     model = Sequential(Linear(3, 3), Linear(3, 3))
     model[1].W = model[0].W
     assert repr(model).endswith("15 parameters")
-
-
-# What is refused
 
 
 @pytest.mark.rows("thing", [None, 3, np.tanh, "relu"])
@@ -282,9 +274,6 @@ def test_backward_without_dy_needs_a_loss():
     model(np.ones((1, 2)))
     with pytest.raises(TypeError, match="backward needs dy"):
         model.backward()
-
-
-# A model that ends in a loss
 
 
 def test_a_model_gives_the_loss_with_a_target_and_the_prediction_without():
@@ -408,9 +397,6 @@ def test_a_users_loss_ends_a_model():
     )
 
 
-# The gradient of the data
-
-
 def test_backward_of_a_model_returns_no_gradient_of_the_data_unless_asked():
     model, (x, y) = classifier(), batch()
     model(x, y)
@@ -515,9 +501,6 @@ def test_a_model_without_parameters_still_gives_the_gradient_of_its_input():
     assert model.backward() is None
     # y = 2 x, loss = Σ (y − 1)² / 2.
     assert model.backward(input_gradient=True).tolist() == [[2, 6]]
-
-
-# Errors
 
 
 def message_of(kind, call):
@@ -642,9 +625,6 @@ def test_modes_reach_nested_layers():
     assert all(layer.training for layer in model.train().walk(Layer).values())
 
 
-# Residual
-
-
 def weighted(inputs, outputs, weights):
     layer = Linear(inputs, outputs, bias=False).astype(np.float64)
     layer.load_state_dict({"W": weights})
@@ -717,91 +697,6 @@ def test_residual_takes_a_list():
     assert Residual(weighted(2, 2, [[1, 0], [0, 1]]))([[1, 2]]).tolist() == [[2, 4]]
 
 
-# Concatenate
-
-
-def branches():
-    return Concatenate(weighted(2, 2, [[1, 2], [3, 4]]), Double(), weighted(2, 1, [[5], [6]]))
-
-
-def test_concatenate_puts_the_features_of_its_branches_side_by_side():
-    layer = branches()
-    assert layer(frozen([[1, -1]])).tolist() == [[-2, -2, 2, -2, -1]]
-    # (1, 10) Wᵀ = (21, 43) from the first, 2 · (3, 4) from the second, 7 · (5, 6) from the third.
-    assert layer.backward(frozen([[1, 10, 3, 4, 7]])).tolist() == [[21 + 6 + 35, 43 + 8 + 42]]
-    assert [p.grad.tolist() for p in layer.parameters()] == [[[1, 10], [-1, -10]], [[7], [-7]]]
-
-
-def test_concatenate_of_sequences_and_images_works_on_the_last_axis():
-    layer, x = Concatenate(Double(), Sequential()), frozen(np.arange(24).reshape(2, 3, 2, 2))
-    y = layer(x)
-    assert y.shape == (2, 3, 2, 4)
-    assert np.array_equal(y[..., :2], 2 * x)
-    assert np.array_equal(y[..., 2:], x)
-    assert np.array_equal(layer.backward(y), 4 * x + x)
-
-
-def test_concatenate_takes_one_list_of_branches_too():
-    assert list(Concatenate([Double(), ReLU()]).walk(Layer)) == ["", "branches.0", "branches.1"]
-
-
-def test_concatenate_returns_arrays_that_are_not_those_of_its_branches():
-    layer, x = Concatenate(Sequential()), frozen([[1, 2]])
-    layer(x)[...] = 7
-    assert layer(x).tolist() == [[1, 2]]
-
-
-def test_branches_may_differ_in_the_last_axis_only():
-    with pytest.raises(ValueError, match=r"differ in the last axis only, got \(2, 3, 4\) and \(2, 12\)"):
-        Concatenate(ReLU(), Flatten())(np.ones((2, 3, 4)))
-    with pytest.raises(ValueError, match=r"differ in the last axis only, got \(2, 3, 4\) and \(2, 4\)"):
-        Concatenate(ReLU(), LastStep())(np.ones((2, 3, 4)))
-
-
-@pytest.mark.rows("build", [Concatenate, lambda: Concatenate([])])
-def test_concatenate_needs_a_branch(build):
-    with pytest.raises(ValueError, match="Concatenate: expected branches"):
-        build()
-
-
-@pytest.mark.rows("given", [np.uint8, np.int64, np.float32, np.float64])
-def test_a_branch_that_passes_its_input_on_does_not_change_the_dtype(given):
-    layer = Concatenate(Sequential(), Linear(2, 3, rng=0))
-    y = layer(frozen([[1, 2], [3, 4]], given))
-    assert y.dtype == np.float32
-    assert y[:, :2].tolist() == [[1, 2], [3, 4]]
-    assert layer.backward(np.ones((2, 5), np.float32)).dtype == np.float32
-    assert layer.branches[1].W.grad.tolist() == [[4] * 3, [6] * 3]
-
-
-def test_a_branch_that_passes_its_input_on_takes_a_list():
-    assert Concatenate(Sequential(), weighted(2, 1, [[5], [6]]))([[1, 2]]).tolist() == [[1, 2, 17]]
-
-
-def test_embeddings_side_by_side_take_ids():
-    layer = Concatenate(Embedding(5, 2, rng=0), Sequential(Embedding(5, 3, rng=1), Linear(3, 3, rng=2)))
-    ids = frozen([[1, 2, 1], [4, 4, 0]], np.int64)
-    assert layer(ids).shape == (2, 3, 5)
-    assert layer(ids).dtype == np.float32
-    assert layer.backward(np.ones((2, 3, 5), np.float32)) is None
-    assert layer.branches[0].W.grad.tolist() == [[1, 1], [2, 2], [1, 1], [0, 0], [2, 2]]
-    check_layer(layer, ids)
-
-
-@pytest.mark.rows("embedding_first", [True, False])
-def test_ids_have_no_gradient_however_the_other_branches_see_them(embedding_first):
-    parts = [Embedding(5, 2, rng=0), Sequential(Reshape(3, 1), Linear(1, 2, rng=1))]
-    layer = Concatenate(*parts if embedding_first else parts[::-1])
-    ids = frozen([[1, 2, 1], [4, 4, 0]], np.int64)
-    assert layer(ids).shape == (2, 3, 4)
-    assert layer.backward(np.ones((2, 3, 4), np.float32)) is None
-    assert parts[0].W.grad.tolist() == [[1, 1], [2, 2], [1, 1], [0, 0], [2, 2]]
-    assert parts[1][1].W.grad.tolist() == [[12, 12]]
-
-
-# Both of them
-
-
 every_wrapping = pytest.mark.rows("kind", [Residual, Concatenate])
 
 
@@ -851,16 +746,6 @@ def test_a_loss_inside_is_refused(kind, build):
 def test_one_layer_object_in_two_places_is_refused_inside_too(build, layer):
     with pytest.raises(ValueError, match=re.escape(repr(layer)) + r" .*layer 0.*layer \d.*share the Parameter"):
         build(layer)
-
-
-def test_weights_can_be_shared_between_branches():
-    layer = Concatenate(Linear(1, 1, bias=False), Linear(1, 1, bias=False)).astype(np.float64)
-    layer.branches[1].W = layer.branches[0].W
-    assert list(layer.named_parameters()) == ["branches.0.W"]
-    layer.load_state_dict({"branches.0.W": [[3]]})
-    assert layer(frozen([[2]])).tolist() == [[6, 6]]
-    assert layer.backward(frozen([[1, 10]])).tolist() == [[33]]
-    assert layer.parameters()[0].grad.tolist() == [[22]]
 
 
 def test_what_is_inside_has_nested_names():
@@ -1004,16 +889,6 @@ def test_layers_inside_in_front_of_the_first_parameter_do_not_run_backward(kind)
     assert all(p.grad.any() for p in model.parameters())
 
 
-@pytest.mark.rows("branch", [NeverBackward, lambda: Sequential(NeverBackward())])
-def test_branches_without_parameters_do_not_run_backward_where_nobody_needs_it(branch):
-    model, (x, y) = Sequential(Concatenate(branch(), Linear(4, 4)), Linear(8, 3), SoftmaxCrossEntropy()), batch()
-    model(x, y)
-    assert model.backward() is None
-    assert all(p.grad.any() for p in model.parameters())
-    with pytest.raises(AssertionError, match="nobody needs this gradient"):
-        model.backward(input_gradient=True)
-
-
 @every_wrapping
 def test_a_later_residual_or_concatenate_hands_its_gradient_on(kind):
     model, (x, y) = Sequential(Linear(4, 4), kind(Linear(4, 4)), Linear(4, 3), SoftmaxCrossEntropy()), batch()
@@ -1062,12 +937,3 @@ def test_a_gradient_that_is_read_only_is_told_with_what_to_do():
     model.zero_grad()
     model(x, y), model.backward()
     assert model[0].W.grad.any()
-
-
-@pytest.mark.rows("dy", [np.ones((5, 7)), np.ones((1, 8)), np.ones(8), 1.0, None])
-def test_a_dy_of_another_shape_is_refused_by_concatenate_before_a_branch_sees_it(dy):
-    layer = Concatenate(Linear(4, 4, rng=0), ReLU())
-    layer(np.ones((5, 4)))
-    with pytest.raises(ValueError, match=r"^Concatenate\(.*expected dy of shape \(5, 8\)"):
-        layer.backward(dy)
-    assert not any(p.grad.any() for p in layer.parameters())

@@ -15,28 +15,48 @@ CONTAINERS = {
             "backward ends where it ended before another part was frozen or unfrozen",
         ),
         (
+            "return None if dx is None else dx + dy",
+            "return None if dx is None else np.add(dx, dy, out=dx)",
+            "a residual around a layer that hands dy on writes into the caller's dy",
+        ),
+        ("yield from _leaves(layer)", "yield layer", "a softmax within a part is not seen in front of the loss"),
+        ("return x.astype(y.dtype, copy=False) + y", "return x + y", "float64 data make all that follows float64"),
+    ],
+    "layers/inner": [
+        (
             "any(not parameter.frozen for parameter in layer.parameters())",
             "not layer.frozen and any(not parameter.frozen for parameter in layer.parameters())",
             "backward does not reach a part of a frozen body that was unfrozen again",
         ),
         (
-            "return None if dx is None else dx + dy",
-            "return None if dx is None else np.add(dx, dy, out=dx)",
-            "a residual around a layer that hands dy on writes into the caller's dy",
-        ),
-        ("dtype = min(floating,", "dtype = max(floating,", "a branch that hands on float64 makes all of it float64"),
-        (
             "for inner in layer.walk(Layer).values():",
             "for inner in (layer,):",
             "a layer that is in two places further down is not refused",
         ),
-        ("yield from _leaves(layer)", "yield layer", "a softmax within a part is not seen in front of the loss"),
         (
             "        finally:\n            del layer.input_gradient",
             "        except ZeroDivisionError:\n            raise\n        del layer.input_gradient",
             "after a backward that fails, the layer gives no dx any more",
         ),
-        ("return x.astype(y.dtype, copy=False) + y", "return x + y", "float64 data make all that follows float64"),
+        ("None if layer.joins_steps else lengths", "lengths", "lengths are handed on behind the last step"),
+        ('            own["cache"] = kept[0]', "            pass", "a step in between takes the cache from backward"),
+    ],
+    "layers/branches": [
+        ("dtype = min(floating,", "dtype = max(floating,", "a branch that hands on float64 makes all of it float64"),
+        ("return tuple(gradients) if", "return gradients if", "the gradients of several parts of x are no tuple"),
+    ],
+    "layers/padded": [
+        (
+            "            dy = without_padding(dy, lengths)\n",
+            "",
+            "what is said of the padding's outputs moves the parameters",
+        ),
+        (
+            "super().forward(without_padding(x, lengths), target",
+            "super().forward(x, target",
+            "ids in the padding must be ids",
+        ),
+        ("joined = all(each)", "joined = any(each)", "branches of which one keeps the steps are taken for joined"),
     ],
     "layer": [
         ("name: state.data.copy() for name, state", "name: state.data for name, state", "the state is no copy"),

@@ -134,8 +134,8 @@ IMAGES = {
             "the mean's gradient is misread where dy is not contiguous",
         ),
         (
-            "x.mean(axis=tuple(range(1, x.ndim - 1)))",
-            "x.mean(axis=(1, 2)[: x.ndim - 2])",
+            "return x.mean(axis=along)",
+            "return x.mean(axis=along[:2])",
             "the mean over all positions leaves out a third axis of them",
         ),
         ("if any(2 * p > k for", "if any(p > k for", "padding of more than half of the window is accepted"),
@@ -265,7 +265,7 @@ FEATURES = {
             "return x",
             "half precision goes through layers that only move numbers",
         ),
-        ("dx = np.zeros(self.cache, dy.dtype)", "dx = np.zeros(self.cache)", "float32 becomes float64"),
+        ("dx = np.zeros(shape, dy.dtype)", "dx = np.zeros(self.cache)", "float32 becomes float64"),
         ("n == -1 else n for n", "abs(n) == 1 else n for n", "beside a −1, a size of 1 is taken for whatever is left"),
     ],
     "layers/attention": [

@@ -1,0 +1,94 @@
+"""Sequences of unequal length in one array, with padding behind the end of each that counts for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from numpy import ndarray as Array
+
+from ..arguments import described, expect_gradient, plain_array
+from ..layer import Layer
+from ..naming import one_line
+from .branches import Concatenate
+from .containers import Residual, Sequential
+from .inner import takes_lengths
+from .lengths import checked_lengths, without_padding
+
+
+class Padded(Sequential):
+    """Layers one after the other, for sequences of unequal length.
+
+    Forward     y = fₙ(… f₂(f₁(x))), of each sequence by itself; zeros in the padding
+    Backward    dx = f₁'(f₂'(… fₙ'(dy))), of each sequence by itself; zeros in the padding
+
+    Shapes      x the tuple (x (N, T, ...), lengths (N,)); the padding is x[n, t] for t ≥ lengths[n]
+                y (N, T, ...), or (N, ...) behind a layer that joins the steps
+
+    layers: as in Sequential. Lengths are handed to layers whose forward has an argument lengths, also to those inside
+    Sequential, Residual and Concatenate: recurrent layers, attention, Conv1d, LastStep and GlobalAveragePool, which
+    read nothing of the padding. All others must act on each step by itself, and say so by stepwise = True.
+    So no number in the padding changes anything. A sequence of length 0 gives zeros. A loss at the end leaves the
+    padding out, and so does the accuracy: targets are (N, T, ...) for scores (N, T, C).
+    dx is the tuple (dx, None), or (None, None) for ids; like Sequential, it is computed if it is wanted.
+    Raises TypeError for x that is no such tuple and lengths that are not ints; ValueError for lengths that don't fit x,
+    and for a layer that would mix the padding in.
+    """
+
+    def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
+        super().__init__(*layers)
+        _expect_no_mixing(self.layers)
+
+    def __call__(self, x: Any, target: Any = None, sample_weight: Any = None) -> Any:  # type: ignore[override]
+        return self.forward(x, target, sample_weight)
+
+    def forward(self, x: Any, target: Any = None, sample_weight: Any = None) -> Any:  # type: ignore[override]
+        x, lengths = self._parts(x)
+        self.cache = lengths, x.shape
+        y = super().forward(without_padding(x, lengths), target, sample_weight, lengths)
+        if target is None and not self.joins_steps:
+            y = without_padding(y, lengths)
+            self.cache = lengths, y.shape
+        return y
+
+    def backward(self, dy: Any = None, input_gradient: bool | None = None) -> Any:
+        lengths, shape = self.cache
+        if dy is not None and not (self.is_loss or self.joins_steps):
+            expect_gradient(self, dy, shape)
+            dy = without_padding(dy, lengths)
+        wanted = self.input_gradient and not self.is_loss if input_gradient is None else input_gradient
+        dx = super().backward(dy, wanted)
+        return (None if dx is None else without_padding(dx, lengths), None) if wanted else None
+
+    def _parts(self, x: Any) -> tuple[Array, Array]:
+        """x and its lengths."""
+        if not isinstance(x, (tuple, list)) or len(x) != 2:
+            got = f"{len(x)} of them" if isinstance(x, (tuple, list)) else described(x)
+            raise TypeError(f"{one_line(self)}: expected x to be the tuple (x, lengths), got {got}")
+        array = plain_array(one_line(self), "x", x[0])
+        if array.ndim < 2:
+            raise ValueError(f"{one_line(self)}: expected x of shape (N, T, ...), got {array.shape}")
+        return array, checked_lengths(self, x[1], array.shape)
+
+
+def _expect_no_mixing(layers: Iterable[Layer]) -> bool:
+    """Whether these layers join the steps. Raises ValueError for one before that would mix the padding in."""
+    joined = False
+    for layer in layers:
+        if joined or (layer.is_loss and not isinstance(layer, Sequential)):
+            break
+        if isinstance(layer, Sequential):
+            joined = _expect_no_mixing(layer)
+        elif isinstance(layer, Residual):
+            joined = _expect_no_mixing(layer.layers)
+        elif isinstance(layer, Concatenate):
+            each = [_expect_no_mixing([branch]) for branch in layer.branches]
+            joined = all(each)
+        elif layer.stepwise or takes_lengths(layer):
+            joined = layer.joins_steps
+        else:
+            raise ValueError(
+                f"Padded: {one_line(layer)} would mix the padding in: its forward takes no lengths, nor does it say "
+                "that it acts on each step alone; if it does, set stepwise = True in its class"
+            )
+    return joined
