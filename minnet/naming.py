@@ -16,8 +16,14 @@ def one_line(layer: Node) -> str:
 
 
 def shapes(*inputs: Any) -> str:
-    """A layer's inputs, as text for an error: the shape of an array, the type of anything else."""
-    return ", ".join(f"shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__ for x in inputs)
+    """A layer's inputs, as text for an error: the shape of an array, those in a tuple, the type of anything else."""
+
+    def told(x: Any) -> str:
+        if isinstance(x, tuple):
+            return f"a tuple of {', '.join(map(told, x))}"
+        return f"shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+
+    return ", ".join(map(told, inputs))
 
 
 def add_location(error: Exception, layer: Node, place: str) -> None:

@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import cast_array, flag, is_stored, paired_arrays, real_array, sliceable, whole_number
+from ..arguments import (
+    cast_array,
+    described,
+    each_part,
+    flag,
+    is_stored,
+    named_parts,
+    paired_arrays,
+    real_array,
+    sliceable,
+    whole_number,
+)
 from ..random import Rng, generator
 from .rows import in_order, rows_of, shuffled, shuffled_blocks
 
 CHUNK_BYTES = 2**25  # of rows that are gathered at a time
 CACHE_BYTES = 2**20  # of neighbouring rows, which are copied at a time: they stay in the cache
 
-Transform = Callable[[Array, "np.random.Generator"], Array]
+Transform = Callable[[Any, "np.random.Generator"], Any]
 
 
 class Batches:
     """Batches of (x, y), to be iterated over once an epoch.
 
-    x (N, ...) and y (N, ...): arrays of one length, or what is read from a file in slices, such as an h5py Dataset.
+    x (N, ...) and y (N, ...): arrays of one length, or what is read from a file in slices, such as an h5py Dataset. x
+    may be a tuple of them, for a model of several inputs or for sequences with their lengths; each batch has one too.
     batch_size: rows in a batch; the last one may be shorter.  drop_last: whether that one is left out.
     shuffle: whether each epoch has the rows in a new order.  rng: what draws the orders.
-    dtype: the dtype of x in a batch, and of y if it is floating; integer labels keep theirs. With dtype=None x and y
-    keep their dtypes, so that token ids stay integers.
+    dtype: the dtype of x in a batch, and of y if it is floating; integer labels keep theirs, and so do integers in a
+    tuple x, which are ids or lengths. With dtype=None x and y keep their dtypes, so that token ids stay integers.
     extra: further arrays of that length, treated as y and put after it: (x, y, weights) with extra=(weights,).
     transform: for augmentation, a function (x, rng) -> x with as many rows. It is called with each batch's x, already
     of that dtype, and with the generator that draws the orders.
@@ -53,10 +67,10 @@ class Batches:
         rng: Rng = None,
     ) -> None:
         self.x, self.y = paired_arrays("Batches", x, y)
-        self.extra = _extra_arrays(extra, self.x.shape[0])
-        for name, array in {"x": self.x, "y": self.y, **{f"extra[{i}]": a for i, a in enumerate(self.extra)}}.items():
+        self.extra = _extra_arrays(extra, self.y.shape[0])
+        for name, array in self.arrays().items():
             real_array(f"Batches: {name}", array[:0] if is_stored(array) else array)
-        if len(self.x.shape) < 2:
+        if not isinstance(self.x, tuple) and len(self.x.shape) < 2:
             raise ValueError(f"Batches: expected x of shape (N, ...) with a feature axis, got {self.x.shape}")
         if transform is not None and not callable(transform):
             raise TypeError(f"Batches: expected transform to be a function (x, rng) -> x, got {transform!r}")
@@ -67,39 +81,57 @@ class Batches:
         self.dtype = None if dtype is None else np.dtype(dtype)
         if not len(self):
             raise ValueError(
-                f"Batches: expected at least batch_size={self.batch_size} rows with drop_last, got {self.x.shape[0]}"
+                f"Batches: expected at least batch_size={self.batch_size} rows with drop_last, got {self.y.shape[0]}"
             )
 
     def __len__(self) -> int:
         """The number of batches."""
-        batches, rest = divmod(self.x.shape[0], self.batch_size)
+        batches, rest = divmod(self.y.shape[0], self.batch_size)
         return batches + (rest > 0 and not self.drop_last)
 
+    def arrays(self) -> dict[str, Array]:
+        """All arrays by name: x, or x[0] and so on of a tuple, y, and extra[0] and so on."""
+        return {**named_parts(self.x), "y": self.y, **named_parts(self.extra, "extra")}
+
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        size, plain = self.batch_size, not self.extra and self.transform is None
-        arrays = (self.x, self.y, *self.extra)
+        size, plain = self.batch_size, not (self.extra or self.transform or isinstance(self.x, tuple))
+        arrays = tuple(self.arrays().values())
         for rows in _chunks(arrays, size, self.dtype, self.rng if self.shuffle else None):
-            x, y, *extra = (rows_of(array, rows) for array in arrays)
+            x = each_part(partial(rows_of, rows=rows), self.x)
+            y, *extra = (rows_of(array, rows) for array in (self.y, *self.extra))
             if self.dtype is not None:
-                x = cast_array("Batches: x", x, self.dtype)
-                y, *extra = (_target(array, self.dtype) for array in (y, *extra))
-            for i in range(0, len(x) - len(x) % size if self.drop_last else len(x), size):
+                x = _cast("Batches: x", x, self.dtype)
+                y, *extra = (_floats("Batches: y or extra", array, self.dtype) for array in (y, *extra))
+            for i in range(0, len(y) - len(y) % size if self.drop_last else len(y), size):
                 if plain:
                     yield x[i : i + size], y[i : i + size]
                 else:
-                    yield self._transformed(x[i : i + size]), *(array[i : i + size] for array in (y, *extra))
+                    batch = slice(i, i + size)
+                    yield self._transformed(each_part(itemgetter(batch), x)), *(array[batch] for array in (y, *extra))
 
-    def _transformed(self, x: Array) -> Array:
+    def _transformed(self, x: Any) -> Any:
         if self.transform is None:
             return x
-        result = real_array("Batches: transform", self.transform(x, self.rng))
-        if result.shape[:1] != x.shape[:1]:
-            raise ValueError(f"Batches: expected transform to give {len(x)} rows for x {x.shape}, got {result.shape}")
-        return result if self.dtype is None else cast_array("Batches: transform", result, self.dtype)
+        result = self.transform(x, self.rng)
+        if isinstance(x, tuple) and (not isinstance(result, tuple) or len(result) != len(x)):
+            raise ValueError(f"Batches: expected transform to give a tuple of {len(x)} parts, got {described(result)}")
+        result = each_part(partial(real_array, "Batches: transform"), result)
+        for given, part in zip(named_parts(x).values(), named_parts(result).values()):
+            if part.shape[:1] != given.shape[:1]:
+                n = len(given)
+                raise ValueError(f"Batches: expected transform to give {n} rows for x {given.shape}, got {part.shape}")
+        return result if self.dtype is None else _cast("Batches: transform", result, self.dtype)
 
 
-def _target(array: Array, dtype: np.dtype[Any]) -> Array:
-    return cast_array("Batches: y or extra", array, dtype) if array.dtype.kind == "f" else array
+def _cast(owner: str, x: Any, dtype: np.dtype[Any]) -> Any:
+    """x in a dtype; of a tuple the floating parts, since integers are ids or lengths."""
+    if isinstance(x, tuple):
+        return tuple(_floats(owner, part, dtype) for part in x)
+    return cast_array(owner, x, dtype)
+
+
+def _floats(owner: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    return cast_array(owner, array, dtype) if array.dtype.kind == "f" else array
 
 
 def _extra_arrays(extra: tuple[ArrayLike, ...], n: int) -> tuple[Array, ...]:

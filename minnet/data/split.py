@@ -8,7 +8,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import flag, is_stored, number, paired_arrays
+from ..arguments import each_part, flag, is_stored, named_parts, number, paired_arrays
 from ..random import Rng, generator
 
 
@@ -24,14 +24,14 @@ def train_test_split(
     Raises ValueError for x and y of different lengths, for a part that would be empty, and if stratify finds no labels
     in y; TypeError for what lies in a file and is read in slices.
     """
-    for name, array in (("x", x), ("y", y)):
+    for name, array in {**named_parts(x), "y": y}.items():
         if is_stored(array):
             raise TypeError(
                 f"train_test_split: expected {name} in memory, got a {type(array).__name__}, which is read in slices; "
                 f"pass {name}[:], which reads it, or keep two parts in the file"
             )
     x, y = paired_arrays("train_test_split", x, y)
-    n = len(x)
+    n = len(y)
     number("train_test_split", "test_size", test_size)
     size = test_size if isinstance(test_size, (int, np.integer)) else math.ceil(test_size * n)
     if isinstance(test_size, bool) or not 0 < size < n:
@@ -45,7 +45,7 @@ def train_test_split(
     order = generator(rng).permutation(n)
     in_test = _stratified(y[order], size) if stratify else np.arange(n) < size
     train, test = order[~in_test], order[in_test]
-    return x[train], x[test], y[train], y[test]
+    return each_part(lambda part: part[train], x), each_part(lambda part: part[test], x), y[train], y[test]
 
 
 def _stratified(y: Array, size: int) -> Array:

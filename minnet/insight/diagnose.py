@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import described, number, plain_array
+from ..arguments import described, each_part, is_several, named_parts, number, plain_array
 from ..layer import Layer
 from ..naming import one_line
 from .arrays import is_float_array
@@ -38,10 +39,11 @@ MAYBE = "plain steps may be too slow for it: try Adam; or it may be too small: t
 HALF, FEW = 0.5, 0.1  # of a loss, after learning by heart: more is not learned at all, or slowly
 
 
-def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diagnosis:
+def diagnose(model: Layer, x: Any, y: ArrayLike, lr: float = 0.01) -> Diagnosis:
     """What stands in the way of training a model, as far as one batch shows it.
 
-    model: called as model(x, y) for the loss, as in fit.  x, y: a batch, of some dozens of samples or more.
+    model: called as model(x, y) for the loss, as in fit.  x, y: a batch, of some dozens of samples or more; x may be a
+    tuple of arrays.
     lr: the learning rate, for the size of updates by a plain gradient step.
 
     It looks for: values that are not finite; plain arrays that ought to be parameters; samples or targets that are all
@@ -58,11 +60,12 @@ def diagnose(model: Layer, x: ArrayLike, y: ArrayLike, lr: float = 0.01) -> Diag
     """
     if not isinstance(model, Layer):
         raise TypeError(f"diagnose: expected model to be a Layer, got {described(model)}")
-    x, y, lr = _samples("x", x), _samples("y", y), number("diagnose", "lr", lr)
-    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
-        raise ValueError(
-            f"diagnose: expected x and y with one row for each of some samples, got shapes {x.shape} and {y.shape}"
-        )
+    x = tuple(_samples(*part) for part in named_parts(x).items()) if is_several(x) else _samples("x", x)
+    y, lr = _samples("y", y), number("diagnose", "lr", lr)
+    parts = [*named_parts(x).values(), y]
+    if not all(part.ndim and len(part) for part in parts) or len(set(map(len, parts))) > 1:
+        got = " and ".join(str(part.shape) for part in parts)
+        raise ValueError(f"diagnose: expected x and y with one row for each of some samples, got shapes {got}")
     with np.errstate(all="ignore"):
         observation = Observation(model, x, y)
         loss = observation.forward()
@@ -93,7 +96,7 @@ def _samples(name: str, data: Any) -> Array:
     return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
-def _pass(x: Array, y: Array, model: Layer) -> Any:
+def _pass(x: Any, y: Array, model: Layer) -> Any:
     """What a model gives for its loss, after its backward."""
     loss = model(x, y)
     model.backward()
@@ -163,12 +166,12 @@ def _about_learning(observation: Observation, stuck: bool, losses: tuple[float, 
         return [wrong] if wrong else []
     reason = wrong or f"its gradients fit the loss, so {'see above' if others else MAYBE}"
     return [
-        f"the model can't learn {len(x)} samples by heart, {STEPS} steps took their loss from {losses[0]:.3g} to "
+        f"the model can't learn {len(y)} samples by heart, {STEPS} steps took their loss from {losses[0]:.3g} to "
         f"{losses[1]:.3g}: {reason}"
     ]
 
 
-def _some(observation: Observation) -> tuple[Array, Array]:
+def _some(observation: Observation) -> tuple[Any, Array]:
     """Some samples, from the whole batch: it may be sorted."""
-    rows = np.unique(np.linspace(0, len(observation.x) - 1, SAMPLES).astype(int))
-    return observation.x[rows], observation.y[rows]
+    rows = np.unique(np.linspace(0, len(observation.y) - 1, SAMPLES).astype(int))
+    return each_part(itemgetter(rows), observation.x), observation.y[rows]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
@@ -20,7 +21,7 @@ STEPS = 300  # of learning a few samples by heart
 GROWTH, SHRINKAGE = 1.5, 0.25  # of the learning rate, after a step that lowered the loss and after one that did not
 
 
-def learn_by_heart(model: Layer, x: Array, y: Array) -> tuple[float, float]:
+def learn_by_heart(model: Layer, x: Any, y: Array) -> tuple[float, float]:
     """The loss of a few samples before and after plain gradient steps on them alone, by a copy of the model.
 
     The learning rate adapts: a step that does not lower the loss is undone, and the next one is smaller.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from numpy import ndarray as Array
-
+from ..arguments import named_parts
 from ..layer import Parameter
 from .arrays import is_float_array, norm, rms
 from .diagnosis import relative_gradients
@@ -20,22 +20,24 @@ NAMED = 3  # of the layers that are frozen
 ADVICE = "he_normal weights, normalize between the layers, or take fewer"  # against a gradient that vanishes
 
 
-def about_sameness(x: Array) -> Iterator[str]:
+def about_sameness(x: Any) -> Iterator[str]:
     """Samples that are all the same."""
-    if len(x) > 1 and (x == x[:1]).all():
-        values = f", all {x.flat[0]:g}" if x.size and (x == x.flat[0]).all() else ""
+    first, *rest = named_parts(x).values()
+    if len(first) > 1 and all((part == part[:1]).all() for part in (first, *rest)):
+        values = f", all {first.flat[0]:g}" if not rest and first.size and (first == first.flat[0]).all() else ""
         yield (
-            f"all {len(x)} samples of x are the same{values}: nothing tells them apart, so one answer for all is what "
-            "can be learned; look at how x is loaded and scaled"
+            f"all {len(first)} samples of x are the same{values}: nothing tells them apart, so one answer for all is "
+            "what can be learned; look at how x is loaded and scaled"
         )
 
 
-def about_sizes(called: list[Watch], x: Array, loss: float, chance: tuple[str, float] | None) -> Iterator[str]:
+def about_sizes(called: list[Watch], x: Any, loss: float, chance: tuple[str, float] | None) -> Iterator[str]:
     """Inputs, activations and an initial loss that are too large."""
     causes = []
-    if is_float_array(x) and rms(x) > LARGE:
-        causes.append("x")
-        yield f"the size of x is {rms(x):.3g} (root mean square), 1 would be right; scale or standardize it"
+    for name, part in named_parts(x).items():
+        if is_float_array(part) and rms(part) > LARGE:
+            causes.append(name)
+            yield f"the size of {name} is {rms(part):.3g} (root mean square), 1 would be right; scale or standardize it"
     for watch in called:
         before, after = (rms(array) if is_float_array(array) else 1.0 for array in (watch.x, watch.y))
         if after > LARGE * max(before, 1.0):

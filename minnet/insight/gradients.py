@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
+from ..arguments import each_part
 from ..layer import Layer
 from ..random import generator
 from .alone import Alone, Dependence, Source, floats
@@ -31,12 +32,12 @@ OFF_KINK = 1e-2  # how far from its values an array is moved off a kink, relativ
 NUDGE = 1e-3  # of a parameter, relative to its size, to see what depends on it
 
 
-def wrong_gradient(model: Layer, x: Array, y: Array) -> str | None:
+def wrong_gradient(model: Layer, x: Any, y: Array) -> str | None:
     """A sentence about a gradient that differences contradict; None if there is none.
 
     Layers with none inside come first, from the loss back: what is wrong in one spoils what those around it do.
     """
-    observation = Observation(model, *(a.astype(np.float64) if a.dtype.kind == "f" else a for a in (x, y)))
+    observation = Observation(model, each_part(_in_float64, x), _in_float64(y))
     observation.model.astype(np.float64)
     observation.forward()
     observation.backward()
@@ -222,3 +223,7 @@ def _agrees(slope: Slope, floor: float) -> bool:
 def _scale(array: Array) -> Array:
     """What moves are relative to: the size of each value, or that of all if it is larger."""
     return np.maximum(abs(array), rms(array) or 1.0)
+
+
+def _in_float64(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array

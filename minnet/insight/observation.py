@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import writable
+from ..arguments import named_parts, writable
 from ..calls import forget_calls
 from ..layer import Layer, Parameter
 from ..naming import add_location, one_line, shapes
@@ -150,7 +150,7 @@ class Observation:
     called, returned: of these, the layers that have parameters of their own or no layers inside.
     """
 
-    def __init__(self, model: Layer, x: Array, y: Array, *weights: Array) -> None:
+    def __init__(self, model: Layer, x: Any, y: Array, *weights: Array) -> None:
         self.original, self.model = model, copy.deepcopy(model).train()
         self.x, self.y, self.weights = x, y, weights
         self.parameters = self.model.parameters()
@@ -226,7 +226,7 @@ def _locate(error: Exception, watch: Watch, method: str) -> None:
 
 def first_not_finite(observation: Observation, loss: float) -> tuple[str, str] | None:
     """Where the first value that is not finite appears, and a sentence about it; None if there is none."""
-    for name, array in (("x", observation.x), ("y", observation.y)):
+    for name, array in {**named_parts(observation.x), "y": observation.y}.items():
         if bad := not_finite(array):
             return name, f"{name} holds {bad}; clean the data, or leave such samples out"
     for watch in observation.called:

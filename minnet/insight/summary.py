@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import DTypeLike
 
-from ..arguments import described
+from ..arguments import described, is_several
 from ..layer import Layer
 from ..naming import one_line
 from ..random import generator
@@ -81,13 +81,14 @@ class Summary:
     __repr__ = __str__
 
 
-def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None = None) -> Summary:
+def summary(model: Layer, input_shape: tuple[Any, ...], dtype: DTypeLike | None = None) -> Summary:
     """A table of a model's layers, nested ones too: output shape, parameters, and bytes of activations for one sample.
 
     A layer that is frozen says so. Below the table stand plain arrays that ought to be a Parameter or a Buffer.
     The shapes are those of a copy that is run on one sample of zeros in evaluation mode; the model is not touched.
 
-    input_shape: of one sample, without the batch axis.
+    input_shape: of one sample, without the batch axis; for x that is a tuple, a tuple of these, () for lengths, or the
+    tuple of arrays itself.
     dtype: of the sample; without one float32, or where the model refuses that, integers.
     Raises TypeError for other arguments, and what the model raises where it can't take such a sample.
 
@@ -113,7 +114,7 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
             return summary(model, input_shape, np.float32)
         except TypeError:
             return summary(model, input_shape, np.int64)
-    x = np.zeros((1, *input_shape), dtype)
+    x = _sample(input_shape, dtype)
     outputs = _outputs(model, x)
     layers = model.walk(Layer)
     counts, frozen = dict.fromkeys(layers, 0), dict.fromkeys(layers, 0)
@@ -131,7 +132,16 @@ def summary(model: Layer, input_shape: tuple[int, ...], dtype: DTypeLike | None 
     return Summary(rows, _notes(model, x))
 
 
-def _outputs(model: Layer, x: Array) -> dict[str, Any]:
+def _sample(shape: tuple[Any, ...], dtype: DTypeLike) -> Any:
+    """One sample of zeros, or the first one of several inputs."""
+    if is_several(shape):
+        return tuple(np.asarray(part)[:1] for part in shape)
+    if any(isinstance(part, tuple) for part in shape):
+        return tuple(np.zeros((1, *part), dtype) for part in shape)
+    return np.zeros((1, *shape), dtype)
+
+
+def _outputs(model: Layer, x: Any) -> dict[str, Any]:
     """What each layer of a copy of the model returns when x goes in, by name."""
     model = copy.deepcopy(model).eval()
     called, _ = watch_layers(model.walk(Layer))
@@ -139,7 +149,7 @@ def _outputs(model: Layer, x: Array) -> dict[str, Any]:
     return {watch.name: watch.y for watch in called}
 
 
-def _notes(model: Layer, x: Array) -> list[str]:
+def _notes(model: Layer, x: Any) -> list[str]:
     """Sentences about arrays that ought to be trained or saved. Zeros would hide what they are multiplied by."""
     sample = generator(0).normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x
     try:

@@ -52,7 +52,7 @@ def measure(owner: str, name: str, model: Layer, data: Data, metrics: Metrics) -
             else:
                 predicted, loss = run(*batch)
                 kept.append((np.array(batch[1]), predicted, np.array(batch[2]) if len(batch) > 2 else None))
-            share = judge.weight(len(batch[0]))
+            share = judge.weight(len(batch[1]))
             total, weight = total + share * loss, weight + share
             tally.add(judge.correct())
         if not batches:

@@ -18,7 +18,7 @@ from .divergence import Guard, without_warnings
 from .early_stopping import early_stopping
 from .evaluate import loss_of, measure
 from .history import History
-from .inputs import Data, Metrics, check_optimizers, checked, in_order
+from .inputs import Data, Metrics, check_optimizers, checked, unshuffled
 from .modes import in_mode
 from .progress import Progress
 from .run import Run
@@ -223,7 +223,7 @@ def _validate(run: Run, bars: Progress) -> dict[str, float]:
     """The figures of the validation data, if there are any."""
     if run.validation is None:
         return {}
-    data = in_order(run.validation)
+    data = unshuffled(run.validation)
     total = len(data) if isinstance(data, Sized) else None
     data = data if run.values_checked else checked("validation", data)
     data = bars.walk(data, total, what="validation")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import named_parts
 from ..data.batches import Batches
 from ..layer import Buffer, Parameter
 from ..optimizers.optimizer import Optimizer, numbers_of
@@ -149,7 +150,8 @@ def _size(data: Data | None) -> str:
     """How much there is, as far as it can be told without reading it."""
     if isinstance(data, Batches):
         dropped = ", drop_last=True" * bool(getattr(data, "drop_last", False))
-        size = f"{data.x.shape[0]} samples of {data.x.shape[1:]} in batches of {data.batch_size}"
+        shapes = " and ".join(str(part.shape[1:]) for part in named_parts(data.x).values())
+        size = f"{data.y.shape[0]} samples of {shapes} in batches of {data.batch_size}"
         return f"{size}, shuffle={data.shuffle}{dropped}"
     return f"{len(data)} batches" if isinstance(data, Sized) else "nothing" if data is None else "batches"
 

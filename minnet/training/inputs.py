@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import described, is_stored, plain_array
+from ..arguments import described, is_several, is_stored, named_parts, plain_array
 from ..data.batches import Batches
 from ..layer import Layer
 from ..layers.containers import Sequential
@@ -121,7 +121,7 @@ def batched(owner: str, name: str, data: Any, model: Layer, training: bool = Fal
     if not (all(map(_is_array, x)) if type(x) is tuple else _is_array(x)):
         return data
     rows = TRAINED_ROWS if training else MEASURED_ROWS
-    ids = type(x) is not tuple and (x if is_stored(x) else np.asarray(x)).dtype.kind in "iu"
+    ids = not isinstance(x, tuple) and (x if is_stored(x) else np.asarray(x)).dtype.kind in "iu"
     dtype = next((parameter.data.dtype for parameter in model.parameters()), np.dtype(np.float32))
     try:
         y = y if _is_array(y) else plain_array(owner, "y", y)
@@ -140,7 +140,7 @@ def prediction(owner: str, model: Layer, y: Any) -> Array:
     return plain_array(owner, "the prediction", y)
 
 
-def in_order(data: Data) -> Data:
+def unshuffled(data: Data) -> Data:
     """Data without a shuffle, which draws from a generator, and so would change what is trained afterwards."""
     if type(data) is not Batches or not data.shuffle:
         return data
@@ -175,34 +175,40 @@ def check_batch(owner: str, batch: Any) -> None:
     if not isinstance(batch, (list, tuple)) or len(batch) not in (2, 3):
         got = f"{len(batch)} of them" if isinstance(batch, (list, tuple)) else type(batch).__name__
         raise ValueError(f"{owner}: expected a batch to be (x, y) or (x, y, sample_weight), got {got}")
-    arrays = [plain_array(owner, name, part) for name, part in zip(PARTS, batch)]
-    shapes = [array.shape for array in arrays]
+    arrays = {name: plain_array(owner, name, part) for name, part in parts_of(batch).items()}
+    shapes = [array.shape for array in arrays.values()]
     if len({shape[:1] for shape in shapes}) > 1 or not all(shapes):
         raise ValueError(
-            f"{owner}: expected {', '.join(PARTS[: len(batch)])} to have as many rows, got shapes "
-            f"{' and '.join(map(str, shapes))}"
+            f"{owner}: expected {', '.join(arrays)} to have as many rows, got shapes {' and '.join(map(str, shapes))}"
         )
-    if not len(arrays[0]):
+    if not shapes[0][0]:
         raise ValueError(f"{owner}: expected at least one row, got x of shape {shapes[0]}")
-    if arrays[0].dtype.kind not in "biuf":
-        raise TypeError(f"{owner}: expected x of real numbers, got {arrays[0].dtype}")
-    if arrays[0].dtype.kind == "f" and arrays[0].ndim < 2:
+    for name, array in arrays.items():
+        if name.startswith("x") and array.dtype.kind not in "biuf":
+            raise TypeError(f"{owner}: expected {name} of real numbers, got {array.dtype}")
+    if "x" in arrays and arrays["x"].dtype.kind == "f" and arrays["x"].ndim < 2:
         raise ValueError(f"{owner}: expected x of shape (N, ...) with a feature axis, got {shapes[0]}")
+
+
+def parts_of(batch: Sequence[Any]) -> dict[str, Any]:
+    """The arrays of a batch by name; those of a tuple x are x[0], x[1] and so on."""
+    x, *rest = batch
+    return (named_parts(x) if is_several(x) else {"x": x}) | dict(zip(PARTS[1:], rest))
 
 
 def check_batch_size(train: Data) -> None:
     """Raise if train has fewer samples than its batch_size."""
-    if isinstance(train, Batches) and train.x.shape[0] < train.batch_size:
+    if isinstance(train, Batches) and train.y.shape[0] < train.batch_size:
         raise ValueError(
             f"fit: expected train to have at least one batch of batch_size={train.batch_size} samples, "
-            f"got {train.x.shape[0]}; choose a smaller batch_size"
+            f"got {train.y.shape[0]}; choose a smaller batch_size"
         )
 
 
 def check_values(name: str, data: Data) -> bool:
     """Raise if a value is not finite. Returns whether data could be checked beforehand: Batches, list or tuple."""
     if isinstance(data, Batches):
-        for part, array in {"x": data.x, "y": data.y, **{f"extra[{i}]": a for i, a in enumerate(data.extra)}}.items():
+        for part, array in data.arrays().items():
             check_finite(f"{name}'s {part}", array)
     elif type(data) in (list, tuple):
         for _ in checked(name, data):
@@ -214,7 +220,7 @@ def checked(name: str, data: Iterable[Any], done: int = 0) -> Iterator[Any]:
     """Yield the batches of data, each after checking its form and values. done: how many batches there were before."""
     for i, batch in enumerate(data, done + 1):
         check_batch(f"fit: batch {i} of {name}", batch)
-        for part, array in zip(PARTS, batch):
+        for part, array in parts_of(batch).items():
             check_finite(f"{part} of batch {i} of {name}", array)
         yield batch
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import plain_array, sliceable, whole_number
+from ..arguments import each_part, named_parts, plain_array, sliceable_parts, whole_number
 from ..layer import Layer, drop_cache, thread
 from ..tree import is_long_data
 from .inputs import check_model, prediction
@@ -22,7 +22,8 @@ FUNCTIONS = -1  # among copies, whether a layer holds functions
 def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     """What a model gives for x in evaluation mode, computed batch by batch.
 
-    Shapes      x (N, ...)   result (N, ...): for a classifier that ends in its loss, the probabilities (N, C)
+    Shapes      x (N, ...), or a tuple of such arrays, as the model takes it
+                result (N, ...): for a classifier that ends in its loss, the probabilities (N, C)
 
     batch_size: how many rows of x at a time, which bounds the memory that it takes. Another one gives the same up to
     rounding: matrix products of other sizes add in another order.
@@ -34,9 +35,7 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     """
     check_model("predict", model, needs_loss=False)
     batch_size = whole_number("predict", "batch_size", batch_size, least=1)
-    x = sliceable("predict", "x", x)
-    if not x.shape:
-        raise ValueError("predict: expected x of shape (N, ...), got a single number")
+    x = sliceable_parts("predict", x)
     layers = model.walk(Layer)  # raises TypeError for layers where walk doesn't find them, in a set for example
     copies: dict[int, Any] = {}
     copied = copied_layers(model, copies)
@@ -53,14 +52,15 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
 
 
 def _in_batches(model: Layer, x: Any, batch_size: int) -> Array:
-    for i in range(0, max(1, x.shape[0]), batch_size):
-        rows = plain_array("predict", "x", x[i : i + batch_size])
+    n = next(iter(named_parts(x).values())).shape[0]
+    for i in range(0, max(1, n), batch_size):
+        rows = each_part(lambda part: plain_array("predict", "x", part[i : i + batch_size]), x)  # noqa: B023
         y = prediction("predict", model, model(rows))
         if i == 0:
-            result = np.empty((x.shape[0], *y.shape[1:]), y.dtype)
-        if y.shape != (len(rows), *result.shape[1:]):
+            result = np.empty((n, *y.shape[1:]), y.dtype)
+        if y.shape != (count := min(batch_size, n - i), *result.shape[1:]):
             raise ValueError(
-                f"predict: expected an output for each of the {len(rows)} rows of x, got shape {y.shape}; "
+                f"predict: expected an output for each of the {count} rows of x, got shape {y.shape}; "
                 "a single sample is a batch of one, x[None]"
             )
         result[i : i + batch_size] = y
