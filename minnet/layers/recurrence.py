@@ -96,7 +96,7 @@ class Recurrent(Layer):
             raise ValueError(f"{self!r}: expected x_t of shape (N, {D}), got {x.shape}")
         first = None if state is None else _arrays_of(self, state, len(x), "state")
         states, _ = self.forward_steps(_with_ones(x[None]), first)
-        return states[0][1].copy(), _joined([array[1].copy() for array in states])
+        return states[0][1], _joined([array[1].copy() for array in states])
 
 
 def _divided(layer: Recurrent, x: Any) -> tuple[Any, ...]:
