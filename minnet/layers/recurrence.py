@@ -52,8 +52,8 @@ class Recurrent(Layer):
         x = _with_ones(_turned(x, lengths, self.reverse).swapaxes(0, 1))
         states, rest = self.forward_steps(x, first)
         self.cache = x, states, rest, lengths, bool(given)
-        y = _turned(states[0][1:].swapaxes(0, 1), lengths, self.reverse).copy()
-        return y if lengths is None else without_padding(y, lengths)
+        y = _turned(states[0][1:].swapaxes(0, 1), lengths, self.reverse)
+        return y.copy() if lengths is None else np.ascontiguousarray(without_padding(y, lengths))
 
     def backward(self, dy: Array, dstate: Any = None) -> Any:
         x, states, rest, lengths, several = self.cache
@@ -96,7 +96,7 @@ class Recurrent(Layer):
             raise ValueError(f"{self!r}: expected x_t of shape (N, {D}), got {x.shape}")
         first = None if state is None else _arrays_of(self, state, len(x), "state")
         states, _ = self.forward_steps(_with_ones(x[None]), first)
-        return states[0][1].copy(), _joined([array[1].copy() for array in states])
+        return states[0][1], _joined([array[1].copy() for array in states])
 
 
 def _divided(layer: Recurrent, x: Any) -> tuple[Any, ...]:

@@ -1,8 +1,8 @@
 """Recurrent layers: a state that is carried from step to step.
 
 All loop over the steps in Python, with time as the first axis. What needs no loop is computed for all steps at once:
-one product for x W before it, one for each of dW, dU and dx after it. Lengths, the direction and what happens to
-first and last states are in recurrence.py.
+one product for x W before it, one for each of dW, dU and dx after it. What deals with lengths, the direction of time,
+first and last states is in recurrence.py.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RNN(_Cell):
 
     Forward     hₜ = tanh(xₜ W + hₜ₋₁ U + b),  h₀ = 0 unless it is given
     Backward    from t = T down:  daₜ = (dyₜ + daₜ₊₁ Uᵀ)(1 − hₜ²)      dxₜ = daₜ Wᵀ
-                dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ
+                dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ      dh₀ = da₁ Uᵀ
 
     Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T   W (D, H)   U (H, H)   b (H,)
 
@@ -104,7 +104,7 @@ class LSTM(_Cell):
                 cₜ = f cₜ₋₁ + i g      hₜ = o tanh cₜ,  h₀ = c₀ = 0 unless they are given
     Backward    from t = T down:  dh = dyₜ + daₜ₊₁ Uᵀ      dc = dcₜ₊₁ fₜ₊₁ + dh o (1 − tanh² cₜ)
                 da = (dc g, dc cₜ₋₁, dc i, dh tanh cₜ) ⊙ (i(1 − i), f(1 − f), 1 − g², o(1 − o))      dx = da Wᵀ
-                dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ
+                dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ      dh₀ = da₁ Uᵀ      dc₀ = dc₁ f₁
 
     Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T   W (D, 4H)   U (H, 4H)   b (4H,), in the order i, f, g, o
 

@@ -41,6 +41,7 @@ LIKELY = {
     "layer": ("test_contract*.py", "insight/test_summary*.py", "layers/test_containers*.py"),
     "layers": ("test_contract*.py",),
     "layers/containers": ("test_layer_freezing.py",),
+    "layers/recurrent": ("layers/test_recurrence.py",),
     "losses": ("losses/*.py", "test_contract*.py"),
     "numerics": ("layers/test_activations*.py", "layers/test_recurrent*.py"),
     "optimizers/lbfgs": ("optimizers/test_vectors.py", "optimizers/test_optimizer*.py"),

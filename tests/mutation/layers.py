@@ -342,10 +342,10 @@ FEATURES = {
             "",
             "an empty sequence passes no gradient from its last to its first state",
         ),
-        ("return states[0][1].copy()", "return states[0][1]", "y of a step may be a view of the state"),
+        ("[array[1].copy() for array in states]", "[array[1] for array in states]", "y of a step is the state itself"),
         (
-            "y = _turned(states[0][1:].swapaxes(0, 1), lengths, self.reverse).copy()",
-            "y = np.ascontiguousarray(_turned(states[0][1:].swapaxes(0, 1), lengths, self.reverse))",
+            "y.copy() if lengths is None",
+            "np.ascontiguousarray(y) if lengths is None",
             "what is written into y of one sample changes the cache",
         ),
     ],
