@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -214,46 +214,6 @@ def _unreal(array: Array, data: Any) -> str:
         return f"{got}; make its rows of one length, then one array of them with np.stack"
     missing = "" if all(hasattr(kind, "__float__") for kind in kinds) else "fill in or drop what is missing, then "
     return f"{got}; {missing}call its .astype(float)"
-
-
-def is_several(x: Any) -> bool:
-    """Whether x is a tuple of arrays, which is several inputs; a tuple of lists or numbers is rows of one."""
-    return isinstance(x, tuple) and any(getattr(part, "shape", ()) for part in x)
-
-
-def named_parts(x: Any, name: str = "x") -> dict[str, Any]:
-    """The arrays of x by name: x itself, or x[0], x[1] and so on of a tuple."""
-    return {f"{name}[{i}]": part for i, part in enumerate(x)} if isinstance(x, tuple) else {name: x}
-
-
-def each_part(function: Callable[[Any], Any], x: Any) -> Any:
-    """A function of x, or of each array in a tuple."""
-    return tuple(map(function, x)) if isinstance(x, tuple) else function(x)
-
-
-def sliceable_parts(owner: str, x: Any) -> Any:
-    """x, or each part of a tuple of arrays, as sliceable leaves it. Raises ValueError if rows differ in number."""
-    parts = named_parts(x) if is_several(x) else {"x": x}
-    arrays = {name: sliceable(owner, name, part) for name, part in parts.items()}
-    shapes = [array.shape for array in arrays.values()]
-    if len({shape[:1] for shape in shapes}) > 1 or not all(shapes):
-        expected = f"{' and '.join(arrays)} with as many rows" if len(arrays) > 1 else "x of shape (N, ...)"
-        raise ValueError(
-            f"{owner}: expected {expected}, got {' and '.join(map(str, shapes)).replace('()', 'a number')}"
-        )
-    return tuple(arrays.values()) if is_several(x) else arrays["x"]
-
-
-def paired_arrays(owner: str, x: Any, y: Any) -> tuple[Any, Array]:
-    """x and y with one row for each sample, as arrays or what sliceable leaves as it is; x may be a tuple of them."""
-    x, y = sliceable_parts(owner, x), sliceable(owner, "y", y)
-    for name, part in named_parts(x).items():
-        if not y.shape or part.shape[:1] != y.shape[:1]:
-            got = f"{part.shape} and {y.shape}"
-            raise ValueError(f"{owner}: expected {name} and y with one row for each sample, got shapes {got}")
-    if not y.shape[0]:
-        raise ValueError(f"{owner}: expected at least one sample, got none")
-    return x, y
 
 
 def named_arrays(owner: str, state: Any) -> dict[str, Array]:

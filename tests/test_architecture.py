@@ -160,6 +160,7 @@ FILES = {
         "initializers": {"arguments", "random"},
         "random": {"arguments"},
         "metrics": {"arguments"},
+        "parts": {"arguments"},
         "arguments": set(),
         "numerics": set(),
         "errors": set(),

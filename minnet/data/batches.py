@@ -12,18 +12,8 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arguments import (
-    cast_array,
-    described,
-    each_part,
-    flag,
-    is_stored,
-    named_parts,
-    paired_arrays,
-    real_array,
-    sliceable,
-    whole_number,
-)
+from ..arguments import cast_array, described, flag, is_stored, real_array, sliceable, whole_number
+from ..parts import each_part, named_parts, paired_arrays
 from ..random import Rng, generator
 from .rows import in_order, rows_of, shuffled, shuffled_blocks
 
@@ -107,20 +97,23 @@ class Batches:
                     yield x[i : i + size], y[i : i + size]
                 else:
                     batch = slice(i, i + size)
-                    yield self._transformed(each_part(itemgetter(batch), x)), *(array[batch] for array in (y, *extra))
+                    yield self.transformed(each_part(itemgetter(batch), x)), *(array[batch] for array in (y, *extra))
 
-    def _transformed(self, x: Any) -> Any:
-        if self.transform is None:
-            return x
-        result = self.transform(x, self.rng)
-        if isinstance(x, tuple) and (not isinstance(result, tuple) or len(result) != len(x)):
-            raise ValueError(f"Batches: expected transform to give a tuple of {len(x)} parts, got {described(result)}")
-        result = each_part(partial(real_array, "Batches: transform"), result)
-        for given, part in zip(named_parts(x).values(), named_parts(result).values()):
-            if part.shape[:1] != given.shape[:1]:
-                n = len(given)
-                raise ValueError(f"Batches: expected transform to give {n} rows for x {given.shape}, got {part.shape}")
-        return result if self.dtype is None else _cast("Batches: transform", result, self.dtype)
+    def transformed(self, x: Any) -> Any:
+        """x of a batch after the transform."""
+        return x if self.transform is None else _checked(self.transform(x, self.rng), x, self.dtype)
+
+
+def _checked(result: Any, x: Any, dtype: np.dtype[Any] | None) -> Any:
+    """What a transform gave for x, in the dtype. Raises ValueError if it has other parts or rows."""
+    if isinstance(x, tuple) and (not isinstance(result, tuple) or len(result) != len(x)):
+        raise ValueError(f"Batches: expected transform to give a tuple of {len(x)} parts, got {described(result)}")
+    result = each_part(partial(real_array, "Batches: transform"), result)
+    for given, part in zip(named_parts(x).values(), named_parts(result).values()):
+        if part.shape[:1] != given.shape[:1]:
+            n = len(given)
+            raise ValueError(f"Batches: expected transform to give {n} rows for x {given.shape}, got {part.shape}")
+    return result if dtype is None else _cast("Batches: transform", result, dtype)
 
 
 def _cast(owner: str, x: Any, dtype: np.dtype[Any]) -> Any:

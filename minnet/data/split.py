@@ -8,7 +8,8 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import each_part, flag, is_stored, named_parts, number, paired_arrays
+from ..arguments import flag, is_stored, number
+from ..parts import each_part, named_parts, paired_arrays
 from ..random import Rng, generator
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import described, each_part, is_several, named_parts, number, plain_array
+from ..arguments import described, number, plain_array
 from ..layer import Layer
 from ..naming import one_line
+from ..parts import each_part, is_several, named_parts
 from .arrays import is_float_array
 from .diagnosis import Diagnosis, LayerDiagnosis, layer_diagnosis
 from .experiments import STEPS, learn_by_heart, loss_of_equal_scores
@@ -62,9 +63,9 @@ def diagnose(model: Layer, x: Any, y: ArrayLike, lr: float = 0.01) -> Diagnosis:
         raise TypeError(f"diagnose: expected model to be a Layer, got {described(model)}")
     x = tuple(_samples(*part) for part in named_parts(x).items()) if is_several(x) else _samples("x", x)
     y, lr = _samples("y", y), number("diagnose", "lr", lr)
-    parts = [*named_parts(x).values(), y]
-    if not all(part.ndim and len(part) for part in parts) or len(set(map(len, parts))) > 1:
-        got = " and ".join(str(part.shape) for part in parts)
+    shapes = [part.shape for part in (*named_parts(x).values(), y)]
+    if len({shape[:1] for shape in shapes} - {(), (0,)}) != 1 or () in shapes:
+        got = " and ".join(map(str, shapes))
         raise ValueError(f"diagnose: expected x and y with one row for each of some samples, got shapes {got}")
     with np.errstate(all="ignore"):
         observation = Observation(model, x, y)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..arguments import named_parts
 from ..layer import Parameter
+from ..parts import named_parts
 from .arrays import is_float_array, norm, rms
 from .diagnosis import relative_gradients
 from .observation import Watch, is_trained

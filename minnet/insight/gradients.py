@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import each_part
 from ..layer import Layer
+from ..parts import each_part
 from ..random import generator
 from .alone import Alone, Dependence, Source, floats
 from .arrays import norm, rms

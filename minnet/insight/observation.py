@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import named_parts, writable
+from ..arguments import writable
 from ..calls import forget_calls
 from ..layer import Layer, Parameter
 from ..naming import add_location, one_line, shapes
+from ..parts import named_parts
 from ..random import generator
 from .arrays import not_finite
 

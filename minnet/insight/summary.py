@@ -10,9 +10,10 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import DTypeLike
 
-from ..arguments import described, is_several
+from ..arguments import described
 from ..layer import Layer
 from ..naming import one_line
+from ..parts import each_part, is_several
 from ..random import generator
 from .observation import watch_layers
 from .plain_arrays import untrained_arrays
@@ -151,7 +152,8 @@ def _outputs(model: Layer, x: Any) -> dict[str, Any]:
 
 def _notes(model: Layer, x: Any) -> list[str]:
     """Sentences about arrays that ought to be trained or saved. Zeros would hide what they are multiplied by."""
-    sample = generator(0).normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x
+    rng = generator(0)
+    sample = each_part(lambda part: rng.normal(size=part.shape).astype(part.dtype) if part.dtype.kind == "f" else part, x)
     try:
         return untrained_arrays(model, lambda copied: copied.eval()(sample))
     except Exception:  # of a model that takes zeros, and not such a sample

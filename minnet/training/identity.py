@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import named_parts
 from ..data.batches import Batches
 from ..layer import Buffer, Parameter
 from ..optimizers.optimizer import Optimizer, numbers_of
+from ..parts import named_parts
 from .generators import Generators
 from .inputs import Data
 from .rates import Rates, are_rates, difference, rates_at, sample

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import described, is_several, is_stored, named_parts, plain_array
+from ..arguments import described, is_stored, plain_array
 from ..data.batches import Batches
 from ..layer import Layer
 from ..layers.containers import Sequential
 from ..naming import one_line
 from ..optimizers.optimizer import Optimizer
+from ..parts import is_several, named_parts
 
 Data = Iterable[tuple[Any, ...]] | tuple[Any, Any] | tuple[Any, Any, Any]  # batches, or arrays as batched takes them
 Metrics = Mapping[str, Callable[[Array, Array], float]]

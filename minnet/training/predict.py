@@ -11,8 +11,9 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import each_part, named_parts, plain_array, sliceable_parts, whole_number
+from ..arguments import plain_array, whole_number
 from ..layer import Layer, drop_cache, thread
+from ..parts import each_part, named_parts, sliceable_parts
 from ..tree import is_long_data
 from .inputs import check_model, prediction
 

@@ -276,7 +276,6 @@ def test_the_order_follows_the_generator_that_is_given_or_the_packages():
         ({"batch_size": True}, TypeError, "batch_size"),
         ({"rng": "seed"}, TypeError, "Generator"),
         ({"x": [[1, 2], [3], [4], [5]]}, ValueError, r"x to be an array with rows of one shape, got \(2,\) in row 0"),
-        ({"x": (np.zeros((4, 2)), np.zeros((4, 2)))}, TypeError, "x to be an array, got a tuple of 2 arrays"),
         ({"x": np.ma.masked_equal(np.zeros((4, 2)), 0)}, TypeError, "x to be an array, got a masked array"),
         ({"y": np.ma.masked_equal(np.zeros(4), 0)}, TypeError, "y to be an array, got a masked array"),
         ({"extra": (np.ma.masked_equal(np.zeros(4), 0),)}, TypeError, r"extra\[0\] to be an array, got a masked array"),

@@ -15,8 +15,8 @@ FILES = {
             "the last, shorter batch is not counted",
         ),
         (
-            "len(x) - len(x) % size if self.drop_last else len(x), size)",
-            "len(x) - len(x) % size if self.drop_last and self.shuffle else len(x), size)",
+            "len(y) - len(y) % size if self.drop_last else len(y), size)",
+            "len(y) - len(y) % size if self.drop_last and self.shuffle else len(y), size)",
             "a last batch that is shorter is left out of shuffled data only",
         ),
         ("        if not len(self):\n", "        if False:\n", "with drop_last there may be no batch at all"),
@@ -26,8 +26,8 @@ FILES = {
             "data in a file are read whole",
         ),
         (
-            "if result.shape[:1] != x.shape[:1]:",
-            "if len(result) < len(x):",
+            "if part.shape[:1] != given.shape[:1]:",
+            "if len(part) < len(given):",
             "a transform that gives more rows is accepted",
         ),
     ],

@@ -136,8 +136,8 @@ INSIGHT = {
             "a model that has learned is told to raise its learning rate",
         ),
         (
-            "rows = np.unique(np.linspace(0, len(observation.x) - 1, SAMPLES).astype(int))",
-            "rows = np.arange(min(len(observation.x), SAMPLES))",
+            "rows = np.unique(np.linspace(0, len(observation.y) - 1, SAMPLES).astype(int))",
+            "rows = np.arange(min(len(observation.y), SAMPLES))",
             "the first of sorted samples are all of one class",
         ),
     ],

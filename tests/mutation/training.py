@@ -201,8 +201,8 @@ TRAINING = {
     ],
     "training/evaluate": [
         (
-            "share = judge.weight(len(batch[0]))",
-            "share = len(batch[0])",
+            "share = judge.weight(len(batch[1]))",
+            "share = len(batch[1])",
             "batches are weighed by their rows",
         ),
         (
@@ -237,7 +237,7 @@ TRAINING = {
         ("right if type(right) is int else float(right)", "right", "a long tally in float32 stands still"),
     ],
     "training/predict": [
-        ("range(0, max(1, x.shape[0]), batch_size)", "range(0, x.shape[0], batch_size)", "no rows give no prediction"),
+        ("range(0, max(1, n), batch_size)", "range(0, n, batch_size)", "no rows give no prediction"),
         (
             "layer = copies[id(value)] = object.__new__",
             "layer = object.__new__",
@@ -284,16 +284,16 @@ TRAINING = {
         ("extra=tuple(weight))", "extra=())", "the weights beside arrays do not count"),
         ("in row {start + row}{column}", "in row {row}{column}", "beyond a chunk the row of a NaN is another"),
         (
-            "[plain_array(owner, name, part) for name, part in zip(PARTS, batch)]",
-            "[plain_array(owner, name, part) for name, part in zip(PARTS[:2], batch)]",
+            "dict(zip(PARTS[1:], rest))",
+            "dict(zip(PARTS[1:2], rest))",
             "weights of another length are left to the loss",
         ),
         (
-            '{"x": data.x, "y": data.y, **{f"extra[{i}]": a for i, a in enumerate(data.extra)}}.items()',
-            '{"x": data.x, "y": data.y}.items()',
+            'for part, array in data.arrays().items():',
+            'for part, array in {"x": data.x, "y": data.y}.items():',
             "weights of NaN are not refused beforehand",
         ),
-        ("train.x.shape[0] < train.batch", "train.x.shape[0] <= train.batch", "a single whole batch is refused"),
+        ("train.y.shape[0] < train.batch", "train.y.shape[0] <= train.batch", "a single whole batch is refused"),
         ("enumerate(data, done + 1)", "enumerate(data, 1)", "resumed within an epoch, an error names another batch"),
         ("if again and isinstance(data, Iterator):", "if False:", "a generator is used up after one epoch"),
     ],
