@@ -144,7 +144,9 @@ FILES = {
         "pooling": {"lengths", "windows"},
         "windows": set(),
         "recurrent": set(),
-        "attention": set(),
+        "attention": {"heads", "lengths"},
+        "cross_attention": {"heads", "lengths"},
+        "heads": {"lengths"},
         "lengths": set(),
     },
     "": {
