@@ -58,6 +58,7 @@ LAYERS = [
     ("GELU('tanh')", normal(2, 3, 4)),
     ("GRU(2, 3)", normal(2, 3, 2)),
     ("GRU(1, 2)", normal(1, 1, 1)),
+    ("GRU(2, 3, reverse=True)", normal(3, 3, 2), np.array([2, 3, 0])),
     ("GlobalAveragePool()", normal(2, 3, 4, 5)),
     ("GlobalAveragePool()", normal(2, 3)),
     ("GroupNorm(2, 4)", normal(2, 3, 5, 4)),
@@ -67,6 +68,7 @@ LAYERS = [
     ("LastStep()", normal(3, 4, 2), np.array([4, 0, 2])),
     ("LSTM(2, 3)", normal(2, 3, 2)),
     ("LSTM(2, 2)", normal(1, 1, 2)),
+    ("LSTM(2, 3, reverse=True)", normal(3, 3, 2), np.array([2, 3, 0])),
     ("LastStep()", normal(2, 3, 4)),
     ("LayerNorm(4)", normal(5, 4)),
     ("LayerNorm(4, eps=0.1)", normal(2, 3, 2, 4)),
@@ -96,6 +98,7 @@ LAYERS = [
     ("RMSNorm(4, eps=0.1)", normal(2, 3, 4)),
     ("RNN(2, 3)", normal(2, 3, 2)),
     ("RNN(2, 2)", normal(1, 1, 2)),
+    ("RNN(2, 3, reverse=True)", normal(3, 3, 2), np.array([2, 3, 0])),
     ("ReLU()", normal(5, 4)),
     ("ReLU()", np.array([[0.0, 1.0, -1.0]])),
     ("Reshape(4, 3)", normal(2, 3, 4)),
@@ -502,7 +505,7 @@ def test_a_gradient_of_another_shape_than_y_is_refused_by_name(code, inputs, tra
 @pytest.mark.rows("code, inputs", [row(*entry) for entry in LAYERS if make(entry[0]).parameters()])
 def test_a_gradient_that_cannot_be_added_to_is_an_error_that_names_the_layer(code, inputs):
     model = minnet.Sequential(make(code))
-    y = model(*map(float32, inputs))
+    y = model(float32(inputs[0]))
     for parameter in model.parameters():
         parameter.grad.flags.writeable = False
     with pytest.raises(ValueError, match=re.escape(f"layer 0, {code}, in backward ") + ".* is read-only"):
@@ -547,11 +550,11 @@ def test_input_that_is_not_real_is_a_type_error_that_names_the_layer(code, input
 
 
 @every_layer_of_one_array
-def test_two_arrays_of_equal_shapes_are_not_stacked_into_rows_but_refused_by_name(code, inputs):
+def test_several_arrays_of_equal_shapes_are_not_stacked_into_rows_but_refused_by_name(code, inputs):
     layer = make(code)
     first, *_ = (part for part in layer.walk(Layer).values() if not isinstance(part, minnet.Sequential))
-    with pytest.raises(TypeError, match=r"got a tuple of 2 arrays") as caught:
-        layer((inputs[0], inputs[0]), *inputs[1:])
+    with pytest.raises(TypeError, match=r"got a tuple of 4 arrays") as caught:
+        layer((inputs[0],) * 4, *inputs[1:])  # more than any layer takes
     assert type(first).__name__ in str(caught.value)
 
 

@@ -1,7 +1,8 @@
 """Recurrent layers: a state that is carried from step to step.
 
 All loop over the steps in Python, with time as the first axis. What needs no loop is computed for all steps at once:
-one product for x W before it, one for each of dW, dU and dx after it.
+one product for x W before it, one for each of dW, dU and dx after it. Lengths, the direction and what happens to
+first and last states are in recurrence.py.
 """
 
 from __future__ import annotations
@@ -11,40 +12,32 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import at_least_one, expect_gradient, signed_number
+from ..arguments import at_least_one, flag, signed_number
 from ..initializers import glorot_uniform, orthogonal, zeros
-from ..layer import Layer, Parameter, real_input
+from ..layer import Parameter
 from ..numerics import as_rows, column_sum, transposed
 from ..random import Rng, generator
+from .recurrence import Recurrent
 
 
-class _Recurrent(Layer):
-    """What the cells share: x (N, T, D), W, U and b in `gates` blocks of H columns, and zero as the first state."""
+class _Cell(Recurrent):
+    """What the cells share: W, U and b, in `gates` blocks of H columns, and the products that need no loop."""
 
     gates = 1
 
-    def __init__(self, in_features: int, hidden_features: int, *, rng: Rng = None) -> None:
-        at_least_one(type(self).__name__, in_features=in_features, hidden_features=hidden_features)
-        rng, H = generator(rng), hidden_features
+    def __init__(self, in_features: int, hidden_features: int, *, reverse: bool = False, rng: Rng = None) -> None:
+        owner = type(self).__name__
+        at_least_one(owner, in_features=in_features, hidden_features=hidden_features)
+        rng, H, self.reverse = generator(rng), hidden_features, flag(owner, "reverse", reverse)
         self.W = Parameter(np.hstack([glorot_uniform((in_features, H), rng) for _ in range(self.gates)]))
         self.U = Parameter(np.hstack([orthogonal((H, H), rng) for _ in range(self.gates)]))
         self.b = Parameter(zeros((self.gates * H,)), decay=False)
 
-    # Adding b to a (1024, 512) product takes 75 µs, and Σ da 21; with a column of ones in x, the products do both.
-    def time_first(self, x: Array) -> Array:
-        """x with time first and a 1 appended to its features, to multiply b: (T, N, D + 1)."""
-        D = len(self.W.data)
-        x = real_input(self, x, dtype=self.W.data.dtype)
-        if x.ndim != 3 or x.shape[2] != D or not x.shape[1]:
-            raise ValueError(f"{self!r}: expected x of shape (N, T, {D}), got {x.shape}")
-        steps = np.empty((x.shape[1], len(x), D + 1), x.dtype)
-        steps[..., :D], steps[..., D] = x.swapaxes(0, 1), 1
-        return steps
-
-    def states(self, x: Array) -> Array:
-        """An array for the states at times 0 … T, (T + 1, N, H): zero at time 0, the others are not set yet."""
-        states = np.empty((len(x) + 1, x.shape[1], len(self.U.data)), x.dtype)
-        states[0] = 0
+    def states(self, x: Array, first: list[Array] | None) -> list[Array]:
+        """Arrays for the state at times 0 … T, (T + 1, N, H) each: the first is set, the others are not yet."""
+        states = [np.empty((len(x) + 1, x.shape[1], len(self.U.data)), x.dtype) for _ in self.state_names]
+        for i, array in enumerate(states):
+            array[0] = 0 if first is None else first[i]
         return states
 
     def inputs(self, x: Array, scale: Array | None = None) -> Array:
@@ -64,81 +57,85 @@ class _Recurrent(Layer):
         if not self.input_gradient:
             return None
         dx = as_rows(da) @ self.W.data.T
-        return np.ascontiguousarray(dx.reshape(*x.shape[:2], dx.shape[1]).swapaxes(0, 1))
+        return dx.reshape(*x.shape[:2], dx.shape[1])
 
 
-class RNN(_Recurrent):
+class RNN(_Cell):
     """The plain recurrent network.
 
-    Forward     hₜ = tanh(xₜ W + hₜ₋₁ U + b),  h₀ = 0
+    Forward     hₜ = tanh(xₜ W + hₜ₋₁ U + b),  h₀ = 0 unless it is given
     Backward    from t = T down:  daₜ = (dyₜ + daₜ₊₁ Uᵀ)(1 − hₜ²)      dxₜ = daₜ Wᵀ
                 dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ
 
     Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T   W (D, H)   U (H, H)   b (H,)
 
-    in_features: D.  hidden_features: H.
+    in_features: D.  hidden_features: H.  reverse: whether a sequence is read from its last step to its first.
+    lengths (N,): how many steps of each sequence count; y and dx are zero behind them. With a first state h (N, H), x
+    is (x, h), and dx a tuple too. last_state() is h after the last step, dstate its gradient in backward.
     rng: what draws the initial W, glorot_uniform, and U, orthogonal; b starts at zero.
     Raises ValueError for x of another shape and sizes below 1, TypeError for sizes that are not ints.
-    Source: Elman 1990; orthogonal U, Saxe et al. 2014.
+    Source: Elman 1990; orthogonal U, Saxe et al. 2014. PyTorch's two biases are one here.
     """
 
-    def forward(self, x: Array) -> Array:
-        x = self.time_first(x)
-        h, U = self.states(x), self.U.data
+    def forward_steps(self, x: Array, first: list[Array] | None) -> tuple[list[Array], Any]:
+        (h,), U = self.states(x, first), self.U.data
         a, hU = self.inputs(x), np.empty_like(h[0])
         for t in range(len(x)):
             np.dot(h[t], U, out=hU)
             hU += a[t]
             np.tanh(hU, out=h[t + 1])
-        self.cache = x, h
-        return np.ascontiguousarray(h[1:].swapaxes(0, 1))
+        return [h], None
 
-    def backward(self, dy: Array) -> Any:
-        x, h = self.cache
-        expect_gradient(self, dy, (x.shape[1], len(x), h.shape[2]))
+    def backward_steps(self, x: Array, states: list[Array], rest: Any, dstates: Any) -> tuple[Array, Array, Any]:
+        (h,), (dy,) = states, dstates
         da = 1 - h[1:] ** 2
         dh, U_T = np.zeros_like(h[0]), transposed(self.U.data)
         for t in reversed(range(len(x))):
-            dh += dy[:, t]
+            dh += dy[t]
             da[t] *= dh
             np.dot(da[t], U_T, out=dh)
-        return self.accumulate(x, h, da, da)
+        return da, da, [dh]
 
 
-class LSTM(_Recurrent):
+class LSTM(_Cell):
     """Long short-term memory: a cell c that is written, kept and read through gates.
 
     Forward     i, f, g, o = σ, σ, tanh, σ of the four blocks of a = xₜ W + hₜ₋₁ U + b
-                cₜ = f cₜ₋₁ + i g      hₜ = o tanh cₜ,  h₀ = c₀ = 0
+                cₜ = f cₜ₋₁ + i g      hₜ = o tanh cₜ,  h₀ = c₀ = 0 unless they are given
     Backward    from t = T down:  dh = dyₜ + daₜ₊₁ Uᵀ      dc = dcₜ₊₁ fₜ₊₁ + dh o (1 − tanh² cₜ)
                 da = (dc g, dc cₜ₋₁, dc i, dh tanh cₜ) ⊙ (i(1 − i), f(1 − f), 1 − g², o(1 − o))      dx = da Wᵀ
                 dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ
 
     Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T   W (D, 4H)   U (H, 4H)   b (4H,), in the order i, f, g, o
 
-    in_features: D.  hidden_features: H.  forget_bias: where the forget gate's part of b starts; PyTorch has none.
+    in_features: D.  hidden_features: H.  reverse: whether a sequence is read from its last step to its first.
+    lengths (N,): how many steps of each sequence count; y and dx are zero behind them. With a first state, (N, H) each,
+    x is (x, h, c), and dx a tuple too. last_state() is (h, c) after the last step, dstate its gradient in backward.
+    forget_bias: where the forget gate's part of b starts; PyTorch has none.
     rng: what draws the initial W, glorot_uniform, and U, orthogonal, block by block; the rest of b starts at zero.
     Raises ValueError for x of another shape and sizes below 1, TypeError for sizes that are not ints.
     Source: Hochreiter and Schmidhuber 1997; the forget gate, Gers et al. 2000. PyTorch's two biases are one here.
     """
 
-    gates = 4
+    gates, state_names = 4, ("h", "c")
 
-    def __init__(self, in_features: int, hidden_features: int, *, forget_bias: float = 0.0, rng: Rng = None) -> None:
-        super().__init__(in_features, hidden_features, rng=rng)
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        reverse: bool = False,
+        forget_bias: float = 0.0,
+        rng: Rng = None,
+    ) -> None:
+        super().__init__(in_features, hidden_features, reverse=reverse, rng=rng)
         self.b.data[hidden_features : 2 * hidden_features] = signed_number("LSTM", "forget_bias", forget_bias)
 
-    # One tanh for all four blocks: σ(a) = ½ tanh(a / 2) + ½, so with s = ½ for the gates and 1 for g every block is
-    # s tanh(s a) + 1 − s. W, U and b are scaled by s beforehand, so that the products give s a. The gates overwrite a,
-    # block after block: a pass over (32, 128) takes 0.8 µs, over columns of (32, 512) 2.5, and the copy 2. Constants
-    # have the full shape, as in backward: NumPy takes 1.5 µs for such a pass, and 3.5 if it has to broadcast one.
-    def forward(self, x: Array) -> Array:
-        x = self.time_first(x)
+    # The gates overwrite a as blocks: a pass over (32, 128) takes 0.8 µs, over columns of (32, 512) 2.5, the copy 2.
+    def forward_steps(self, x: Array, first: list[Array] | None) -> tuple[list[Array], Any]:
         T, N, H = *x.shape[:2], len(self.U.data)
-        s = np.full((4, N, H), 0.5, x.dtype)
-        s[2] = 1
-        offset, column_scale = 1 - s, np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), H)
-        h, c, U, a = self.states(x), self.states(x), self.U.data * column_scale, self.inputs(x, column_scale)
+        s, offset, column_scale = _scales(N, H, x.dtype)
+        (h, c), U, a = self.states(x, first), self.U.data * column_scale, self.inputs(x, column_scale)
         gates, hU, tanh_c, ig = a.reshape(T, 4, N, H), np.empty_like(a[0]), np.empty_like(c[1:]), np.empty_like(c[0])
         for t in range(T):
             np.dot(h[t], U, out=hU)
@@ -153,22 +150,20 @@ class LSTM(_Recurrent):
             c[t + 1] += ig
             np.tanh(c[t + 1], out=tanh_c[t])
             np.multiply(o, tanh_c[t], out=h[t + 1])
-        self.cache = x, h, c, tanh_c, gates
-        return np.ascontiguousarray(h[1:].swapaxes(0, 1))
+        return [h, c], (tanh_c, gates)
 
-    # Where σ and tanh give the gates y, their slopes are y (1 − y) and 1 − y²: (y + k)(1 − y), with k = 1 for g alone.
-    # And o (1 − tanh² c) is o − h tanh c.
-    def backward(self, dy: Array) -> Any:
-        x, h, c, tanh_c, gates = self.cache
+    # o (1 − tanh² c) is o − h tanh c.
+    def backward_steps(self, x: Array, states: list[Array], rest: Any, dstates: Any) -> tuple[Array, Array, Any]:
+        (h, c), (tanh_c, gates), (dy, dc_outside) = states, rest, dstates
         T, N, H = tanh_c.shape
-        expect_gradient(self, dy, (N, T, H))
         da, (k, slope, one_minus, dgates) = np.empty((T, N, 4 * H), h.dtype), np.zeros((4, 4, N, H), h.dtype)
-        k[2] = 1
-        di, df, dg, do = dgates
+        k[2], (di, df, dg, do) = 1, dgates
         (dh, dc, through_h), U_T = np.zeros((3, N, H), h.dtype), transposed(self.U.data)
         for t in reversed(range(T)):
             i, f, g, o = gates[t]
-            dh += dy[:, t]
+            dh += dy[t]
+            if dc_outside is not None:
+                dc += dc_outside[t]
             np.multiply(h[t + 1], tanh_c[t], out=through_h)
             np.subtract(o, through_h, out=through_h)
             through_h *= dh
@@ -177,21 +172,18 @@ class LSTM(_Recurrent):
             np.multiply(dc, c[t], out=df)
             np.multiply(dc, i, out=dg)
             np.multiply(dh, tanh_c[t], out=do)
-            np.add(gates[t], k, out=slope)
-            np.subtract(1, gates[t], out=one_minus)
-            slope *= one_minus
-            dgates *= slope
+            _multiply_by_slopes(dgates, gates[t], k, slope, one_minus)
             np.copyto(_blocks(da[t]), dgates)
             dc *= f
             np.dot(da[t], U_T, out=dh)
-        return self.accumulate(x, h, da, da)
+        return da, da, [dh, dc]
 
 
-class GRU(_Recurrent):
+class GRU(_Cell):
     """The gated recurrent unit: a state that is partly renewed at each step.
 
     Forward     r, z = σ of the first two blocks of xₜ W + b + hₜ₋₁ U
-                n = tanh(xₜ Wₙ + bₙ + r ⊙ (hₜ₋₁ Uₙ + c))      hₜ = (1 − z) n + z hₜ₋₁,  h₀ = 0
+                n = tanh(xₜ Wₙ + bₙ + r ⊙ (hₜ₋₁ Uₙ + c))      hₜ = (1 − z) n + z hₜ₋₁,  h₀ = 0 unless it is given
     Backward    from t = T down, with dh = dyₜ + what comes back from t + 1:
                 dn = dh (1 − z)(1 − n²)      dz = dh (hₜ₋₁ − n) z(1 − z)      dr = dn (hₜ₋₁ Uₙ + c) r(1 − r)
                 dx = (dr, dz, dn) Wᵀ      back to t − 1: dh z + (dr, dz, dn r) Uᵀ
@@ -200,7 +192,9 @@ class GRU(_Recurrent):
     Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T
                 W (D, 3H), U (H, 3H), b (3H,), in the order r, z, n   c (H,)
 
-    in_features: D.  hidden_features: H.
+    in_features: D.  hidden_features: H.  reverse: whether a sequence is read from its last step to its first.
+    lengths (N,): how many steps of each sequence count; y and dx are zero behind them. With a first state h (N, H), x
+    is (x, h), and dx a tuple too. last_state() is h after the last step, dstate its gradient in backward.
     rng: what draws the initial W, glorot_uniform, and U, orthogonal, block by block; b and c start at zero.
     Raises ValueError for x of another shape and sizes below 1, TypeError for sizes that are not ints.
     Source: Cho et al. 2014, with the reset gate applied after the product, as in PyTorch and cuDNN.
@@ -208,15 +202,14 @@ class GRU(_Recurrent):
 
     gates = 3
 
-    def __init__(self, in_features: int, hidden_features: int, *, rng: Rng = None) -> None:
-        super().__init__(in_features, hidden_features, rng=rng)
+    def __init__(self, in_features: int, hidden_features: int, *, reverse: bool = False, rng: Rng = None) -> None:
+        super().__init__(in_features, hidden_features, reverse=reverse, rng=rng)
         self.c = Parameter(zeros((hidden_features,)), decay=False)
 
     # As in LSTM, σ(a) is computed as ½ tanh(a / 2) + ½.
-    def forward(self, x: Array) -> Array:
-        x = self.time_first(x)
+    def forward_steps(self, x: Array, first: list[Array] | None) -> tuple[list[Array], Any]:
         H = len(self.U.data)
-        h, a = self.states(x), self.inputs(x)
+        (h,), a = self.states(x, first), self.inputs(x)
         m = np.empty_like(h[1:])
         for t in range(len(x)):
             hU = h[t] @ self.U.data
@@ -231,12 +224,10 @@ class GRU(_Recurrent):
             n += r * m[t]
             np.tanh(n, out=n)
             np.add(n, z * (h[t] - n), out=h[t + 1])
-        self.cache = x, h, a, m
-        return np.ascontiguousarray(h[1:].swapaxes(0, 1))
+        return [h], (a, m)
 
-    def backward(self, dy: Array) -> Any:
-        x, h, gates, m = self.cache
-        expect_gradient(self, dy, (x.shape[1], len(x), h.shape[2]))
+    def backward_steps(self, x: Array, states: list[Array], rest: Any, dstates: Any) -> tuple[Array, Array, Any]:
+        (h,), (gates, m), (dy,) = states, rest, dstates
         r, z, n = np.split(gates, 3, axis=2)
         per_dh = np.concatenate([np.zeros_like(n), (h[:-1] - n) * z * (1 - z), (1 - z) * (1 - n * n)], axis=2)
         per_dn = m * r * (1 - r)
@@ -245,7 +236,7 @@ class GRU(_Recurrent):
         H = len(self.U.data)
         dh, U_T = np.zeros_like(h[0]), transposed(self.U.data)
         for t in reversed(range(len(x))):
-            dh += dy[:, t]
+            dh += dy[t]
             da[t, :, H:] *= np.hstack([dh, dh])
             dn = da[t, :, 2 * H :]
             np.multiply(dn, per_dn[t], out=da[t, :, :H])
@@ -254,7 +245,26 @@ class GRU(_Recurrent):
             dh = dh * z[t] + du[t] @ U_T
         if not self.frozen:
             self.c.grad += column_sum(du[..., 2 * H :])
-        return self.accumulate(x, h, da, du)
+        return da, du, [dh]
+
+
+# One tanh for all four blocks: σ(a) = ½ tanh(a / 2) + ½, so with s = ½ for the gates and 1 for g every block is
+# s tanh(s a) + 1 − s. W, U and b are scaled by s beforehand, so that the products give s a. Constants have the full
+# shape, as in backward: NumPy takes 1.5 µs for a pass over one, and 3.5 if it has to broadcast it.
+def _scales(N: int, H: int, dtype: np.dtype) -> tuple[Array, Array, Array]:
+    """s and 1 − s for an LSTM's blocks, (4, N, H), and s for the columns of W, U and b."""
+    s = np.full((4, N, H), 0.5, dtype)
+    s[2] = 1
+    return s, 1 - s, np.repeat(np.array([0.5, 0.5, 1, 0.5], dtype), H)
+
+
+# Where σ and tanh give the gates y, their slopes are y (1 − y) and 1 − y²: (y + k)(1 − y), with k = 1 for g alone.
+def _multiply_by_slopes(dy: Array, y: Array, k: Array, slope: Array, one_minus: Array) -> None:
+    """dy ← dy ⊙ the slopes of an LSTM's gates; slope and one_minus are room for it."""
+    np.add(y, k, out=slope)
+    np.subtract(1, y, out=one_minus)
+    slope *= one_minus
+    dy *= slope
 
 
 def _blocks(a: Array) -> Array:

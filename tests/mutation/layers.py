@@ -337,5 +337,44 @@ FEATURES = {
         ),
         ("du[t, :, 2 * H :] *= r[t]", "du[t, :, 2 * H :] *= r[0]", "the reset gate of the first step serves all"),
         ("            dc *= f\n", "", "the cell's gradient is never forgotten"),
+        (
+            "            if dc_outside is not None:\n                dc += dc_outside[t]\n",
+            "",
+            "the gradient of a last cell goes nowhere",
+        ),
+        ("0 if first is None else first[i]", "0", "a first state counts as zeros"),
+    ],
+    "layers/recurrence": [
+        (
+            "lengths[:, None] - 1 - np.arange(T)",
+            "T - 1 - np.arange(T)",
+            "reverse begins in the padding",
+        ),
+        (
+            " = without_padding(x, lengths)",
+            " = x + 0",
+            "the gradients of weights hold what is in the padding",
+        ),
+        (
+            "dy = without_padding(dy, lengths)",
+            "dy = dy + 0",
+            "a gradient in the padding reaches the weights",
+        ),
+        (
+            "return len(x) if lengths is None else lengths, np.arange(x.shape[1])",
+            "return len(x), np.arange(x.shape[1])",
+            "the last state is that behind the padding",
+        ),
+        (
+            "            dfirst = times[:, 0] + dfirst\n",
+            "",
+            "an empty sequence passes no gradient from its last to its first state",
+        ),
+        ("return states[0][1].copy()", "return states[0][1]", "y of a step may be a view of the state"),
+        (
+            "y = _turned(states[0][1:].swapaxes(0, 1), lengths, self.reverse).copy()",
+            "y = np.ascontiguousarray(_turned(states[0][1:].swapaxes(0, 1), lengths, self.reverse))",
+            "what is written into y of one sample changes the cache",
+        ),
     ],
 }
