@@ -8,7 +8,8 @@ Layers
     linear, of ids  Linear Embedding PositionalEmbedding
     images, signals Conv1d Conv2d ConvTranspose2d
                     MaxPool2d AvgPool2d GlobalAveragePool
-    sequences       RNN LSTM GRU LastStep MultiHeadAttention
+    sequences       RNN LSTM GRU LastStep
+                    MultiHeadAttention CrossAttention
     activations     ReLU LeakyReLU PReLU ELU GELU SiLU Sigmoid Tanh Softplus
                     Softmax LogSoftmax
     regularization  Dropout BatchNorm LayerNorm RMSNorm GroupNorm
@@ -82,6 +83,7 @@ from .layers.attention import MultiHeadAttention
 from .layers.branches import Concatenate, Parallel
 from .layers.containers import Residual, Sequential
 from .layers.convolution import Conv1d, Conv2d, ConvTranspose2d
+from .layers.cross_attention import CrossAttention
 from .layers.dropout import Dropout
 from .layers.linear import Embedding, Linear, PositionalEmbedding
 from .layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
@@ -132,6 +134,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "CrossAttention",
     "Dropout",
     "Embedding",
     "Flatten",

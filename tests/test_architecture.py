@@ -145,7 +145,9 @@ FILES = {
         "windows": set(),
         "recurrent": {"recurrence"},
         "recurrence": {"lengths"},
-        "attention": set(),
+        "attention": {"heads", "lengths"},
+        "cross_attention": {"heads", "lengths"},
+        "heads": {"lengths"},
         "lengths": set(),
     },
     "": {

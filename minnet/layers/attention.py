@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import at_least_one, expect_gradient, flag
+from ..arguments import described, expect_gradient, flag
 from ..initializers import glorot_uniform, zeros
 from ..layer import Layer, Parameter, real_input
-from ..numerics import as_rows, column_sum, ones
+from ..numerics import add_to_rows, as_rows, column_sum
 from ..random import Rng, generator
+from .heads import Past, attend, attend_backward, attend_once, expect_heads, keys_within, split_heads
+from .lengths import checked_lengths, without_padding
 
 
 class MultiHeadAttention(Layer):
@@ -24,20 +25,20 @@ class MultiHeadAttention(Layer):
                 ds = p ⊙ (dp − Σ dp ⊙ p) / √d      dq = ds k      dk = dsᵀ q
                 dx = (dq, dk, dv) W_qkvᵀ      dW_qkv = xᵀ(dq, dk, dv)      dW_o = (p v)ᵀ dy      db = Σ of each
 
-    Shapes      x, y (N, T, D)   q, k, v (N, heads, T, d)   p (N, heads, T, T)
+    Shapes      x, y (N, T, D)   lengths (N,)   q, k, v (N, heads, T, d)   p (N, heads, T, T)
                 W_qkv (D, 3D): the columns of q, then k, then v, each head after head   b_qkv (3D,)
                 W_o (D, D)   b_o (D,)
 
     features: D.  heads: how many.  causal: whether a step sees only itself and those before it; then p is 0 elsewhere.
     rng: what draws the initial W_qkv and W_o, glorot_uniform for each D × D of them; the biases start at zero.
-    Raises ValueError for heads that don't divide D, and for x of another shape.
+    lengths: how many steps of each x count, as forward(x, lengths); behind them p of keys, y and dx are 0; see Padded.
+    Raises ValueError for heads that don't divide D, x of another shape and lengths that don't fit, TypeError for
+    lengths that are not ints.
     Source: Vaswani et al. 2017.
     """
 
     def __init__(self, features: int, heads: int, causal: bool = False, *, rng: Rng = None) -> None:
-        at_least_one("MultiHeadAttention", features=features, heads=heads)
-        if features % heads:
-            raise ValueError(f"MultiHeadAttention: expected heads to divide the {features} features, got {heads}")
+        expect_heads("MultiHeadAttention", features, heads)
         rng, square = generator(rng), (features, features)
         self.heads, self.causal = int(heads), flag("MultiHeadAttention", "causal", causal)
         self.W_qkv = Parameter(np.hstack([glorot_uniform(square, rng) for _ in range(3)]))
@@ -45,53 +46,73 @@ class MultiHeadAttention(Layer):
         self.W_o = Parameter(glorot_uniform(square, rng))
         self.b_o = Parameter(zeros((features,)), decay=False)
 
-    # p and ds are stored transposed, (N, heads, keys, queries): the maximum of (16, 4, 64, 64) over the keys takes
-    # 140 µs, along the last axis 250. q is scaled by 1 / √d; its product takes 110 µs with the copy qᵀ, 160 without.
-    def forward(self, x: Array) -> Array:
+    def forward(self, x: Array, lengths: Array | None = None) -> Array:
         x = real_input(self, x, len(self.W_o.data), self.W_o.data.dtype)
         if x.ndim != 3 or not x.shape[1]:
             raise ValueError(f"{self!r}: expected x of shape (N, T, {x.shape[-1]}), got {x.shape}")
         N, T, D = x.shape
+        seen = [np.tri(T, dtype=bool).T] if self.causal else []
+        if lengths is not None:
+            lengths = checked_lengths(self, lengths, x.shape)
+            x = without_padding(x, lengths)
+            seen.append(keys_within(lengths, T))
         qkv, o = as_rows(x) @ self.W_qkv.data, np.empty((N * T, D), x.dtype)
         qkv += self.b_qkv.data
-        q, k, v = self.split_heads(qkv, T, 3)
-        q *= 1 / math.sqrt(q.shape[-1])
-        p = k @ np.ascontiguousarray(q.swapaxes(-1, -2))
-        if self.causal:
-            p += np.where(np.tri(T, dtype=bool).T, 0, -np.inf).astype(p.dtype)
-        p -= p.max(axis=-2, keepdims=True)
-        np.exp(p, out=p)
-        p /= (ones(T, p.dtype) @ p)[:, :, None]
-        np.matmul(p.swapaxes(-1, -2), v, out=self.split_heads(o, T, 1)[0])
-        self.cache = x, q, k, v, p, o
+        q, k, v = split_heads(qkv, T, self.heads, 3)
+        p = attend(q, k, v, seen, split_heads(o, T, self.heads)[0])
+        self.cache = x, lengths, (q, k, v, p), o
         y = o @ self.W_o.data
         y += self.b_o.data
-        return y.reshape(x.shape)
+        y = y.reshape(x.shape)
+        return y if lengths is None else without_padding(y, lengths)
 
-    # ds is softmax's Jacobian times dp, query by query; the rest is the product rule for q kᵀ and for p v. Σ dp ⊙ p is
-    # do · o, since dp = do vᵀ and o = p v. A masked score has p = 0, so its ds is 0 by itself.
     def backward(self, dy: Array) -> Any:
-        x, q, k, v, p, joined = self.cache
+        x, lengths, qkvp, o = self.cache
         expect_gradient(self, dy, x.shape)
-        (_, T, D), rows = x.shape, as_rows(dy)
-        (do,), (o,) = self.split_heads(rows @ self.W_o.data.T, T, 1), self.split_heads(joined, T, 1)
+        (_, T, D), rows = x.shape, as_rows(dy if lengths is None else without_padding(dy, lengths))
+        (do,), (heads_of_o,) = (split_heads(array, T, self.heads) for array in (rows @ self.W_o.data.T, o))
         dqkv = np.empty((len(rows), 3 * D), o.dtype)
-        dq, dk, dv = self.split_heads(dqkv, T, 3)
-        np.matmul(p, do, out=dv)
-        ds = v @ np.ascontiguousarray(do.swapaxes(-1, -2))
-        ds -= np.einsum("nhtd,nhtd->nht", do, o)[:, :, None]
-        ds *= p
-        np.matmul(ds.swapaxes(-1, -2), k, out=dq)
-        dq *= 1 / math.sqrt(q.shape[-1])
-        np.matmul(ds, q, out=dk)
+        attend_backward(do, heads_of_o, qkvp, *split_heads(dqkv, T, self.heads, 3))
         if not self.frozen:
-            self.W_o.grad += joined.T @ rows
+            self.W_o.grad += o.T @ rows
             self.b_o.grad += column_sum(rows)
             self.W_qkv.grad += as_rows(x).T @ dqkv
             self.b_qkv.grad += column_sum(dqkv)
         return (dqkv @ self.W_qkv.data.T).reshape(x.shape) if self.input_gradient else None
 
-    def split_heads(self, rows: Array, T: int, parts: int) -> Array:
-        """Rows (N · T, parts · D) as (parts, N, heads, T, d): a view, since matmul takes strided heads."""
-        d = rows.shape[1] // (parts * self.heads)
-        return rows.reshape(-1, T, parts, self.heads, d).transpose(2, 0, 3, 1, 4)
+    def step(self, x_t: Array, state: Past | None = None) -> tuple[Array, Past]:
+        """(y_t, state) of one step more, x_t and y_t (N, D), with causal=True; state is what the step before returned.
+
+        It keeps the keys and values so far, so nothing is computed again; a second step from it gives the same.
+        """
+        if not self.causal:
+            raise ValueError(f"{self!r}: expected causal=True for a step, which can't see what comes later")
+        x_t, past = _step_inputs(self, x_t, state)
+        qkv = x_t.dot(self.W_qkv.data)
+        add_to_rows(qkv, self.b_qkv.data)
+        qkv = qkv.reshape(len(x_t), 3, self.heads, x_t.shape[1] // self.heads)
+        past = past.followed_by(qkv[:, 1:].swapaxes(0, 1))
+        o = attend_once(qkv[:, 0, :, :, None], *past.kv[:, :, :, : past.t])
+        y = o.reshape(x_t.shape).dot(self.W_o.data)
+        add_to_rows(y, self.b_o.data)
+        return y, past
+
+
+def _step_inputs(layer: MultiHeadAttention, x_t: Array, state: Any) -> tuple[Array, Past]:
+    """x_t and the state, that of the first step for None.
+
+    Raises ValueError unless x_t is (N, D) and the state of N samples, TypeError for another state.
+    """
+    x_t = real_input(layer, x_t, len(layer.W_o.data), layer.W_o.data.dtype)
+    if x_t.ndim != 2:
+        raise ValueError(f"{layer!r}: expected x_t of shape (N, {x_t.shape[-1]}), got {x_t.shape}")
+    (N, D), heads = x_t.shape, layer.heads
+    if state is None:
+        return x_t, Past.empty(N, heads, D // heads, x_t.dtype)
+    if type(state) is not Past:
+        raise TypeError(f"{layer!r}: expected a state that its step has returned, got {described(state)}")
+    _, samples, others, _, d = state.kv.shape
+    if (samples, others, d) != (N, heads, D // heads):
+        got = f"one of {samples} with {others} heads of {d} features"
+        raise ValueError(f"{layer!r}: expected a state that its step has returned for {N} samples, got {got}")
+    return x_t, state

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import at_least_one, expect_gradient, flag, real_array
+from ..arguments import at_least_one, described, expect_gradient, flag, real_array
 from ..initializers import glorot_uniform, normal, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import add_to_rows, as_rows, column_sum, from_rows
@@ -131,3 +131,18 @@ class PositionalEmbedding(Layer):
         if not self.frozen:
             self.W.grad[:T] += dy.sum(axis=0)
         return dy
+
+    def step(self, x_t: Array, state: int | None = None) -> tuple[Array, int]:
+        """(y_t, state) of one step more, x_t and y_t (N, D); state is how many there were.
+
+        Raises ValueError beyond length and for x_t of another shape, TypeError for a state that is no such number.
+        """
+        W, t = self.W.data, 0 if state is None else state
+        if type(t) is not int:
+            raise TypeError(f"{self!r}: expected a state that its step has returned, got {described(state)}")
+        x_t = real_input(self, x_t, W.shape[1], W.dtype)
+        if x_t.ndim != 2:
+            raise ValueError(f"{self!r}: expected x_t of shape (N, {W.shape[1]}), got {x_t.shape}")
+        if t >= len(W):
+            raise ValueError(f"{self!r}: expected at most {len(W)} steps, got one more")
+        return x_t + W[t], t + 1

@@ -417,6 +417,30 @@ def test_positional_embedding_has_one_parameter_that_starts_normal_with_a_deviat
     assert np.array_equal(layer.W.data, PositionalEmbedding(200, 100, rng=0).W.data)
 
 
+def test_steps_of_positional_embedding_add_the_rows_in_turn_and_keep_the_cache():
+    layer, x = positions(), frozen([[[1, 2], [3, 4], [5, 6]]])
+    y = layer(x)
+    cache, state = layer.cache, None
+    for t in range(3):
+        y_t, state = layer.step(x[:, t], state)
+        assert y_t.tolist() == y[:, t].tolist()
+    assert layer.cache is cache
+    with pytest.raises(ValueError, match=r"^PositionalEmbedding\(3, 2\): expected at most 3 steps, got one more$"):
+        layer.step(x[:, 0], state)
+
+
+@pytest.mark.rows("shape", [(2,), (1, 1, 2)], ids=str)
+def test_a_step_of_another_rank_is_refused_by_name(shape):
+    with pytest.raises(ValueError, match=r"^PositionalEmbedding\(3, 2\): expected x_t of shape \(N, 2\), got"):
+        positions().step(np.ones(shape))
+
+
+@pytest.mark.rows("state", [(), 1.0, "1"], ids=repr)
+def test_a_state_that_is_no_count_of_steps_is_refused_by_name(state):
+    with pytest.raises(TypeError, match=r"^PositionalEmbedding\(3, 2\): expected a state that its step has returned"):
+        positions().step(np.ones((1, 2)), state)
+
+
 @pytest.mark.rows("shape", [(3, 2), (2,), (1, 4, 2), (1, 2, 3, 2), (4, 5, 2)], ids=str)
 def test_sequences_of_another_rank_or_too_long_are_refused_by_name(shape):
     with pytest.raises(

@@ -223,6 +223,7 @@ FEATURES = {
             "a negative id counts from the end",
         ),
         ("self.W.grad[:T] += dy.sum(axis=0)", "self.W.grad[:T] = dy.sum(axis=0)", "a second backward does not add"),
+        ("return x_t + W[t], t + 1", "return x_t + W[t], t", "each step is the first"),
         ("x.shape[1] > len(W)", "x.shape[1] >= len(W)", "a sequence of the full length is refused"),
         (
             "self.b = Parameter(zeros((out_features,)), decay=False)",
@@ -270,6 +271,27 @@ FEATURES = {
     ],
     "layers/attention": [
         ("np.tri(T, dtype=bool).T", "np.tri(T, k=1, dtype=bool).T", "a causal step sees the next one"),
+        ("seen.append(keys_within(lengths, T))", "pass", "keys in the padding have weight"),
+        (
+            "as_rows(dy if lengths is None else without_padding(dy, lengths))",
+            "as_rows(dy)",
+            "the gradient of padding counts",
+        ),
+        (
+            "np.hstack([glorot_uniform(square, rng) for _ in range(3)])",
+            "glorot_uniform((features, 3 * features), rng)",
+            "the initial q, k and v are scaled as one matrix",
+        ),
+    ],
+    "layers/cross_attention": [
+        (
+            "as_rows(_of_some(dy, lengths))",
+            "as_rows(dy)",
+            "a context of length 0 has a gradient",
+        ),
+        ("self.W_kv.grad += as_rows", "self.W_kv.grad[...] = as_rows", "a second backward does not add to dW_kv"),
+    ],
+    "layers/heads": [
         (
             "p -= p.max(axis=-2, keepdims=True)",
             "p -= p.max()",
@@ -277,13 +299,19 @@ FEATURES = {
         ),
         (
             "dq *= 1 / math.sqrt(q.shape[-1])",
-            "dq *= 1 / math.sqrt(D)",
+            "dq *= 1 / math.sqrt(q.shape[-1] * q.shape[1])",
             "the gradient of several heads is scaled as that of one",
         ),
+        ("is_step(np.where(lengths, lengths, S), S)", "is_step(lengths, S)", "the softmax over no keys is NaN"),
         (
-            "np.hstack([glorot_uniform(square, rng) for _ in range(3)])",
-            "glorot_uniform((features, 3 * features), rng)",
-            "the initial q, k and v are scaled as one matrix",
+            "if used[0] != t or t == kv.shape[3]:",
+            "if t == kv.shape[3]:",
+            "the second step from a state overwrites what followed the first",
+        ),
+        (
+            "p -= np.maximum.reduce(p, axis=2, keepdims=True)",
+            "p -= p.max()",
+            "in a step, heads whose scores lie far below those of others have none left",
         ),
     ],
     "layers/recurrent": [
