@@ -28,7 +28,8 @@ Training
     files           save load; CheckpointError for a damaged or foreign one
 Data
     read            load_digits load_idx
-    prepared        train_test_split Standardize one_hot Batches
+    prepared        train_test_split Standardize one_hot pad_sequences
+                    Batches
 Insight
     right?          check_layer; LayerCheckError where a gradient is wrong
     good?           accuracy top_k_accuracy confusion_matrix
@@ -49,7 +50,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from .data.batches import Batches
 from .data.digits import load_digits
 from .data.idx import load_idx
-from .data.preprocessing import Standardize, one_hot
+from .data.preprocessing import Standardize, one_hot, pad_sequences
 from .data.split import train_test_split
 from .errors import CheckpointError, LayerCheckError
 from .files.models import load, save
@@ -199,6 +200,7 @@ __all__ = [
     "one_cycle",
     "one_hot",
     "orthogonal",
+    "pad_sequences",
     "predict",
     "r2_score",
     "save",

@@ -29,6 +29,7 @@ NAMES = _by_word(
         "put the layer there, ReLU() for example": "Activation",
         "use RNN(in_features, hidden_features)": "SimpleRNN",
         "use MultiHeadAttention(features, heads)": "MultiheadAttention",
+        "put two recurrent layers into a Concatenate(), one of them with reverse=True": "Bidirectional",
         "use Sequential(), which without layers gives back its input": "Identity",
         "use SoftmaxCrossEntropy(), which takes scores": (
             "CrossEntropyLoss CategoricalCrossentropy SparseCategoricalCrossentropy"
@@ -48,6 +49,8 @@ NAMES = _by_word(
         "use NumPy arrays": "Tensor tensor from_numpy",
         "use Batches(x, y, batch_size)": "DataLoader Dataset TensorDataset",
         "use one_hot(y, classes)": "to_categorical",
+        "use pad_sequences(sequences)": "pad_sequence",
+        "use Padded(), whose x is a tuple of x and lengths": "pack_padded_sequence pack_sequence Masking",
         "use Standardize()": "StandardScaler Normalization",
         "use RMSprop(parameters, lr)": "RMSProp",
         "use Adam(parameters, lr) or AdamW(parameters, lr)": "Adamax NAdam Nadam RAdam Adadelta",
@@ -101,7 +104,7 @@ KEYWORDS = _by_word(
     {
         "put ReLU() or another activation after it": "activation nonlinearity",
         "put several into a Sequential": "num_layers",
-        "it runs forward in time; give another one x[:, ::-1]": "bidirectional",
+        "put it and another one with reverse=True into a Concatenate()": "bidirectional",
         "leave it out: the batch is the first axis": "batch_first",
         "leave it out: the channels are the last axis": "data_format",
         "leave it out: it is the last axis": "dim axis",

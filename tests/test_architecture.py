@@ -104,7 +104,7 @@ FILES = {
         "gradients": {"alone", "arrays", "differences", "observation"},
         "alone": {"observation"},
         "differences": {"arrays"},
-        "summary": {"observation", "plain_arrays", "table"},
+        "summary": {"arrays", "observation", "plain_arrays", "table"},
         "plain_arrays": {"arrays", "observation", "rebuilding"},
         "rebuilding": set(),
         "observation": {"arrays"},

@@ -15,7 +15,6 @@ from minnet.arguments import (
     is_stored,
     named_arrays,
     number,
-    paired_arrays,
     plain_array,
     positive_number,
     real_array,
@@ -25,6 +24,7 @@ from minnet.arguments import (
     whole_number,
     writable,
 )
+from minnet.parts import paired_arrays
 
 
 @pytest.mark.rows(

@@ -29,15 +29,17 @@ def script(name: str) -> ModuleType:
     return module
 
 
-def writes_little(module: ModuleType) -> Callable[[minnet.Layer, int], str]:
+def writes_little(module: ModuleType) -> Callable[[minnet.Sequential, int, int], list[str]]:
     write = module.write
-    return lambda model, length: write(model, min(length, 20))
+    return lambda model, voices, length: write(model, min(voices, 2), min(length, 30))
 
 
 # What makes a script smaller for a quick test, and what it then prints after one epoch.
 LESS = {
     "recurrent": {"SEQUENCES": lambda module: 320},
     "residual_block": {"DEPTHS": lambda module: (1, 16)},
+    "tagger": {"TRAIN": lambda module: 400},
+    "reverse": {"TRAIN": lambda module: 1000},
     "transformer": {"BLOCKS": lambda module: 1, "CONTEXT": lambda module: 8, "write": writes_little},
 }
 PRINTED = {
@@ -53,6 +55,9 @@ PRINTED = {
     "residual_block": r" 16 y = f\(x\) +[1-4]?\d\.\d% #+\n 16 y = x \+ f\(x\) +[5-9]\d\.\d% #+$",
     "siamese": r"trained on: [5-9]\d\.\d%\nHow often .*:\n +7 +8 +9\n( +[789]( +\d+%){3}\n?){3}$",
     "softmax_derivation": r"So do Linear and SoftmaxCrossEntropy: loss .*, gradient .* apart",
+    "tagger": r"both ways: [5-9]\d\.\d% of the tags(.|\n)*\n    [().]{4,24}\n    [\^ ]*$",
+    "reverse": r"\d% of 1000 words that it has not seen are right(.|\n)*\n +[a-z]+ -> [a-z]*$",
+    "two_inputs": r"^both +[3-9]\d\.\d% #+\n(.|\n)*\n  0: Parallel\(...\) +\(N, 80\)",
     "transformer": r"It predicts [3-6]\d\.\d% of the text's characters",
 }
 

@@ -1,8 +1,9 @@
-"""Raw data turned into what a model learns from: standardized features, and labels as one-hot rows."""
+"""Raw data turned into what a model learns from: standardized features, one-hot labels, sequences of one length."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Self
 
 import numpy as np
@@ -47,6 +48,34 @@ def one_hot(y: ArrayLike, classes: int | None = None) -> Array:
         ) from None
     result[np.arange(labels.size), labels.reshape(-1).astype(np.intp)] = 1
     return result.reshape(*labels.shape, C)
+
+
+def pad_sequences(sequences: Iterable[ArrayLike], value: float = 0) -> tuple[Array, Array]:
+    """Sequences of unequal length as one array, padded at their ends, and their lengths: what Padded takes.
+
+    Shapes      each sequence (Tₙ, ...)   x (N, T, ...), T the longest   lengths (N,), int64
+
+    value: what the padding holds.  x has the dtype that holds all sequences.
+    Raises TypeError for what is no sequence of real numbers; ValueError for no sequences, and for some that differ in
+    more than their length.
+
+    >>> x, lengths = pad_sequences([[3, 1, 2], [2]])
+    >>> x.tolist(), lengths.tolist()
+    ([[3, 1, 2], [2, 0, 0]], [3, 1])
+    """
+    arrays = [real_array(f"pad_sequences: sequence {n}", sequence) for n, sequence in enumerate(sequences)]
+    if not arrays:
+        raise ValueError("pad_sequences: expected at least one sequence, got none")
+    for n, array in enumerate(arrays):
+        if array.ndim < 1 or array.shape[1:] != arrays[0].shape[1:]:
+            got = f"{arrays[0].shape} for sequence 0 and {array.shape} for sequence {n}"
+            raise ValueError(f"pad_sequences: expected sequences that differ in their first axis only, got {got}")
+    dtype = np.result_type(*([array.dtype for array in arrays if array.size] or [arrays[0].dtype]))
+    lengths = np.array([len(array) for array in arrays], np.int64)
+    x = np.full((len(arrays), int(lengths.max()), *arrays[0].shape[1:]), value, dtype)
+    for row, array in zip(x, arrays):
+        row[: len(array)] = array
+    return x, lengths
 
 
 class Standardize:

@@ -63,10 +63,7 @@ def diagnose(model: Layer, x: Any, y: ArrayLike, lr: float = 0.01) -> Diagnosis:
         raise TypeError(f"diagnose: expected model to be a Layer, got {described(model)}")
     x = tuple(_samples(*part) for part in named_parts(x).items()) if is_several(x) else _samples("x", x)
     y, lr = _samples("y", y), number("diagnose", "lr", lr)
-    shapes = [part.shape for part in (*named_parts(x).values(), y)]
-    if len({shape[:1] for shape in shapes} - {(), (0,)}) != 1 or () in shapes:
-        got = " and ".join(map(str, shapes))
-        raise ValueError(f"diagnose: expected x and y with one row for each of some samples, got shapes {got}")
+    _expect_rows(*named_parts(x).values(), y)
     with np.errstate(all="ignore"):
         observation = Observation(model, x, y)
         loss = observation.forward()
@@ -89,6 +86,13 @@ def diagnose(model: Layer, x: Any, y: ArrayLike, lr: float = 0.01) -> Diagnosis:
             findings += _about_learning(observation, by_heart > HALF, overfit, others=bool(findings))
     frozen = frozen_part(observation.watches)
     return Diagnosis(one_line(model), loss, chance, overfit, None, rows, findings, frozen)
+
+
+def _expect_rows(*parts: Array) -> None:
+    """Raises ValueError unless all have as many rows, at least one."""
+    if not all(part.ndim and len(part) for part in parts) or len(set(map(len, parts))) > 1:
+        got = " and ".join(str(part.shape) for part in parts)
+        raise ValueError(f"diagnose: expected x and y with one row for each of some samples, got shapes {got}")
 
 
 def _samples(name: str, data: Any) -> Array:

@@ -15,6 +15,7 @@ from ..layer import Layer
 from ..naming import one_line
 from ..parts import each_part, is_several
 from ..random import generator
+from .arrays import is_float_array
 from .observation import watch_layers
 from .plain_arrays import untrained_arrays
 from .table import table
@@ -153,7 +154,7 @@ def _outputs(model: Layer, x: Any) -> dict[str, Any]:
 def _notes(model: Layer, x: Any) -> list[str]:
     """Sentences about arrays that ought to be trained or saved. Zeros would hide what they are multiplied by."""
     rng = generator(0)
-    sample = each_part(lambda part: rng.normal(size=part.shape).astype(part.dtype) if part.dtype.kind == "f" else part, x)
+    sample = each_part(lambda part: rng.normal(size=part.shape).astype(part.dtype) if is_float_array(part) else part, x)
     try:
         return untrained_arrays(model, lambda copied: copied.eval()(sample))
     except Exception:  # of a model that takes zeros, and not such a sample

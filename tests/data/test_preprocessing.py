@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import minnet
-from minnet import Standardize, one_hot
+from minnet import Standardize, one_hot, pad_sequences
 
 
 def test_one_hot_rows_are_one_at_the_label():
@@ -190,3 +190,37 @@ def test_other_features_than_those_fitted_are_refused(x):
     scale = Standardize().fit([[0.0, 0.0], [2.0, 2.0]])
     with pytest.raises(ValueError, match=r"^Standardize: expected x of shape \(..., 2\), got"):
         scale.transform(x)
+
+
+def test_sequences_are_padded_at_their_ends():
+    x, lengths = pad_sequences([[1, 2, 3], [4], [], [5, 6]])
+    assert x.tolist() == [[1, 2, 3], [4, 0, 0], [0, 0, 0], [5, 6, 0]]
+    assert lengths.tolist() == [3, 1, 0, 2] and lengths.dtype == np.int64
+    assert x.dtype == np.array([1]).dtype
+
+
+def test_padded_sequences_keep_their_other_axes_and_their_dtype():
+    parts = [np.ones((2, 3), np.float32), np.full((4, 3), 2, np.float32)]
+    x, lengths = pad_sequences(iter(parts), value=-1)
+    assert x.shape == (2, 4, 3) and x.dtype == np.float32 and lengths.tolist() == [2, 4]
+    assert (x[0, 2:] == -1).all() and (x[1] == 2).all() and (x[0, :2] == 1).all()
+    assert pad_sequences([np.ones(2, np.float32), [1, 2, 3]])[0].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("sequences", "error", "told"),
+    [
+        ([], ValueError, "expected at least one sequence, got none"),
+        (
+            [[1, 2], 3],
+            ValueError,
+            r"in their first axis only, got \(2,\) for sequence 0 and \(\) for sequence 1",
+        ),
+        ([np.ones((2, 3)), np.ones((2, 4))], ValueError, r"got \(2, 3\) for sequence 0 and \(2, 4\) for sequence 1"),
+        ([["a"]], TypeError, "pad_sequences: sequence 0: expected real numbers"),
+        ([[1], [[1], [2, 3]]], ValueError, "pad_sequences: sequence 1: expected real numbers with rows of one shape"),
+    ],
+)
+def test_what_is_no_sequence_is_not_padded(sequences, error, told):
+    with pytest.raises(error, match=told):
+        pad_sequences(sequences)

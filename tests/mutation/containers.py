@@ -137,7 +137,7 @@ CONTAINERS = {
         ("np.arange(T) < lengths[:, None]", "np.arange(T) <= lengths[:, None]", "the step behind the end counts"),
     ],
     "parts": [
-        ("any(getattr(part, \"shape\", ())", "all(getattr(part, \"shape\", ())", "lengths in a list make one array of x"),
+        ("and any(getattr(part,", "and all(getattr(part,", "lengths in a list make one array of x"),
     ],
     "later": [
         ('{*vars(sys.modules["minnet"]), *FILES}', 'vars(sys.modules["minnet"])', "diagnose is not completed"),

@@ -259,8 +259,8 @@ INSIGHT = {
         ("model = copy.deepcopy(model).eval()", "model = copy.deepcopy(model)", "batch norm refuses the sample"),
         ("parameter.data.size * parameter.frozen", "parameter.data.size", "all parameters are frozen"),
         (
-            'generator(0).normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x',
-            "x",
+            "rng.normal(size=part.shape).astype(part.dtype) if is_float_array(part) else part",
+            "part",
             "of a sample of zeros, y does not depend on a weight",
         ),
         ("counts[holder] += parameter.data.size", "counts[holder] += len(parameter.data)", "matrices count as vectors"),

@@ -289,7 +289,7 @@ TRAINING = {
             "weights of another length are left to the loss",
         ),
         (
-            'for part, array in data.arrays().items():',
+            "for part, array in data.arrays().items():",
             'for part, array in {"x": data.x, "y": data.y}.items():',
             "weights of NaN are not refused beforehand",
         ),
