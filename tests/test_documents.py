@@ -84,7 +84,7 @@ def test_lines_are_short_but_for_what_cannot_be_cut():
 
 def test_the_code_in_the_readme_says_what_the_readme_says(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    layer, loop, fit = blocks(read(README), "python")
+    layer, loop, fit, sequences = blocks(read(README), "python")
     first_screen = flat("\n".join(read(README).splitlines()[:FIRST_SCREEN]))
     names: dict = {}
     exec(layer, names)
@@ -98,6 +98,10 @@ def test_the_code_in_the_readme_says_what_the_readme_says(capsys, monkeypatch, t
     assert float(capsys.readouterr().out) > 0.93
     exec(fit, names)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.npz", "run.npz"]
+    capsys.readouterr()
+    exec(sequences, names)
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 3 and rows[2].endswith(" 0 0]]")
 
 
 def test_the_readme_gives_two_commands_that_make_their_own_environment():
