@@ -7,7 +7,7 @@ Layers
     together        Sequential Residual Concatenate Parallel Padded
     linear, of ids  Linear Embedding PositionalEmbedding
     images, signals Conv1d Conv2d ConvTranspose2d
-                    MaxPool2d AvgPool2d GlobalAveragePool
+                    MaxPool2d AvgPool2d GlobalAveragePool Upsample2d
     sequences       RNN LSTM GRU LastStep
                     MultiHeadAttention CrossAttention
     activations     ReLU LeakyReLU PReLU ELU GELU SiLU Sigmoid Tanh Softplus
@@ -91,6 +91,7 @@ from .layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from .layers.padded import Padded
 from .layers.pooling import AvgPool2d, GlobalAveragePool, MaxPool2d
 from .layers.recurrent import GRU, LSTM, RNN
+from .layers.resize import Upsample2d
 from .layers.shape import Flatten, LastStep, Reshape
 from .layers.softmax import LogSoftmax, Softmax
 from .losses.classification import MulticlassHinge, SoftmaxCrossEntropy
@@ -175,6 +176,7 @@ __all__ = [
     "Softplus",
     "Standardize",
     "Tanh",
+    "Upsample2d",
     "accuracy",
     "check_layer",
     "classification_report",

@@ -21,6 +21,7 @@ NAMES = _by_word(
         "use ConvTranspose2d(in_channels, out_channels, kernel_size)": "Conv2DTranspose",
         "use MaxPool2d(kernel_size)": "MaxPooling2D MaxPool2D",
         "use AvgPool2d(kernel_size)": "AveragePooling2D AvgPool2D",
+        "use Upsample2d(scale)": "UpSampling2D Upsample",
         "use GlobalAveragePool()": "GlobalAveragePooling1D GlobalAveragePooling2D AdaptiveAvgPool1d AdaptiveAvgPool2d",
         "use BatchNorm(features), for any rank of x": "BatchNorm1d BatchNorm2d BatchNorm3d BatchNormalization",
         "use LayerNorm(features)": "LayerNormalization",

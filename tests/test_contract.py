@@ -35,6 +35,8 @@ LAYERS = [
     ("Conv1d(2, 3, 3)", normal(2, 4, 2)),
     ("Conv1d(4, 6, 3, stride=2, padding=1, dilation=2, groups=2)", normal(2, 5, 4)),
     ("Conv1d(1, 1, 1, bias=False)", normal(1, 1, 1)),
+    ("Conv1d(2, 3, 2, padding='same')", normal(3, 4, 2), np.array([4, 0, 2])),
+    ("Conv2d(2, 1, 3, stride=2, padding='same')", normal(1, 4, 3, 2)),
     ("Conv2d(2, 3, 3)", normal(1, 3, 4, 2)),
     ("Conv2d(2, 3, (2, 3), stride=(2, 3), padding=(1, 2))", normal(1, 3, 4, 2)),
     ("Conv2d(4, 6, 3, padding=2, dilation=2, groups=2, bias=False)", normal(1, 2, 3, 4)),
@@ -44,6 +46,7 @@ LAYERS = [
     ("ConvTranspose2d(2, 1, (3, 2), stride=(2, 3), padding=1, bias=False)", normal(1, 3, 2, 2)),
     ("CrossAttention(4, 2)", (normal(2, 3, 4), normal(2, 2, 4))),
     ("CrossAttention(3, 1)", (normal(3, 1, 3), normal(3, 2, 3)), np.array([2, 0, 1])),
+    ("ConvTranspose2d(2, 1, 3, stride=2, output_padding=1)", normal(1, 2, 3, 2)),
     ("Dropout(rng=0)", normal(5, 4)),
     ("Dropout(0.2, rng=3)", normal(2, 3, 4)),
     ("Dropout(p=0.0)", normal(5, 4)),
@@ -51,6 +54,7 @@ LAYERS = [
     ("ELU()", normal(5, 4)),
     ("ELU(alpha=0.3)", np.array([[0.0, 1.0, -1.0]])),
     ("Embedding(5, 3)", classes(2, 4, below=5)),
+    ("Embedding(5, 3, padding_idx=1)", classes(2, 4, below=5)),
     ("Embedding(num_embeddings=1, features=1)", classes(3, below=1)),
     ("Flatten()", normal(2, 3, 4)),
     ("Flatten()", normal(5)),
@@ -110,6 +114,8 @@ LAYERS = [
     ("Softmax()", normal(4)),
     ("Softplus()", normal(5, 4)),
     ("Tanh()", normal(5, 4)),
+    ("Upsample2d(2)", normal(1, 2, 3, 2)),
+    ("Upsample2d((3, 2), 'bilinear')", normal(2, 2, 3, 1)),
 ]
 
 LOSSES = [
@@ -335,7 +341,7 @@ def test_a_number_that_is_refused_is_so_by_the_name_of_the_layer_and_the_argumen
         assert re.match(rf"{type(make(code)).__name__}: .*({name}|groups|heads)", str(error))
     else:
         assert not (isinstance(given[name], int) and isinstance(bad, float))
-        assert bad >= 0 or name in ("negative_slope", "alpha", "forget_bias", "ignore_index")
+        assert bad >= 0 or name in ("negative_slope", "alpha", "forget_bias", "ignore_index", "padding_idx")
 
 
 @every_number

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import at_least_one, described, expect_gradient, flag, real_array
+from ..arguments import at_least_one, described, expect_gradient, flag, real_array, whole_number
 from ..initializers import glorot_uniform, normal, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import add_to_rows, as_rows, column_sum, from_rows
@@ -66,16 +66,24 @@ class Embedding(Layer):
     Shapes      ids (...) integers   y (..., D)   W (num, D)
 
     num_embeddings: num, so that ids are 0 … num − 1.  features: D.
+    padding_idx: an id whose vector is zero and is not trained; a negative one counts from the end.
     rng: what draws the initial W, normal with standard deviation 0.02.
-    Raises TypeError for ids that are not integers, ValueError for ids outside of 0 … num − 1.
+    Raises TypeError for ids that are not integers, ValueError for ids outside of 0 … num − 1, padding_idx too.
     Source: Bengio et al. 2003; Radford et al. 2019 for the initial scale.
     """
 
     stepwise = True
 
-    def __init__(self, num_embeddings: int, features: int, *, rng: Rng = None) -> None:
+    def __init__(self, num_embeddings: int, features: int, *, padding_idx: int | None = None, rng: Rng = None) -> None:
         at_least_one("Embedding", num_embeddings=num_embeddings, features=features)
         self.W = Parameter(normal(0.02)((num_embeddings, features), generator(rng)))
+        self.padding_idx = None
+        if padding_idx is not None:
+            idx = whole_number("Embedding", "padding_idx", padding_idx, least=-num_embeddings)
+            if idx >= num_embeddings:
+                raise ValueError(f"Embedding: expected padding_idx below {num_embeddings}, got {idx}")
+            self.padding_idx = idx % num_embeddings
+            self.W.data[self.padding_idx] = 0
 
     def forward(self, ids: Array) -> Array:
         ids, num = ids if type(ids) is Array else real_array(repr(self), ids), len(self.W.data)
@@ -85,16 +93,21 @@ class Embedding(Layer):
             bad = ids.min() if ids.min() < 0 else ids.max()
             raise ValueError(f"{self!r}: expected ids from 0 to {num - 1}, got {bad}")
         self.cache = ids.astype(np.intp)
-        return self.W.data[self.cache]
+        y = self.W.data[self.cache]
+        if self.padding_idx is not None:
+            y[self.cache == self.padding_idx] = 0
+        return y
 
     # Sorting brings the rows of dy of each id together, so that reduceat sums them as one run.
     def backward(self, dy: Array) -> None:
         expect_gradient(self, dy, (*self.cache.shape, self.W.data.shape[1]))
-        ids = self.cache.reshape(-1)
+        ids, dy = self.cache.reshape(-1), as_rows(dy)
+        if self.padding_idx is not None:
+            dy = dy * (ids != self.padding_idx)[:, None]
         if ids.size and not self.frozen:
             order = np.argsort(ids, kind="stable")
             starts = np.flatnonzero(np.diff(ids[order], prepend=-1))
-            self.W.grad[ids[order[starts]]] += np.add.reduceat(as_rows(dy)[order], starts)
+            self.W.grad[ids[order[starts]]] += np.add.reduceat(dy[order], starts)
 
 
 class PositionalEmbedding(Layer):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minnet import Concatenate, Conv1d, Conv2d, ConvTranspose2d, Linear, Sequential, check_layer, seed
-from minnet.layers.convolution import flipped, unfolding_dy_is_faster
+from minnet.layers.correlation import flipped, unfolding_dy_is_faster
 
 
 def random(*shape, seed=0):
@@ -216,7 +216,7 @@ def test_stride_of_a_transposed_convolution_spreads_and_padding_cuts_off():
 def test_a_convolution_and_its_gradients_are_those_of_the_plain_one(
     kind, sizes, options, shape, places, fold, plain_convolution, monkeypatch
 ):
-    monkeypatch.setattr("minnet.layers.convolution.FOLDED_DX", fold)
+    monkeypatch.setattr("minnet.layers.correlation.FOLDED_DX", fold)
     layer, x = randomized(kind(*sizes, **options)), random(*shape)
     W, dy = layer.W.data, random(shape[0], *places, sizes[1], seed=1)
     y, dx, dW = plain_convolution(x, W, dy, *in_full(W.shape[:-2], **options))
@@ -612,12 +612,6 @@ def test_options_that_are_too_small_or_no_ints_are_refused(kind, name):
 def test_a_word_for_the_padding_that_is_not_same_is_refused(kind, padding):
     with pytest.raises(ValueError, match=rf'^{kind.__name__}: expected padding to be numbers or "same", got'):
         kind(4, 4, 3, padding=padding)
-
-
-@pytest.mark.rows("stride", [2, (1, 2)])
-def test_same_padding_needs_a_stride_of_one(stride):
-    with pytest.raises(ValueError, match=r'^Conv2d: padding="same" needs a stride of 1, got'):
-        Conv2d(4, 4, 3, stride, padding="same")
 
 
 @pytest.mark.rows("kind", [Conv2d, Conv1d, ConvTranspose2d])

@@ -467,3 +467,21 @@ def test_tables_of_impossible_sizes_are_value_errors(kind, sizes):
 def test_tables_of_sizes_that_are_no_ints_are_type_errors(kind, sizes):
     with pytest.raises(TypeError):
         kind(*sizes)
+
+
+@pytest.mark.parametrize("padding_idx", [2, -3])
+def test_the_vector_of_padding_is_zero_and_is_not_trained(padding_idx):
+    layer = Embedding(5, 3, padding_idx=padding_idx, rng=0)
+    ids = np.array([[2, 1, 2], [4, 2, 1]])
+    assert not layer(ids)[ids == 2].any() and layer(ids)[ids != 2].all()
+    layer.backward(np.ones((2, 3, 3)))
+    assert layer.W.grad.sum(axis=1).tolist() == [0, 6, 0, 0, 3]
+    assert np.array_equal(np.delete(layer.W.data, 2, axis=0), np.delete(Embedding(5, 3, rng=0).W.data, 2, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("padding_idx", "error"), [(5, ValueError), (-6, ValueError), (1.0, TypeError), (True, TypeError)]
+)
+def test_a_padding_idx_that_is_no_id_is_refused(padding_idx, error):
+    with pytest.raises(error, match="Embedding: expected padding_idx"):
+        Embedding(5, 3, padding_idx=padding_idx)

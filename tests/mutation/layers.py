@@ -5,44 +5,14 @@ from __future__ import annotations
 IMAGES = {
     "layers/convolution": [
         (
-            "return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)",
-            "return tuple(t - t // 2 for t in total), tuple(t // 2 for t in total)",
+            "before = tuple(t // 2 for t in total)",
+            "before = tuple(t - t // 2 for t in total)",
             'the odd zero of an even kernel with padding="same" goes in front',
         ),
         (
-            "total = [d * (k - 1) for d, k in zip(self.dilation, self.kernel)]",
-            "total = [k - 1 for k in self.kernel]",
+            "* s + d * (k - 1) + 1 - n",
+            "* s + k - n",
             'padding="same" forgets the dilation',
-        ),
-        (
-            "reshape(*kernel, c, groups, K // groups)\n    return W.swapaxes(-1, -3)",
-            "reshape(*kernel, c, K // groups, groups)\n    return W.swapaxes(-1, -3)",
-            "dx takes the channels of another group",
-        ),
-        (
-            "np.flip(W, tuple(range(len(kernel))))",
-            "np.flip(W, 0)",
-            "dx turns the kernel along the first axis only",
-        ),
-        (
-            "if any(s != 1 for s in strips.stride):",
-            "if strips.stride[0] != 1:",
-            "a stride along the second axis alone is taken for none on the way back",
-        ),
-        (
-            "for margin in (strips.before, strips.after))\n    for part",
-            "for margin in (strips.after, strips.before))\n    for part",
-            "folding dx cuts off the margins of the other side, which differ for an even kernel",
-        ),
-        (
-            "dT += strips.unfold(x[part])",
-            "dT[...] = strips.unfold(x[part])",
-            "dW, where dx is folded, is that of the last block of samples",
-        ),
-        (
-            "dT += rows.swapaxes(1, 2)",
-            "dT[...] = rows.swapaxes(1, 2)",
-            "dW, of windows unfolded once, is that of the last block of samples",
         ),
         (
             "self.W.grad += flipped(dW, strips.groups)",
@@ -55,8 +25,8 @@ IMAGES = {
             "dW of a transposed convolution at the front of a model is turned",
         ),
         (
-            "for s, n, k, p in zip(self.stride, x.shape[1:3]",
-            "for s, n, k, p in zip(self.stride[::-1], x.shape[1:3]",
+            "sides = zip(self.stride, x.shape[1:3]",
+            "sides = zip(self.stride[::-1], x.shape[1:3]",
             "a transposed convolution swaps the two strides",
         ),
         (
@@ -211,10 +181,46 @@ FEATURES = {
             "a large mean costs the digits of the variance",
         ),
     ],
+    "layers/correlation": [
+        (
+            "reshape(*kernel, c, groups, K // groups)\n    return W.swapaxes(-1, -3)",
+            "reshape(*kernel, c, K // groups, groups)\n    return W.swapaxes(-1, -3)",
+            "dx takes the channels of another group",
+        ),
+        (
+            "np.flip(W, tuple(range(len(kernel))))",
+            "np.flip(W, 0)",
+            "dx turns the kernel along the first axis only",
+        ),
+        (
+            "if any(s != 1 for s in strips.stride):",
+            "if strips.stride[0] != 1:",
+            "a stride along the second axis alone is taken for none on the way back",
+        ),
+        (
+            "for margin in (strips.before, strips.after))\n    for part",
+            "for margin in (strips.after, strips.before))\n    for part",
+            "folding dx cuts off the margins of the other side, which differ for an even kernel",
+        ),
+        (
+            "dT += strips.unfold(x[part])",
+            "dT[...] = strips.unfold(x[part])",
+            "dW, where dx is folded, is that of the last block of samples",
+        ),
+        (
+            "dT += rows.swapaxes(1, 2)",
+            "dT[...] = rows.swapaxes(1, 2)",
+            "dW, of windows unfolded once, is that of the last block of samples",
+        ),
+    ],
+    "layers/resize": [
+        ("(i + 0.5) / scale - 0.5", "i / scale", "a larger image is moved by half a pixel"),
+        ("place[:, None] - np.arange(n)", "place[:, None] - np.arange(n)[::-1]", "an image is turned"),
+    ],
     "layers/linear": [
         (
-            "self.W.grad[ids[order[starts]]] += np.add.reduceat(as_rows(dy)[order], starts)",
-            "self.W.grad[ids] += as_rows(dy)",
+            "self.W.grad[ids[order[starts]]] += np.add.reduceat(dy[order], starts)",
+            "self.W.grad[ids] += dy",
             "an id that is repeated counts once",
         ),
         (
