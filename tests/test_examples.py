@@ -92,6 +92,12 @@ def test_a_script_has_at_most_sixty_lines(path):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(("name", "least"), [("reverse", 0.99), ("tagger", 0.99), ("two_inputs", 0.93)])
+def test_a_script_reaches_what_it_is_there_to_show(name, least):
+    assert script(name).main() >= least
+
+
+@pytest.mark.long
 def test_the_digits_are_learned_with_every_training_seed():
     digits = script("digits")
     assert min(digits.main(seed=seed) for seed in range(20)) >= 0.96

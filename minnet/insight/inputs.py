@@ -11,6 +11,7 @@ from numpy import ndarray as Array
 
 from ..arguments import real_array
 from ..layer import Layer
+from ..parts import is_several
 
 Inputs: TypeAlias = "list[Any]"  # of Arrays, or tuples of them
 
@@ -22,7 +23,7 @@ def as_inputs(layer: Layer, inputs: tuple[Any, ...]) -> Inputs:
     Raises TypeError and ValueError for what is no array of finite real numbers, or has no entries.
     """
     first, *rest = inputs
-    several = isinstance(first, tuple) and any(getattr(member, "ndim", 0) for member in first)
+    several = is_several(first)
     places = [f"input 0[{i}]" for i in range(len(first))] if several else ["input 0"]
     members = [_as_array(place, member) for place, member in zip(places, first if several else (first,))]
     others = [_as_array(f"input {i}", x) for i, x in enumerate(rest, start=1)]

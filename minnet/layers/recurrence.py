@@ -14,6 +14,7 @@ from numpy import ndarray as Array
 
 from ..arguments import described, expect_gradient, real_array
 from ..layer import Layer, Parameter, real_input
+from ..parts import is_several
 from .lengths import checked_lengths, is_step, without_padding
 
 
@@ -101,7 +102,7 @@ class Recurrent(Layer):
 
 def _divided(layer: Recurrent, x: Any) -> tuple[Any, ...]:
     """(x, *the arrays of the first state), if they are a tuple of arrays; else (x,)."""
-    if not isinstance(x, tuple) or not any(getattr(part, "ndim", 0) for part in x):
+    if not is_several(x):
         return (x,)
     names = layer.state_names
     if len(x) != 1 + len(names):
