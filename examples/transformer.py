@@ -23,7 +23,7 @@ CHARACTERS = sorted(set(TEXT))
 
 def block(D: int) -> list[mn.Layer]:
     attention = mn.Residual(mn.LayerNorm(D), mn.MultiHeadAttention(D, HEADS, causal=True))
-    return [attention, mn.Residual(mn.LayerNorm(D), mn.Linear(D, 4 * D), mn.GELU(), mn.Linear(4 * D, D))]
+    return [attention, mn.Residual(mn.LayerNorm(D), mn.Linear(D, 4 * D), mn.GELU("tanh"), mn.Linear(4 * D, D))]
 
 
 def write(model: mn.Sequential, voices: int, length: int, state: tuple | None = None) -> list[str]:

@@ -150,18 +150,20 @@ class GELU(_Activation):
         x = real_input(self, x)
         if self.approximate == "none":
             cdf = (1 + erf(x * math.sqrt(1 / 2))) / 2
-            pdf = np.exp(-x * x / 2) * (1 / math.sqrt(2 * math.pi))
         else:
             clipped = np.clip(x, -10, 10)  # tanh is ±1 well before
-            tanh = np.tanh(math.sqrt(2 / math.pi) * (clipped + 0.044715 * clipped**3))
-            cdf = (1 + tanh) / 2
-            pdf = (1 - tanh * tanh) * (math.sqrt(2 / math.pi) / 2) * (1 + 3 * 0.044715 * clipped * clipped)
-        self.cache = x, cdf, pdf
+            cdf = (1 + np.tanh(math.sqrt(2 / math.pi) * clipped * (1 + 0.044715 * clipped * clipped))) / 2
+        self.cache = x, cdf
         return x * cdf
 
     def backward(self, dy: Array) -> Array:
-        x, cdf, pdf = self.cache
+        x, cdf = self.cache
         expect_gradient(self, dy, x.shape)
+        if self.approximate == "none":
+            pdf = np.exp(-x * x / 2) * (1 / math.sqrt(2 * math.pi))
+        else:  # of tanh u = 2 Φ − 1, the slope 1 − tanh² u is 4 Φ (1 − Φ)
+            clipped = np.clip(x, -10, 10)
+            pdf = 4 * cdf * (1 - cdf) * (math.sqrt(2 / math.pi) / 2) * (1 + 3 * 0.044715 * clipped * clipped)
         return dy * (cdf + x * pdf)
 
 
