@@ -26,6 +26,12 @@ def test_pixels_repeat_or_lie_between_their_neighbours():
     np.testing.assert_array_equal(Upsample2d(1, "bilinear")(x), x)
 
 
+def test_a_pixel_that_is_no_number_is_repeated_and_reaches_no_other():
+    x = np.array([[[[np.nan], [1.0]], [[2.0], [np.inf]]]])
+    expected = [[np.nan, np.nan, 1, 1]] * 2 + [[2, 2, np.inf, np.inf]] * 2
+    np.testing.assert_array_equal(Upsample2d(2)(x)[0, ..., 0], expected)
+
+
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_the_gradients_of_a_larger_image_are_right(mode):
     assert check_layer(Upsample2d((2, 3), mode), np.random.default_rng(0).normal(size=(2, 3, 2, 2)))

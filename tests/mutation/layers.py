@@ -214,7 +214,12 @@ FEATURES = {
         ),
     ],
     "layers/resize": [
-        ("(i + 0.5) / scale - 0.5", "i / scale", "a larger image is moved by half a pixel"),
+        (
+            "(np.arange(scale * n) + 0.5) / scale - 0.5",
+            "np.arange(scale * n) / scale",
+            "a larger image is moved by half a pixel",
+        ),
+        ("dy.reshape(N, H // s, s,", "dy.reshape(N, s, H // s,", "gradients reach other pixels"),
         ("place[:, None] - np.arange(n)", "place[:, None] - np.arange(n)[::-1]", "an image is turned"),
     ],
     "layers/linear": [
