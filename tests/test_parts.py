@@ -322,3 +322,15 @@ def test_steps_without_an_end_take_tuples():
     endless = ((part(x, slice(i, i + 8)), Y[i : i + 8]) for i in itertools.cycle(range(0, 40, 8)))
     history = fit(model, Adam(model.parameters()), endless, 3, steps_per_epoch=4, progress=False)
     assert len(history["loss"]) == 3
+
+
+def test_targets_in_a_list_go_with_a_tuple_of_arrays():
+    model, x = classifier("two inputs")
+    assert evaluate(model, (x, Y.tolist())) == evaluate(model, (x, Y))
+    fit(model, Adam(model.parameters()), (x, Y.tolist()), 1, progress=False)
+
+
+def test_a_value_too_large_is_told_with_its_part():
+    for x in ((TABLE, np.full((N, 1), 1e300)), (np.full((N, 1), 1e300), TABLE)):
+        with pytest.raises(ValueError, match=rf"^Batches: x\[{int(x[0] is TABLE)}\]: expected values that float32 can"):
+            next(iter(Batches(x, Y, 8)))

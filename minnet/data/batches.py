@@ -119,7 +119,7 @@ def _checked(result: Any, x: Any, dtype: np.dtype[Any] | None) -> Any:
 def _cast(owner: str, x: Any, dtype: np.dtype[Any]) -> Any:
     """x in a dtype; of a tuple the floating parts, since integers are ids or lengths."""
     if isinstance(x, tuple):
-        return tuple(_floats(owner, part, dtype) for part in x)
+        return tuple(_floats(f"{owner}[{i}]", part, dtype) for i, part in enumerate(x))
     return cast_array(owner, x, dtype)
 
 

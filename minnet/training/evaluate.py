@@ -20,13 +20,14 @@ from .tally import Judge, Tally
 def evaluate(model: Layer, data: Data, metrics: Metrics | None = None) -> dict[str, float]:
     """The loss of a model on data in evaluation mode, its accuracy, from 0 to 1, if it classifies, and metrics.
 
-    data: a Batches, another iterable of (x, y) or (x, y, sample_weight), or a tuple of such arrays. Loss and accuracy
-    are means over all samples, however they are parted into batches: the loss by its effective weights, the accuracy by
-    the sample weights of targets that are not ignored; class weights don't count in it, as in scikit-learn. A model of
-    your own is weighed by the one loss in it, which it calls once a batch; by rows if there is none or several, unless
-    it has total_weight() and count_correct() of its own, as Loss describes them.
+    data: a Batches, another iterable of (x, y) or (x, y, sample_weight), or a tuple of such arrays; x may be a tuple of
+    arrays. Loss and accuracy are means over all samples, however they are parted into batches: the loss by its
+    effective weights, the accuracy by the sample weights of targets that are not ignored; class weights don't count in
+    it, as in scikit-learn. A model of your own is weighed by the one loss in it, which it calls once a batch; by rows
+    if there is none or several, unless it has total_weight() and count_correct() of its own, as Loss describes them.
     metrics: functions metric(y_true, y_pred) by name; each is given all targets and all predictions at once, and all
-    sample weights as sample_weight if it takes one and the data have them.
+    sample weights as sample_weight if it takes one and the data have them. They see the padding of sequences too, which
+    the loss and the accuracy of Padded leave out, unless these weights are 0 there.
     Returns {"loss": …, "accuracy": …, …}. Leaves modes as they were, and no cache: no other thread may train the
     model meanwhile.
     Raises TypeError for data that are not batches or metrics that give no number, ValueError for no data at all.

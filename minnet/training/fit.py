@@ -54,10 +54,11 @@ def fit(
     loss, or a layer of your own with forward(x, y=None, sample_weight=None), where without y the prediction is
     wanted, and backward(), as in examples/siamese.py.
     optimizer: of the model's parameters; or a list of several, of different ones, which step together.
-    train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), for every epoch again. Or
+    train, validation: a Batches, or another iterable of (x, y), or of (x, y, sample_weight), for every epoch again; x
+    may be a tuple of arrays, with a row for each sample in each of them, if the model takes one. Or
     the arrays themselves, as a tuple (x, y) or (x, y, sample_weight): train is then Batches of 32 rows, in which
-    integers stay integers where x is integer. A tuple of tuples or lists has batches in it. Batches are not shuffled
-    for validation.
+    integers stay integers where x is integer. A tuple of tuples or lists of arrays has batches in it. Batches are not
+    shuffled for validation.
     metrics: functions metric(y_true, y_pred) by name, for the validation data; recorded as val_NAME.
 
     How it steps:

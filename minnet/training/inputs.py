@@ -110,16 +110,16 @@ def check_modes(model: Layer) -> None:
 def batched(owner: str, name: str, data: Any, model: Layer, training: bool = False) -> Any:
     """Data as batches: arrays (x, y) or (x, y, sample_weight) in a tuple as Batches, all else as it is.
 
-    It is arrays if x is one, or a tuple of arrays and y is one; a tuple of batches has tuples or lists.
+    It is arrays if x is one, or a tuple of arrays and y has no arrays in it; a tuple of batches has tuples or lists.
     training: for batches of 32 rows in a new order each epoch; otherwise they come in order. Integer x stays integer,
     all else gets the dtype of the model's parameters.
     """
     if type(data) is not tuple or len(data) not in (2, 3):
         return data
     x, y, *weight = data
-    if type(x) is tuple and not all(map(_is_array, data[1:])):
+    if isinstance(x, tuple) and any(map(_is_batch, data[1:])):
         return data
-    if not (all(map(_is_array, x)) if type(x) is tuple else _is_array(x)):
+    if not (is_several(x) or _is_array(x)):
         return data
     rows = TRAINED_ROWS if training else MEASURED_ROWS
     ids = not isinstance(x, tuple) and (x if is_stored(x) else np.asarray(x)).dtype.kind in "iu"
@@ -154,6 +154,11 @@ def _is_array(value: Any) -> bool:
     return hasattr(value, "shape") and not isinstance(value, type)
 
 
+def _is_batch(value: Any) -> bool:
+    """Whether a tuple or list has arrays in it, as (x, y) has, and no rows of one array."""
+    return isinstance(value, (tuple, list)) and any(map(_is_array, value))
+
+
 def check_batches(owner: str, name: str, data: Any, again: bool = False) -> None:
     """Raise unless data can be batches; and, if again, can be iterated over again."""
     expected = f"{owner}: expected {name} to be Batches(x, y, batch_size), arrays (x, y) or another iterable of (x, y)"
@@ -185,16 +190,16 @@ def check_batch(owner: str, batch: Any) -> None:
     if not shapes[0][0]:
         raise ValueError(f"{owner}: expected at least one row, got x of shape {shapes[0]}")
     for name, array in arrays.items():
-        if name.startswith("x") and array.dtype.kind not in "biuf":
+        if array.dtype.kind not in "biuf" and name[0] == "x":
             raise TypeError(f"{owner}: expected {name} of real numbers, got {array.dtype}")
-    if "x" in arrays and arrays["x"].dtype.kind == "f" and arrays["x"].ndim < 2:
-        raise ValueError(f"{owner}: expected x of shape (N, ...) with a feature axis, got {shapes[0]}")
+        if array.dtype.kind == "f" and array.ndim < 2 and name == "x":
+            raise ValueError(f"{owner}: expected x of shape (N, ...) with a feature axis, got {array.shape}")
 
 
 def parts_of(batch: Sequence[Any]) -> dict[str, Any]:
     """The arrays of a batch by name; those of a tuple x are x[0], x[1] and so on."""
     x, *rest = batch
-    return (named_parts(x) if is_several(x) else {"x": x}) | dict(zip(PARTS[1:], rest))
+    return {**(named_parts(x) if is_several(x) else {"x": x}), **dict(zip(PARTS[1:], rest))}
 
 
 def check_batch_size(train: Data) -> None:
