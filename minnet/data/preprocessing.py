@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy import ndarray as Array
@@ -71,11 +71,19 @@ def pad_sequences(sequences: Iterable[ArrayLike], value: float = 0) -> tuple[Arr
             got = f"{arrays[0].shape} for sequence 0 and {array.shape} for sequence {n}"
             raise ValueError(f"pad_sequences: expected sequences that differ in their first axis only, got {got}")
     dtype = np.result_type(*([array.dtype for array in arrays if array.size] or [arrays[0].dtype]))
+    if dtype.kind != "f" and not (np.isfinite(value) and int(value) == value and _fits(int(value), dtype)):
+        raise ValueError(f"pad_sequences: expected a value that {dtype} can hold, got {value}")
     lengths = np.array([len(array) for array in arrays], np.int64)
     x = np.full((len(arrays), int(lengths.max()), *arrays[0].shape[1:]), value, dtype)
     for row, array in zip(x, arrays):
         row[: len(array)] = array
     return x, lengths
+
+
+def _fits(value: int, dtype: np.dtype[Any]) -> bool:
+    """Whether an integer dtype, or bool, can hold a value."""
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return low <= value <= high
 
 
 class Standardize:

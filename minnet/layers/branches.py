@@ -12,7 +12,7 @@ from ..arguments import described, expect_gradient, real_array
 from ..calls import expect_own_call, hold, keep_caches
 from ..layer import Layer
 from ..naming import one_line
-from .inner import call_backward, distinct, is_trained, step, takes_lengths
+from .inner import call_backward, distinct, expect_no_mixing, is_trained, step, takes_lengths
 
 
 class _Branches(Layer):
@@ -82,6 +82,8 @@ class Concatenate(_Branches):
         x = x if type(x) is Array else real_array(one_line(self), x)
         if lengths is None:
             return self.joined([branch(x) for branch in self.branches])
+        for branch in self.branches:
+            expect_no_mixing(branch)
         parts = [branch(x, lengths=lengths) if takes_lengths(branch) else branch(x) for branch in self.branches]
         return self.joined(parts)
 

@@ -8,11 +8,12 @@ from typing import Any, overload
 
 from numpy import ndarray as Array
 
-from ..arguments import real_array
+from ..arguments import described, real_array
 from ..calls import ANSWERED, expect_own_call, hold, keep_caches
 from ..layer import Layer, drop_cache, freezing, thread
 from ..naming import add_location, one_line, shapes
 from .inner import call_backward, distinct, forward_within, is_trained, step
+from .lengths import spread
 
 
 class Sequential(Layer):
@@ -39,6 +40,7 @@ class Sequential(Layer):
 
     _calls = 0  # since the last backward
     _shares = False  # whether another container holds some of the layers
+    _inside: Array | None = None  # which steps the loss was given, if it was given those of sequences
     _searched_after: Any = object()  # the freezing after which _trained_from was found
 
     def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
@@ -63,6 +65,8 @@ class Sequential(Layer):
                 "add SoftmaxCrossEntropy(), for example"
             )
         i, last = 0, len(self.layers) - 1
+        if self._inside is not None:
+            self._inside = None
         if predicts := self.is_loss and not extra:
             drop_cache(self.layers[last])  # backward must not mix this prediction with an earlier loss
         try:
@@ -70,7 +74,7 @@ class Sequential(Layer):
                 if lengths is None:
                     x = layer.forward(x) if i < last else layer.forward(x, *extra)
                 else:
-                    x, lengths = forward_within(layer, x, lengths, extra if i == last else ())
+                    x, lengths, self._inside = forward_within(layer, x, lengths, extra if i == last else ())
         except Exception as error:
             self.clear_cache()
             self._add_location(error, i, f"given {shapes(x)} by {self._name(i - 1) if i else 'the input'}")
@@ -82,8 +86,8 @@ class Sequential(Layer):
         return x
 
     def backward(self, dy: Any = None, input_gradient: bool | None = None) -> Any:
-        if dy is None and not self.is_loss:
-            raise TypeError(f"{one_line(self)}: backward needs dy, since this does not end in a loss")
+        if (dy is None and not self.is_loss) or (input_gradient is not None and type(input_gradient) is not bool):
+            raise self._unfit(input_gradient)
         if input_gradient is None:
             input_gradient = self.input_gradient and not self.is_loss
         first_trained = self._trained_from
@@ -94,6 +98,8 @@ class Sequential(Layer):
         i, last, dy = 0, len(self.layers) - 1, 1.0 if dy is None else dy
         first = 0 if input_gradient or not first_trained else min(first_trained, last)
         try:
+            if self._inside is not None:
+                dy, i, last = spread(call_backward(self.layers[last], dy, True), self._inside), last, last - 1
             for i in range(last, first - 1, -1):
                 layer = self.layers[i]
                 if (input_gradient or i > first) and not (layer.frozen or isinstance(layer, Sequential)):
@@ -102,14 +108,12 @@ class Sequential(Layer):
                     dx = call_backward(layer, dy, input_gradient or i > first)
                 if dx is None and i > first_trained:
                     raise TypeError("expected backward to return dx, got None")
-                dy = dx
-                if dx is None:
+                if (dy := dx) is None:
                     break
         except Exception as error:
             self._add_backward_location(error, i, dy)
             raise
-        if calls:
-            self._calls = ANSWERED if calls > 1 else 0
+        self._calls = ANSWERED if calls > 1 else 0
         return dy if input_gradient else None
 
     # Unless dx is wanted, backward ends at this layer. One in front of that found last may have been given a parameter
@@ -168,6 +172,13 @@ class Sequential(Layer):
         lines = [f"{i}: {layer!r}".replace("\n", "\n  ") for i, layer in enumerate(self.layers)]
         count = sum(parameter.data.size for parameter in self.parameters())
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + f"\n)  {count:,} parameters"
+
+    def _unfit(self, input_gradient: Any) -> TypeError:
+        """The error of a backward without dy, or with something else where it takes whether dx is wanted."""
+        if input_gradient is None or type(input_gradient) is bool:
+            return TypeError(f"{one_line(self)}: backward needs dy, since this does not end in a loss")
+        expected = "input_gradient to be True or False; the gradient of a last state is for the layer that gave it"
+        return TypeError(f"{one_line(self)}: expected {expected}, got {described(input_gradient)}")
 
     def _name(self, i: int) -> str:
         return f"layer {i}, {one_line(self.layers[i])}"

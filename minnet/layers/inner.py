@@ -11,7 +11,7 @@ from numpy import ndarray as Array
 from ..calls import drop_frozen_gradients
 from ..layer import Layer
 from ..naming import one_line
-from .lengths import loss_arguments
+from .lengths import is_step, of_steps
 
 
 def distinct(owner: str, layers: tuple[Any, ...]) -> tuple[Layer, ...]:
@@ -62,18 +62,37 @@ def _takes_lengths(kind: Any) -> bool:
     return "lengths" in inspect.signature(kind.forward).parameters
 
 
-def forward_within(layer: Layer, x: Any, lengths: Array, extra: tuple[Any, ...] = ()) -> tuple[Any, Array | None]:
-    """What a layer gives for sequences of these lengths, and their lengths; None where y has no steps any more.
+def expect_no_mixing(layer: Layer) -> None:
+    """Raises ValueError for a layer that would take the padding of sequences for a part of them."""
+    if not (layer.stepwise or takes_lengths(layer)):
+        raise ValueError(
+            f"{one_line(layer)}: would mix the padding of sequences in: its forward takes no lengths, nor does it say "
+            "that it acts on each step alone; for a layer of your own that does, set stepwise = True in its class"
+        )
 
-    extra: what a loss is given after x.
+
+def forward_within(
+    layer: Layer, x: Any, lengths: Array, target: tuple[Any, ...] = ()
+) -> tuple[Any, Array | None, Array | None]:
+    """What a layer gives for sequences of these lengths, their lengths, and which steps it was given if not all.
+
+    target: what a loss is given after x; a loss that takes no lengths is given the steps of the sequences alone.
+    There are no lengths any more where y has no steps. Raises ValueError for a layer that mixes the padding in, and for
+    one that gives other steps than x has.
     """
-    if takes_lengths(layer):
-        y = layer.forward(x, *extra, lengths=lengths)
-    elif extra:
-        y = layer.forward(x, *loss_arguments(*extra, lengths=lengths, steps=x.shape[1]))
-    else:
-        y = layer.forward(x)
-    return y, None if layer.joins_steps else lengths
+    expect_no_mixing(layer)
+    if target and not takes_lengths(layer):
+        inside = is_step(lengths, x.shape[1])
+        return layer.forward(*of_steps(layer, inside, x, *target)), None, inside
+    y = layer.forward(x, *target, lengths=lengths) if takes_lengths(layer) else layer.forward(x)
+    if layer.joins_steps or target:
+        return y, None, None
+    if y.shape[:2] != x.shape[:2] or y.ndim < min(3, x.ndim):
+        raise ValueError(
+            f"{one_line(layer)}: expected y of as many steps as x {x.shape}, got {y.shape}; in a layer that joins the "
+            "steps, set joins_steps = True"
+        )
+    return y, lengths, None
 
 
 def step(layer: Layer, x: Any, state: Any) -> tuple[Any, Any]:

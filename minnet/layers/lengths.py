@@ -46,17 +46,24 @@ def without_padding(x: Array, lengths: Array) -> Array:
     return np.where(inside.reshape(*inside.shape, *(1,) * (x.ndim - 2)), x, x.dtype.type(0))
 
 
-def loss_arguments(target: Any, sample_weight: Any = None, *, lengths: Array, steps: int) -> tuple[Any, Any]:
-    """A loss's target and sample weight for scores at each step (N, T, …): the weight is 0 in the padding.
+def of_steps(loss: Layer, inside: Array, scores: Array, target: Any, sample_weight: Any = None) -> tuple[Array, ...]:
+    """What a loss is given for scores at each step (N, T, …): those inside of the sequences, one row for each step.
 
-    The target there becomes 0, or equal shares of what its last axis has, which any loss takes.
+    inside: what is_step returns. Raises ValueError for a target that has none for each step, or such weights.
     """
-    inside = is_step(lengths, steps)
-    target = np.asarray(target)
-    if target.shape[:2] == inside.shape:
-        share = 1 / max(1, target.shape[2]) if target.ndim > 2 else target.dtype.type(0)
-        target = np.where(inside.reshape(*inside.shape, *(1,) * (target.ndim - 2)), target, share)
-    weight = np.asarray(1.0 if sample_weight is None else sample_weight)
-    if weight.shape not in ((), inside.shape[:1], inside.shape):
-        return target, sample_weight  # which the loss refuses
-    return target, inside * (weight[:, None] if weight.ndim == 1 else weight)
+    given = [plain_array(one_line(loss), "target", target)]
+    if sample_weight is not None:
+        weight = plain_array(one_line(loss), "sample_weight", sample_weight)
+        given.append(np.broadcast_to(weight[:, None], inside.shape) if weight.shape == inside.shape[:1] else weight)
+    for name, array in zip(("a target", "a sample_weight"), given):
+        if array.shape[:2] != inside.shape:
+            expected = f"{name} for each step, {inside.shape} or ({', '.join(map(str, inside.shape))}, ...)"
+            raise ValueError(f"{one_line(loss)}: expected {expected}, got {array.shape}")
+    return tuple(array[inside] for array in (scores, *given))
+
+
+def spread(rows: Array, inside: Array) -> Array:
+    """Rows of the steps inside of the sequences as (N, T, …), with zeros in the padding."""
+    x = np.zeros((*inside.shape, *rows.shape[1:]), rows.dtype)
+    x[inside] = rows
+    return x

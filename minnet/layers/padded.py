@@ -12,7 +12,7 @@ from ..layer import Layer
 from ..naming import one_line
 from .branches import Concatenate
 from .containers import Residual, Sequential
-from .inner import takes_lengths
+from .inner import expect_no_mixing
 from .lengths import checked_lengths, without_padding
 
 
@@ -28,8 +28,9 @@ class Padded(Sequential):
     layers: as in Sequential. Lengths are handed to layers whose forward has an argument lengths, also to those inside
     Sequential, Residual and Concatenate: recurrent layers, attention, Conv1d, LastStep and GlobalAveragePool, which
     read nothing of the padding. All others must act on each step by itself, and say so by stepwise = True.
-    So no number in the padding changes anything. A sequence of length 0 gives zeros. A loss at the end leaves the
-    padding out, and so does the accuracy: targets are (N, T, ...) for scores (N, T, C).
+    So no number in the padding changes anything. A sequence of length 0 gives zeros, up to what joins the steps. A loss
+    at the end is given the steps of the sequences only, one row for each, so that it leaves the padding out, and so
+    does the accuracy: targets are (N, T, ...) for scores (N, T, C). A loss outside of Padded sees the padding.
     dx is the tuple (dx, None), or (None, None) for ids; like Sequential, it is computed if it is wanted.
     Raises TypeError for x that is no such tuple and lengths that are not ints; ValueError for lengths that don't fit x,
     and for a layer that would mix the padding in.
@@ -84,11 +85,7 @@ def _expect_no_mixing(layers: Iterable[Layer]) -> bool:
         elif isinstance(layer, Concatenate):
             each = [_expect_no_mixing([branch]) for branch in layer.branches]
             joined = all(each)
-        elif layer.stepwise or takes_lengths(layer):
-            joined = layer.joins_steps
         else:
-            raise ValueError(
-                f"Padded: {one_line(layer)} would mix the padding in: its forward takes no lengths, nor does it say "
-                "that it acts on each step alone; if it does, set stepwise = True in its class"
-            )
+            expect_no_mixing(layer)
+            joined = layer.joins_steps
     return joined

@@ -224,3 +224,10 @@ def test_padded_sequences_keep_their_other_axes_and_their_dtype():
 def test_what_is_no_sequence_is_not_padded(sequences, error, told):
     with pytest.raises(error, match=told):
         pad_sequences(sequences)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(int, 0.5), (int, np.nan), (np.uint8, -1), (np.int8, 128), (bool, 2)])
+def test_a_value_that_the_sequences_dtype_cannot_hold_is_refused(dtype, value):
+    with pytest.raises(ValueError, match=r"pad_sequences: expected a value that .* can hold, got"):
+        pad_sequences([np.zeros(2, dtype), np.zeros(1, dtype)], value)
+    assert pad_sequences([np.zeros(2, np.int8), np.zeros(1, np.int8)], 127)[0].tolist() == [[0, 0], [0, 127]]

@@ -1,11 +1,13 @@
 """Sequences of unequal length: what is behind their end changes nothing."""
 
+import copy
 import re
 
 import numpy as np
 import pytest
 
 from minnet import (
+    GRU,
     Adam,
     BatchNorm,
     BinaryCrossEntropy,
@@ -18,7 +20,9 @@ from minnet import (
     Layer,
     LayerNorm,
     Linear,
+    Loss,
     MeanSquaredError,
+    MulticlassHinge,
     Padded,
     Parallel,
     ReLU,
@@ -45,6 +49,19 @@ class Before(Layer):
 
     def backward(self, dy):
         return (dy * self.cache)[:, ::-1].cumsum(axis=1)[:, ::-1] * (self.cache > 0)
+
+
+class Poisson(Loss):
+    """A loss of a user's that knows of no weights."""
+
+    def forward(self, scores, target=None):
+        rate = np.exp(scores)
+        self.cache = rate, target
+        return rate if target is None else float(np.mean(rate - target * scores)) if rate.size else 0.0
+
+    def backward(self, dloss=1.0):
+        rate, target = self.cache
+        return (rate - target) * (dloss / max(1, rate.size))
 
 
 BODIES = {
@@ -120,6 +137,9 @@ TAGGERS = {
     "one-hot": (SoftmaxCrossEntropy(), np.eye(3, dtype=int)[RNG.integers(0, 3, (4, 5))], 9),
     "class weights": (SoftmaxCrossEntropy([1, 2, 0.5], label_smoothing=0.1), RNG.integers(0, 3, (4, 5)), 99),
     "numbers": (MeanSquaredError(), RNG.normal(size=(4, 5, 3)), 1e30),
+    "over samples": (SoftmaxCrossEntropy(mean_over="samples"), RNG.integers(0, 3, (4, 5)), -7),
+    "margins over samples": (MulticlassHinge(mean_over="samples"), RNG.integers(0, 3, (4, 5)), 99),
+    "of one's own": (Poisson(), RNG.integers(0, 3, (4, 5, 3)), -1),
     "several of each": (BinaryCrossEntropy(), RNG.integers(0, 2, (4, 5, 3)), -1),
 }
 
@@ -130,12 +150,21 @@ def test_a_loss_at_each_step_leaves_the_padding_out(name):
     body = [Linear(3, 4, rng=0), Before(), Linear(4, 3, rng=1)]
     model, plain = Padded(*body, loss).astype(np.float64), Sequential(*body)
     value = model((filled(X, np.nan), LENGTHS), filled(y, filler).astype(y.dtype, copy=False))
+    model.backward()
     correct, weight = model.count_correct(), model.total_weight()
     scores = np.concatenate([plain(X[n : n + 1, :length])[0] for n, length in enumerate(LENGTHS) if length])
     expected = loss(scores, y[INSIDE])
     assert value == pytest.approx(expected, rel=1e-12)
     assert correct == pytest.approx(loss.count_correct()) if correct else loss.count_correct() is None
-    assert weight == pytest.approx(loss.total_weight())
+    assert weight == pytest.approx(loss.total_weight()) if weight else loss.total_weight() is None
+    rows = np.zeros((4, 5, 3))
+    rows[INSIDE] = loss.backward()
+    twin = Padded(*copy.deepcopy(body)).astype(np.float64)
+    twin.zero_grad()
+    twin((X, LENGTHS))
+    twin.backward(rows)
+    for parameter, other in zip(model.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_allclose(parameter.grad, other.grad, rtol=1e-9, atol=1e-12)
 
 
 def test_a_loss_at_each_step_has_right_gradients():
@@ -190,8 +219,75 @@ MIXING = {
 
 @pytest.mark.parametrize("make", MIXING.values(), ids=MIXING)
 def test_a_layer_that_would_mix_the_padding_in_is_refused(make):
-    with pytest.raises(ValueError, match=r"^Padded: \w+\(.*\) would mix the padding in: .* stepwise = True in "):
+    with pytest.raises(ValueError, match=r"^\w+\(.*\): would mix the padding of sequences in.* stepwise = True in "):
         Padded(*make())
+
+
+class Sum(Layer):
+    """A layer that joins the steps, and says so or not."""
+
+    def forward(self, x, lengths=None):
+        self.cache = x.shape
+        return np.where(INSIDE[..., None], x, 0).sum(axis=1)
+
+    def backward(self, dy):
+        return np.where(INSIDE[..., None], np.broadcast_to(dy[:, None], self.cache), 0)
+
+
+class SumThatSaysSo(Sum):
+    joins_steps = True
+
+
+@pytest.mark.parametrize("features", [3, 5])
+def test_a_layer_that_joins_the_steps_must_say_so(features):
+    x = RNG.normal(size=(4, 5, features))
+    with pytest.raises(ValueError, match=r"Sum\(\).*expected y of as many steps as x .*, set joins_steps = True"):
+        Padded(Sum())((x, LENGTHS))
+    with pytest.raises(ValueError, match="set joins_steps = True"):
+        Sequential(Sequential(Sum()))(x, lengths=LENGTHS)
+    np.testing.assert_allclose(
+        Padded(SumThatSaysSo())((x, LENGTHS)), [row[:n].sum(axis=0) for row, n in zip(x, LENGTHS)]
+    )
+
+
+@pytest.mark.parametrize("make", MIXING.values(), ids=MIXING)
+def test_lengths_handed_to_a_container_by_hand_are_refused_by_what_would_mix(make):
+    with pytest.raises(ValueError, match=r"would mix the padding of sequences in|differ in the last axis only"):
+        Sequential(*make())(X, lengths=LENGTHS)
+
+
+def test_the_gradient_of_a_last_state_is_not_taken_for_a_flag():
+    encoder = Sequential(GRU(3, 2, rng=0))
+    y = encoder(X)
+    for dstate in (np.ones((4, 2)), (np.ones((4, 2)),) * 2):
+        with pytest.raises(TypeError, match="the gradient of a last state is for the layer that gave it"):
+            encoder.backward(np.zeros_like(y), dstate)
+
+
+@pytest.mark.parametrize(
+    ("y", "weight", "told"),
+    [
+        (np.zeros(4, int), None, r"expected a target for each step, \(4, 5\) or \(4, 5, ...\), got \(4,\)"),
+        (np.zeros((4, 5), int), np.ones(5), r"expected a sample_weight for each step, .*, got \(5,\)"),
+    ],
+)
+def test_a_loss_at_each_step_needs_a_target_for_each(y, weight, told):
+    with pytest.raises(ValueError, match=told):
+        Padded(Linear(3, 2), SoftmaxCrossEntropy())((X, LENGTHS), y, weight)
+
+
+def test_a_plain_pass_after_one_of_sequences_has_its_own_gradients():
+    model = Sequential(Linear(3, 2, rng=0), SoftmaxCrossEntropy())
+    y = RNG.integers(0, 2, (4, 5))
+    model(X, y, lengths=LENGTHS)
+    model.backward()
+    model.zero_grad()
+    model(X, y)
+    model.backward()
+    alone = Sequential(Linear(3, 2, rng=0), SoftmaxCrossEntropy())
+    alone(X, y)
+    alone.backward()
+    assert all(np.array_equal(p.grad, q.grad) for p, q in zip(model.parameters(), alone.parameters()))
 
 
 def test_behind_the_joined_steps_any_layer_may_follow():

@@ -38,7 +38,7 @@ CONTAINERS = {
             "        except ZeroDivisionError:\n            raise\n        del layer.input_gradient",
             "after a backward that fails, the layer gives no dx any more",
         ),
-        ("None if layer.joins_steps else lengths", "lengths", "lengths are handed on behind the last step"),
+        ("if layer.joins_steps or target:", "if target:", "lengths are handed on behind the last step"),
         ('            own["cache"] = kept[0]', "            pass", "a step in between takes the cache from backward"),
     ],
     "layers/branches": [
