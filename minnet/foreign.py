@@ -97,6 +97,8 @@ RENAMED = _by_word(
         "lr": "learning_rate",
         "betas": "beta_1 beta_2",
         "alpha": "rho",
+        "scale": "scale_factor",
+        "mode": "interpolation",
         "clip_norm": "clipnorm global_clipnorm",
     }
 )
@@ -113,6 +115,8 @@ KEYWORDS = _by_word(
         "put Dropout(p) after it": "dropout",
         "leave it out: NumPy computes on the CPU": "device",
         "call .astype(np.float64) afterwards": "dtype",
+        "leave it out: corners are not aligned": "align_corners",
+        "put it into Padded(), whose x is a tuple of x and lengths": "mask_zero",
         "leave it out: a layer writes into nothing that it was handed": "inplace",
         "leave it out, and give the sizes of what it takes": "input_shape",
         "set it afterwards: layer.W.data[...] = he_normal(layer.W.data.shape)": "kernel_initializer",

@@ -138,8 +138,8 @@ class Conv1d(_Convolution):
                 T' = (T + 2 padding − d (k − 1) − 1) // s + 1
 
     Options and errors as in Conv2d, with one number in place of a pair.
-    lengths: how many steps of each x count, given as forward(x, lengths) where T' = T; see Padded. What is behind is
-    taken for zeros, and y and dx are 0 there.
+    lengths: how many steps of each x count, given as forward(x, lengths) where s = 1 and T' = T; see Padded. What is
+    behind is taken for zeros, and y and dx are 0 there.
     Source: LeCun et al. 1989.
     """
 
@@ -152,10 +152,10 @@ class Conv1d(_Convolution):
         expect_axes(self, x, self.axes, self.in_channels)
         lengths = checked_lengths(self, lengths, x.shape)
         y = super().forward(without_padding(x, lengths))
-        if y.shape[1] != x.shape[1]:
+        if y.shape[1] != x.shape[1] or self.stride != (1,):
             raise ValueError(
-                f'{self!r}: expected a y of as many steps as x where there are lengths, as padding="same" and a stride '
-                f"of 1 give it, got {y.shape[1]} of {x.shape[1]}"
+                f"{self!r}: expected a stride of 1 and a y of as many steps as x where there are lengths, as "
+                f'padding="same" gives it, got a stride of {self.stride[0]} and {y.shape[1]} of {x.shape[1]} steps'
             )
         self.cache = (*self.cache, lengths)
         return without_padding(y, lengths)

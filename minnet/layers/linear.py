@@ -103,7 +103,8 @@ class Embedding(Layer):
         expect_gradient(self, dy, (*self.cache.shape, self.W.data.shape[1]))
         ids, dy = self.cache.reshape(-1), as_rows(dy)
         if self.padding_idx is not None:
-            dy = dy * (ids != self.padding_idx)[:, None]
+            trained = ids != self.padding_idx
+            ids, dy = ids[trained], dy[trained]
         if ids.size and not self.frozen:
             order = np.argsort(ids, kind="stable")
             starts = np.flatnonzero(np.diff(ids[order], prepend=-1))

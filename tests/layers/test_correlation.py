@@ -84,5 +84,17 @@ def test_a_convolution_over_time_reads_nothing_behind_the_end_of_a_sequence(valu
 
 def test_a_convolution_in_padded_is_checked_with_its_lengths():
     assert check_layer(Padded(Conv1d(2, 3, 3, padding="same"), Sequential()), (RNG.normal(size=(4, 6, 2)), LENGTHS))
-    with pytest.raises(ValueError, match=r"expected a y of as many steps as x where there are lengths.* got 4 of 6"):
-        Conv1d(2, 3, 3)(np.ones((4, 6, 2)), LENGTHS)
+
+
+# In the second, 3 steps give 3, but 1 step alone gives 2.
+@pytest.mark.parametrize(
+    ("layer", "steps", "told"),
+    [
+        (Conv1d(2, 3, 3), 6, "got a stride of 1 and 4 of 6 steps"),
+        (Conv1d(2, 3, 1, stride=2, padding=1), 3, "got a stride of 2 and 3 of 3 steps"),
+        (Conv1d(2, 3, 3, stride=2, padding="same"), 6, "got a stride of 2 and 3 of 6 steps"),
+    ],
+)
+def test_lengths_are_refused_where_steps_of_y_are_not_those_of_x(layer, steps, told):
+    with pytest.raises(ValueError, match=f"expected a stride of 1 and a y of as many steps as x .*{told}"):
+        layer(np.ones((2, steps, 2)), np.array([steps, 1]))

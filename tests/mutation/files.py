@@ -54,6 +54,7 @@ FILES = {
         ("/ 16, labels", "/ 15, labels", "the darkest pixels are above 1"),
     ],
     "data/preprocessing": [
+        ("if array.size] or [arrays[0].dtype]", "]", "an empty sequence makes a float of ids"),
         (
             "except (MemoryError, OverflowError, ValueError):",
             "except MemoryError:",

@@ -34,6 +34,8 @@ IMAGES = {
             "if in_channels % groups:",
             "groups that don't divide the output channels are accepted",
         ),
+        (" or self.stride != (1,)", "", "lengths count steps of x in a y of a stride"),
+        ("- 2 * p + more for", "- 2 * p for", "output_padding adds nothing"),
     ],
     "layers/windows": [
         (
@@ -241,6 +243,7 @@ FEATURES = {
             "self.b = Parameter(zeros((out_features,)))",
             "weight decay reaches the bias",
         ),
+        ("ids, dy = ids[trained], dy[trained]", "pass", "the vector of padding is trained"),
     ],
     "layers/activations": [
         ("clipped = np.clip(x, -10, 10)  #", "clipped = x  #", "the cube in an approximate GELU overflows"),
