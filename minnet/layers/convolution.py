@@ -48,18 +48,18 @@ class _Convolution(Layer):
         name = type(self).__name__
         at_least_one(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"{name}: expected groups to divide {in_channels} and {out_channels} channels, got {groups}"
-            )
+            channels = f"{in_channels} and {out_channels} channels"
+            raise ValueError(f"{name}: expected groups to divide {channels}, got {groups}")
         self.kernel = sizes(name, "kernel_size", kernel_size, self.positions, least=1)
         self.stride = sizes(name, "stride", stride, self.positions, least=1)
         self.dilation = sizes(name, "dilation", dilation, self.positions, least=1)
         self.same = self._is_same(padding)
         margin = (0,) * self.positions if self.same else sizes(name, "padding", padding, self.positions, least=0)
         self.strips = Strips(self.kernel, self.stride, self.dilation, margin, margin, int(groups))
+        if self.same and all(s == 1 for s in self.stride):  # the same zeros around every x
+            self.same, self.strips = False, self.with_margins((1,) * self.positions)
         self.in_channels, self.bias = in_channels, flag(name, "bias", bias)
-        shape = (*self.kernel, in_channels // groups, out_channels)
-        self.W = Parameter(glorot_uniform(shape, generator(rng)))
+        self.W = Parameter(glorot_uniform((*self.kernel, in_channels // groups, out_channels), generator(rng)))
         if bias:
             self.b = Parameter(zeros((out_channels,)), decay=False)
 
