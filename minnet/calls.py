@@ -59,6 +59,7 @@ def forget_calls(attributes: dict[str, Any]) -> None:
     """Drop the count of calls from a layer's attributes."""
     attributes.pop("_calls", None)
     attributes.pop("_caches", None)
+    attributes.pop("_inside", None)
     if type(attributes.get("backward")) is OneBackward:
         del attributes["backward"]
 

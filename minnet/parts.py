@@ -27,14 +27,17 @@ def each_part(function: Callable[[Any], Any], x: Any) -> Any:
 
 def sliceable_parts(owner: str, x: Any) -> Any:
     """x, or each part of a tuple of arrays, as sliceable leaves it. Raises ValueError if rows differ in number."""
-    parts = named_parts(x) if is_several(x) else {"x": x}
-    arrays = {name: sliceable(owner, name, part) for name, part in parts.items()}
+    if not is_several(x):
+        array = sliceable(owner, "x", x)
+        if not array.shape:
+            raise ValueError(f"{owner}: expected x of shape (N, ...), got a single number")
+        return array
+    arrays = {name: sliceable(owner, name, part) for name, part in named_parts(x).items()}
     shapes = [array.shape for array in arrays.values()]
     if len({shape[:1] for shape in shapes}) > 1 or not all(shapes):
-        expected = f"{' and '.join(arrays)} with as many rows" if len(arrays) > 1 else "x of shape (N, ...)"
-        got = " and ".join(map(str, shapes)) if len(arrays) > 1 else "a single number"
-        raise ValueError(f"{owner}: expected {expected}, got {got}")
-    return tuple(arrays.values()) if is_several(x) else arrays["x"]
+        got = " and ".join(map(str, shapes))
+        raise ValueError(f"{owner}: expected {' and '.join(arrays)} with as many rows, got {got}")
+    return tuple(arrays.values())
 
 
 def paired_arrays(owner: str, x: Any, y: Any) -> tuple[Any, Array]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
-from ..arguments import plain_array, real_array, sliceable, whole_number
+from ..arguments import described, plain_array, real_array, sliceable, whole_number
 from .rows import in_order
 
 CHUNK = 2**22  # entries whose statistics are computed at a time, in float64
@@ -63,6 +63,8 @@ def pad_sequences(sequences: Iterable[ArrayLike], value: float = 0) -> tuple[Arr
     >>> x.tolist(), lengths.tolist()
     ([[3, 1, 2], [2, 0, 0]], [3, 1])
     """
+    if isinstance(value, (str, bytes)) or np.ndim(value) or not hasattr(value, "__float__"):
+        raise TypeError(f"pad_sequences: expected value to be a number, got {described(value)}")
     arrays = [real_array(f"pad_sequences: sequence {n}", sequence) for n, sequence in enumerate(sequences)]
     if not arrays:
         raise ValueError("pad_sequences: expected at least one sequence, got none")

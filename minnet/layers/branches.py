@@ -10,7 +10,7 @@ from numpy import ndarray as Array
 
 from ..arguments import described, expect_gradient, real_array
 from ..calls import expect_own_call, hold, keep_caches
-from ..layer import Layer
+from ..layer import Layer, thread
 from ..naming import one_line
 from .inner import call_backward, distinct, expect_no_mixing, is_trained, step, takes_lengths
 
@@ -32,17 +32,11 @@ class _Branches(Layer):
 
     def joined(self, parts: list[Array]) -> Array:
         """The outputs of the branches side by side."""
-        if len({part.shape[:-1] for part in parts}) > 1:
-            got = " and ".join(str(part.shape) for part in parts)
-            raise ValueError(f"{one_line(self)}: expected branches that differ in the last axis only, got {got}")
-        ends = np.cumsum([part.shape[-1] for part in parts])
-        self.cache = (*parts[0].shape[:-1], int(ends[-1])), ends[:-1]
-        # A branch that returns x may keep its dtype, uint8 or float64; the result has the smallest floating dtype.
-        floating = [part.dtype for part in parts if part.dtype.kind == "f"]
-        dtype = min(floating, key=lambda dtype: dtype.itemsize, default=None)
+        y = _side_by_side(self, parts)
+        self.cache = y.shape, np.cumsum([part.shape[-1] for part in parts])[:-1]
         if self._shares:
             keep_caches(self, self.branches)
-        return np.concatenate(parts, axis=-1, dtype=dtype)
+        return y
 
     def gradients(self, dy: Array) -> list[Any]:
         """The dx of each branch; None where nobody wants one."""
@@ -60,8 +54,23 @@ class _Branches(Layer):
         states = [None] * len(self.branches) if state is None else list(state)
         if len(states) != len(self.branches):
             raise ValueError(f"{one_line(self)}: expected a state that its step has returned, got one of {len(states)}")
-        steps = [step(branch, x, state) for branch, x, state in zip(self.branches, inputs, states)]
-        return np.concatenate([y for y, _ in steps], axis=-1), tuple(state for _, state in steps)
+        evaluating, thread.evaluating = thread.evaluating, True
+        try:
+            steps = [step(branch, x, state) for branch, x, state in zip(self.branches, inputs, states)]
+        finally:
+            thread.evaluating = evaluating
+        return _side_by_side(self, [y for y, _ in steps]), tuple(state for _, state in steps)
+
+
+def _side_by_side(layer: Layer, parts: list[Array]) -> Array:
+    """The outputs of branches as one array. Raises ValueError if they differ in more than their last axis."""
+    if len({part.shape[:-1] for part in parts}) > 1:
+        got = " and ".join(str(part.shape) for part in parts)
+        raise ValueError(f"{one_line(layer)}: expected branches that differ in the last axis only, got {got}")
+    # A branch that returns x may keep its dtype, uint8 or float64; the result has the smallest floating dtype.
+    floating = [part.dtype for part in parts if part.dtype.kind == "f"]
+    dtype = min(floating, key=lambda dtype: dtype.itemsize, default=None)
+    return np.concatenate(parts, axis=-1, dtype=dtype)
 
 
 class Concatenate(_Branches):

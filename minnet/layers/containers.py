@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, overload
 
+import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import described, real_array
@@ -13,7 +14,7 @@ from ..calls import ANSWERED, expect_own_call, hold, keep_caches
 from ..layer import Layer, drop_cache, freezing, thread
 from ..naming import add_location, one_line, shapes
 from .inner import call_backward, distinct, forward_within, is_trained, step
-from .lengths import spread
+from .lengths import checked_lengths, spread
 
 
 class Sequential(Layer):
@@ -60,13 +61,13 @@ class Sequential(Layer):
             raise ValueError(f"{one_line(self)}: was given a sample_weight without a target")
         extra = () if target is None else (target,) if sample_weight is None else (target, sample_weight)
         if extra and not self.is_loss:
-            raise ValueError(
-                f"{one_line(self)}: was given a target, but does not end in a loss; "
-                "add SoftmaxCrossEntropy(), for example"
-            )
+            advice = "add SoftmaxCrossEntropy(), for example"
+            raise ValueError(f"{one_line(self)}: was given a target, but does not end in a loss; {advice}")
         i, last = 0, len(self.layers) - 1
         if self._inside is not None:
             self._inside = None
+        if lengths is not None:
+            lengths = checked_lengths(self, lengths, np.shape(x))
         if predicts := self.is_loss and not extra:
             drop_cache(self.layers[last])  # backward must not mix this prediction with an earlier loss
         try:
@@ -226,8 +227,9 @@ class Residual(Layer):
 
     def step(self, x_t: Array, state: Any = None) -> tuple[Array, Any]:
         """(y_t, state), of one step as in Sequential."""
+        x_t = x_t if type(x_t) is Array else real_array(one_line(self), x_t)
         y, state = self.layers.step(x_t, state)
-        return x_t + y, state
+        return x_t.astype(y.dtype, copy=False) + y, state
 
 
 def _in_order(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

@@ -66,7 +66,8 @@ class Embedding(Layer):
     Shapes      ids (...) integers   y (..., D)   W (num, D)
 
     num_embeddings: num, so that ids are 0 … num − 1.  features: D.
-    padding_idx: an id whose vector is zero and is not trained; a negative one counts from the end.
+    padding_idx: an id for which y is zero, whatever W holds, and whose row is not trained; a negative one counts from
+    the end.
     rng: what draws the initial W, normal with standard deviation 0.02.
     Raises TypeError for ids that are not integers, ValueError for ids outside of 0 … num − 1, padding_idx too.
     Source: Bengio et al. 2003; Radford et al. 2019 for the initial scale.

@@ -27,7 +27,8 @@ class Padded(Sequential):
 
     layers: as in Sequential. Lengths are handed to layers whose forward has an argument lengths, also to those inside
     Sequential, Residual and Concatenate: recurrent layers, attention, Conv1d, LastStep and GlobalAveragePool, which
-    read nothing of the padding. All others must act on each step by itself, and say so by stepwise = True.
+    read nothing of the padding. All others must act on each step by itself, and say so by stepwise = True; what they
+    give for steps of zeros, of which padding is made, must be finite.
     So no number in the padding changes anything. A sequence of length 0 gives zeros, up to what joins the steps. A loss
     at the end is given the steps of the sequences only, one row for each, so that it leaves the padding out, and so
     does the accuracy: targets are (N, T, ...) for scores (N, T, C). A loss outside of Padded sees the padding.

@@ -90,6 +90,7 @@ class LastStep(Layer):
     Shapes      x (N, T, ...)   lengths (N,)   y (N, ...)
 
     lengths: how many steps of each x count, given as forward(x, lengths); see Padded.
+    Of a recurrent layer with reverse=True this is the step that it read first: take its last_state() instead.
     Raises ValueError for x without steps and lengths that don't fit, TypeError for lengths that are not ints.
     """
 

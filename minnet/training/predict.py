@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ..arguments import plain_array, whole_number
 from ..layer import Layer, drop_cache, thread
-from ..parts import each_part, named_parts, sliceable_parts
+from ..parts import sliceable_parts
 from ..tree import is_long_data
 from .inputs import check_model, prediction
 
@@ -53,9 +53,9 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
 
 
 def _in_batches(model: Layer, x: Any, batch_size: int) -> Array:
-    n = next(iter(named_parts(x).values())).shape[0]
+    n = (x[0] if isinstance(x, tuple) else x).shape[0]
     for i in range(0, max(1, n), batch_size):
-        rows = each_part(lambda part: plain_array("predict", "x", part[i : i + batch_size]), x)  # noqa: B023
+        rows = _rows(x, slice(i, i + batch_size))
         y = prediction("predict", model, model(rows))
         if i == 0:
             result = np.empty((n, *y.shape[1:]), y.dtype)
@@ -66,6 +66,12 @@ def _in_batches(model: Layer, x: Any, batch_size: int) -> Array:
             )
         result[i : i + batch_size] = y
     return result
+
+
+def _rows(x: Any, rows: slice) -> Any:
+    if isinstance(x, tuple):
+        return tuple(plain_array("predict", f"x[{i}]", part[rows]) for i, part in enumerate(x))
+    return plain_array("predict", "x", x[rows])
 
 
 # copy.deepcopy with the parameters in its memo takes twice as long (59 µs for 64-64-10, whose forward takes 8), copies

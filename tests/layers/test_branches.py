@@ -6,6 +6,7 @@ import pytest
 from minnet import (
     Adam,
     Concatenate,
+    Dropout,
     Embedding,
     Flatten,
     LastStep,
@@ -14,6 +15,7 @@ from minnet import (
     Parallel,
     ReLU,
     Reshape,
+    Residual,
     Sequential,
     SoftmaxCrossEntropy,
     Tanh,
@@ -237,3 +239,12 @@ def test_a_step_of_branches_is_a_step_of_each(kind):
     assert layer.cache is cache
     with pytest.raises(ValueError, match=r"expected a state that its step has returned, got one of 1"):
         layer.step(x[:, 0], [None])
+
+
+@pytest.mark.rows("kind", [Concatenate, Parallel])
+def test_a_step_of_branches_is_in_evaluation_mode_and_keeps_the_dtype(kind):
+    layer = kind(Dropout(0.9, rng=0), Linear(3, 1, rng=0))
+    x = np.ones((2, 3))
+    y, _ = layer.step((x, x) if kind is Parallel else x)
+    assert y[:, :3].tolist() == x.tolist() and y.dtype == np.float32
+    assert Residual(Linear(3, 3, rng=0)).step(x)[0].dtype == np.float32

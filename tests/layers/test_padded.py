@@ -315,3 +315,23 @@ def test_a_dy_of_another_shape_is_refused():
     model((X, LENGTHS))
     with pytest.raises(ValueError, match=r"expected dy of shape \(4, 5, 3\)"):
         model.backward(np.ones((4, 5, 2)))
+
+
+@pytest.mark.parametrize("lengths", [[9] * 4, [1], [1.0] * 4, [-1] * 4])
+def test_lengths_handed_to_a_container_are_checked_at_its_door(lengths):
+    for model, y in (
+        (Sequential(Linear(3, 2), ReLU()), ()),
+        (Sequential(Linear(3, 2), SoftmaxCrossEntropy()), (np.zeros((4, 5), int),)),
+    ):
+        with pytest.raises((TypeError, ValueError), match="expected lengths"):
+            model(X, *y, lengths=lengths)
+        model(X, *y, lengths=LENGTHS.tolist())
+
+
+def test_which_steps_counted_is_forgotten_with_the_cache():
+    model = Padded(Linear(3, 2), SoftmaxCrossEntropy())
+    model((X, LENGTHS), np.zeros((4, 5), int))
+    assert "_inside" in vars(model)
+    assert "_inside" not in vars(copy.deepcopy(model))
+    model.clear_cache()
+    assert "_inside" not in vars(model)
