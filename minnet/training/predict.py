@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from ..arguments import plain_array, whole_number
 from ..layer import Layer, drop_cache, thread
 from ..parts import sliceable_parts
-from ..tree import is_long_data
+from ..tree import DATA, is_long_data
 from .inputs import check_model, prediction
 
 FUNCTIONS = -1  # among copies, whether a layer holds functions
@@ -89,7 +89,7 @@ def copied_layers(value: Any, copies: dict[int, Any]) -> Any:
         own["_arguments"] = value._arguments
         for name, held in Layer.__getstate__(value).items():  # that of a subclass may leave out a lock
             if name != "_arguments":
-                own[name] = copied_layers(held, copies)
+                own[name] = held if type(held) in DATA else copied_layers(held, copies)
         layer.training = False  # for threads that it starts
         return layer
     if isinstance(value, MethodType) and isinstance(value.__self__, Layer):
