@@ -130,7 +130,7 @@ FILES = {
     },
     "losses": {"classification": {"loss"}, "elementwise": {"loss"}, "loss": set()},
     "layers": {
-        "padded": {"branches", "containers", "inner", "lengths"},
+        "padded": {"containers", "lengths"},
         "containers": {"inner", "lengths"},
         "branches": {"inner"},
         "inner": {"lengths"},
@@ -176,7 +176,7 @@ CONTENTS = "__init__"  # whose docstring is the table of contents that help(minn
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 189, "Sequential": 185, "Optimizer": 152, "SoftmaxCrossEntropy": 108}
+LARGE_CLASSES = {"Layer": 189, "Sequential": 170, "Optimizer": 152, "SoftmaxCrossEntropy": 108}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {

@@ -10,9 +10,9 @@ from numpy import ndarray as Array
 
 from ..arguments import described, expect_gradient, real_array
 from ..calls import expect_own_call, hold, keep_caches
-from ..layer import Layer, thread
+from ..layer import Layer
 from ..naming import one_line
-from .inner import call_backward, distinct, expect_no_mixing, is_trained, step, takes_lengths
+from .inner import call_backward, distinct, expect_no_mixing, is_trained, states_of, step, takes_lengths
 
 
 class _Branches(Layer):
@@ -51,14 +51,8 @@ class _Branches(Layer):
 
     def step_each(self, inputs: Sequence[Any], state: Any) -> tuple[Array, Any]:
         """One step of each branch with its own input."""
-        states = [None] * len(self.branches) if state is None else list(state)
-        if len(states) != len(self.branches):
-            raise ValueError(f"{one_line(self)}: expected a state that its step has returned, got one of {len(states)}")
-        evaluating, thread.evaluating = thread.evaluating, True
-        try:
-            steps = [step(branch, x, state) for branch, x, state in zip(self.branches, inputs, states)]
-        finally:
-            thread.evaluating = evaluating
+        states = states_of(self, state, len(self.branches))
+        steps = [step(branch, x, state) for branch, x, state in zip(self.branches, inputs, states)]
         return _side_by_side(self, [y for y, _ in steps]), tuple(state for _, state in steps)
 
 

@@ -13,7 +13,7 @@ from ..arguments import described, real_array
 from ..calls import ANSWERED, expect_own_call, hold, keep_caches
 from ..layer import Layer, drop_cache, freezing, thread
 from ..naming import add_location, one_line, shapes
-from .inner import call_backward, distinct, forward_within, is_trained, step
+from .inner import call_backward, distinct, forward_within, is_trained, states_of, step
 from .lengths import checked_lengths, spread
 
 
@@ -132,18 +132,13 @@ class Sequential(Layer):
 
     def step(self, x_t: Any, state: Any = None) -> tuple[Any, Any]:
         """(y_t, state), of one step of a sequence: see above."""
-        states = [None] * len(self.layers) if state is None else list(state)
-        if len(states) != len(self.layers):
-            raise ValueError(f"{one_line(self)}: expected a state that its step has returned, got one of {len(states)}")
-        i, evaluating, thread.evaluating = 0, thread.evaluating, True
+        states, i = states_of(self, state, len(self.layers)), 0
         try:
             for i, layer in enumerate(self.layers):
                 x_t, states[i] = step(layer, x_t, states[i])
         except Exception as error:
             self._add_location(error, i, f"in step given {shapes(x_t)}")
             raise
-        finally:
-            thread.evaluating = evaluating
         return x_t, tuple(states)
 
     def count_correct(self) -> tuple[float, float] | None:

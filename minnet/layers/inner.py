@@ -9,7 +9,7 @@ from typing import Any
 from numpy import ndarray as Array
 
 from ..calls import drop_frozen_gradients
-from ..layer import Layer
+from ..layer import Layer, thread
 from ..naming import one_line
 from .lengths import is_step, of_steps
 
@@ -95,23 +95,35 @@ def forward_within(
     return y, lengths, None
 
 
-def step(layer: Layer, x: Any, state: Any) -> tuple[Any, Any]:
-    """One step of a layer, which has a step of its own or acts on each by itself: y and the state. It keeps its cache.
-
-    Raises TypeError for a layer that does neither.
-    """
-    if hasattr(layer, "step"):
-        return layer.step(x, state)
-    if not layer.stepwise:
-        raise TypeError(
-            f"{layer!r}: has no step(x_t, state=None), and looks at several steps; if y depends on x at each step "
-            "alone, set stepwise = True in its class"
+def states_of(container: Layer, state: Any, count: int) -> list[Any]:
+    """The states of so many layers, from that of their container. Raises ValueError for one of another number."""
+    states = [None] * count if state is None else list(state)
+    if len(states) != count:
+        raise ValueError(
+            f"{one_line(container)}: expected a state that its step has returned, got one of {len(states)}"
         )
+    return states
+
+
+def step(layer: Layer, x: Any, state: Any) -> tuple[Any, Any]:
+    """One step of a layer, which has a step of its own or acts on each by itself: y and the state.
+
+    It is in evaluation mode, and keeps the layer's cache. Raises TypeError for a layer that does neither.
+    """
     own = vars(layer)
     kept = [own["cache"]] if "cache" in own else []
+    evaluating, thread.evaluating = thread.evaluating, True
     try:
+        if hasattr(layer, "step"):
+            return layer.step(x, state)
+        if not layer.stepwise:
+            raise TypeError(
+                f"{layer!r}: has no step(x_t, state=None), and looks at several steps; if y depends on x at each step "
+                "alone, set stepwise = True in its class"
+            )
         return layer.forward(x), None
     finally:
+        thread.evaluating = evaluating
         own.pop("cache", None)
         if kept:
             own["cache"] = kept[0]

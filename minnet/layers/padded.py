@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from numpy import ndarray as Array
 
 from ..arguments import described, expect_gradient, plain_array
-from ..layer import Layer
 from ..naming import one_line
-from .branches import Concatenate
-from .containers import Residual, Sequential
-from .inner import expect_no_mixing
+from .containers import Sequential
 from .lengths import checked_lengths, without_padding
 
 
@@ -36,10 +32,6 @@ class Padded(Sequential):
     Raises TypeError for x that is no such tuple and lengths that are not ints; ValueError for lengths that don't fit x,
     and for a layer that would mix the padding in.
     """
-
-    def __init__(self, *layers: Layer | Sequence[Layer]) -> None:
-        super().__init__(*layers)
-        _expect_no_mixing(self.layers)
 
     def __call__(self, x: Any, target: Any = None, sample_weight: Any = None) -> Any:  # type: ignore[override]
         return self.forward(x, target, sample_weight)
@@ -71,22 +63,3 @@ class Padded(Sequential):
         if array.ndim < 2:
             raise ValueError(f"{one_line(self)}: expected x of shape (N, T, ...), got {array.shape}")
         return array, checked_lengths(self, x[1], array.shape)
-
-
-def _expect_no_mixing(layers: Iterable[Layer]) -> bool:
-    """Whether these layers join the steps. Raises ValueError for one before that would mix the padding in."""
-    joined = False
-    for layer in layers:
-        if joined or (layer.is_loss and not isinstance(layer, Sequential)):
-            break
-        if isinstance(layer, Sequential):
-            joined = _expect_no_mixing(layer)
-        elif isinstance(layer, Residual):
-            joined = _expect_no_mixing(layer.layers)
-        elif isinstance(layer, Concatenate):
-            each = [_expect_no_mixing([branch]) for branch in layer.branches]
-            joined = all(each)
-        else:
-            expect_no_mixing(layer)
-            joined = layer.joins_steps
-    return joined

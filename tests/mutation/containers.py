@@ -43,6 +43,11 @@ CONTAINERS = {
     ],
     "layers/branches": [
         ("dtype = min(floating,", "dtype = max(floating,", "a branch that hands on float64 makes all of it float64"),
+        (
+            "all(branch.joins_steps",
+            "any(not branch.joins_steps",
+            "branches that join the steps are said not to",
+        ),
         ("return tuple(gradients) if", "return gradients if", "the gradients of several parts of x are no tuple"),
     ],
     "layers/padded": [
@@ -56,7 +61,6 @@ CONTAINERS = {
             "super().forward(x, target",
             "ids in the padding must be ids",
         ),
-        ("joined = all(each)", "joined = any(each)", "branches of which one keeps the steps are taken for joined"),
     ],
     "layer": [
         ("name: state.data.copy() for name, state", "name: state.data for name, state", "the state is no copy"),
