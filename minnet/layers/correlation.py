@@ -2,8 +2,8 @@
 
 With x_q the entries of x at position q of all windows, one row for each place of y:
     y = Σ_q x_q W[q]      dx_q += dy W[q]ᵀ      dW[q] = x_qᵀ dy
-tests/layers/conftest.py writes this as a plain loop over q, and the tests hold this file to it. Here all x_q are
-copied side by side (im2col; see Strips in windows.py), so that each of the three takes one matrix product.
+tests/layers/conftest.py writes this as a plain loop, and the tests hold this file to it. Here all x_q are copied side
+by side (im2col; see Strips in windows.py) for one matrix product, or with many channels winograd.py multiplies less.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from ..numerics import column_sum
+from . import winograd
 from .windows import Sizes, Strips, columns, pad
 
 # To unfold x, fold dx and do both products takes this many times as long as one unfolding and both products.
@@ -22,6 +23,8 @@ FOLDED_DX = 1.4
 
 def correlate(x: Array, W: Array, strips: Strips) -> Array:
     """y[p, k] = Σ_q,c x[stride p + dilation q − before, c] W[q, c, k]: x (N, *positions, C), W (*kernel, c, K)."""
+    if winograd.is_faster(x.shape, W.shape[-1], strips):
+        return winograd.correlate_and_gradient(x, None, W, strips)[0]
     places = strips.places(x.shape[1:-1])
     strips = strips.with_best_t(places[-1], *W.shape[-2:])
     T, y = strips.matrix(W), np.empty((len(x), *places, W.shape[-1]), x.dtype)
@@ -43,6 +46,8 @@ def kernel_gradient(x: Array, dy: Array, strips: Strips) -> Array:
 # Unfolding is a third of the time of either: sharing it is 1.2 times as fast as one call after the other.
 def correlate_and_gradient(x: Array, dy: Array, W: Array, strips: Strips) -> tuple[Array, Array]:
     """correlate(x, W, strips), and kernel_gradient(x, dy, strips) for a dy of its shape, by unfolding x once."""
+    if winograd.is_faster(x.shape, W.shape[-1], strips):
+        return winograd.correlate_and_gradient(x, dy, W, strips)
     strips = strips.with_best_t(dy.shape[-2], *W.shape[-2:])
     T, y = strips.matrix(W), np.empty(dy.shape, np.result_type(x, W))
     dT = np.zeros(T.shape, dy.dtype)
@@ -58,6 +63,8 @@ def correlate_transposed(dy: Array, W: Array, strips: Strips, shape: Sizes) -> A
 
     shape: that of dx.
     """
+    if winograd.is_faster(dy.shape, shape[-1], strips.reversed()):
+        return correlate(dy, flipped(W, 1), strips.reversed())
     strips = strips.with_best_t(dy.shape[-2], W.shape[-2], W.shape[-1], folding=True)
     T, dx = strips.matrix(W), np.zeros(shape, np.result_type(dy, W))
     before, after = (tuple(-n for n in margin) for margin in (strips.before, strips.after))
@@ -86,6 +93,8 @@ def unfolding_dy_is_faster(x: Sizes, dy: Sizes, strips: Strips) -> bool:
     """Whether it takes less time to unfold dy, for both dW and dx, than to unfold x and to fold dx."""
     if any(s != 1 for s in strips.stride):
         return False
+    if winograd.is_faster(dy, x[-1], strips.reversed()):
+        return True
     c, K = x[-1] // strips.groups, dy[-1] // strips.groups
     cost_x = strips.with_best_t(dy[-2], c, dy[-1]).cost(c, K) * math.prod(dy[1:-1])
     cost_dy = strips.reversed().with_best_t(x[-2], K, x[-1]).cost(K, c) * math.prod(x[1:-1])

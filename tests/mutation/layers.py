@@ -215,6 +215,20 @@ FEATURES = {
             "dW, of windows unfolded once, is that of the last block of samples",
         ),
     ],
+    "layers/winograd": [
+        ("POINTS, SIZE = (0.0, 0.75, -0.75,", "POINTS, SIZE = (0.0, 0.01, -0.01,", "points so close cost digits"),
+        (
+            "y[...] = whole[:, *(slice(p) for p in self.places)]",
+            "y[...] = whole[:, *(slice(-p, None) for p in self.places)]",
+            "where tiles reach beyond y, it is moved",
+        ),
+        ("dU += V.swapaxes(1, 2)", "dU[...] = V.swapaxes(1, 2)", "dW is that of the last block of samples"),
+        (
+            "zip(lengths, self.before, positions)",
+            "zip(lengths, (0,) * len(lengths), positions)",
+            "tiles of x end behind its end where there are zeros before it",
+        ),
+    ],
     "layers/resize": [
         (
             "(np.arange(scale * n) + 0.5) / scale - 0.5",
