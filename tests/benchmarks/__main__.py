@@ -27,7 +27,7 @@ QUICK_SECONDS, SECONDS = 1.0, 7.0  # that the rounds of a race may take
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, no optimizers alone: below two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no optimizers alone: below three minutes")
     parser.add_argument(
         "--only", metavar="NAME", default="", help=f"only races whose name contains it: {', '.join(ROWS)}"
     )
