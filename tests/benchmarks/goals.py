@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +50,10 @@ STEP = {"NumPy": 1.10, "PyTorch": 0.20, "JAX jit": 1.00}
 DIGITS = {"NumPy": 1.05, "PyTorch DataLoader": 0.10, "PyTorch": 0.12}
 BATCH_NORM_IMAGES = partial(layer_race, "batch-norm-images", NORMS["batch-norm-images"])
 
+GROWTH = {f"growth-{name}": row(growth_race, name, goals={"PyTorch": 0.60}) for name in ("lenet", "residual")}
+if sys.platform != "linux":  # which alone tells a process its peak since a moment of its choice
+    GROWTH = {}
+
 ROWS = {
     "step-1": row(step_race, "step-1", 1, 64, 1024, goals=STEP),
     "step-32": row(step_race, "step-32", 32, 64, 256, goals=STEP),
@@ -87,8 +92,7 @@ ROWS = {
     "classifier": row(classifier_race, goals={"scikit-learn": 0.50}, subject="minnet fit"),
     "memory-large": row(memory_race, "large", goals={"the formulas": 1.30}),
     "memory-lenet": row(memory_race, "lenet", goals={"the formulas": 1.30}),
-    "growth-lenet": row(growth_race, "lenet", goals={"PyTorch": 0.60}),
-    "growth-residual": row(growth_race, "residual", goals={"PyTorch": 0.60}),
+    **GROWTH,
     "batch-small": Row(partial(batch_race, "batch-small", 64, 10), never_more(BATCHES, "batch")),
     "batch": Row(partial(batch_race, "batch", 784, 256, 128, 10), never_more(BATCHES, "batch")),
     "width": Row(width_race, never_more(WIDTHS, "width")),

@@ -1,4 +1,4 @@
-"""The nets whose training steps are raced, by name: perceptrons, of images, and a transformer."""
+"""The nets whose training steps are raced, by name: perceptrons, nets of images, and a transformer."""
 
 from __future__ import annotations
 
