@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from contextlib import suppress
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from goals import ROWS, Row
 from harness import Result, hold, verdict
 from machine import environment
-from report import place, summary, table, write
+from report import OTHER_KERNEL, place, short_table, summary, table, write
 
 ROOT = Path(__file__).parents[2]
 PAGE, README = ROOT / "docs" / "speed.md", ROOT / "README.md"
@@ -26,7 +27,7 @@ QUICK_SECONDS, SECONDS = 1.0, 7.0  # that the rounds of a race may take
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, no optimizers alone: below two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no optimizers alone: below three minutes")
     parser.add_argument(
         "--only", metavar="NAME", default="", help=f"only races whose name contains it: {', '.join(ROWS)}"
     )
@@ -34,17 +35,30 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--write", action="store_true", help="also write the table into docs/speed.md, its summary into README.md"
     )
+    parser.add_argument(
+        "--write-kernel", action="store_true", help="also write the short table of another kernel into docs/speed.md"
+    )
     chosen = parser.parse_args()
     if not any(chosen.only in name for name in ROWS):
         parser.error(f"there is no race {chosen.only!r}; there are {', '.join(ROWS)}")
-    if chosen.only and chosen.write:
-        parser.error("--write writes the whole table; leave out --only")
-    if chosen.write and not find_spec("torch"):
-        parser.error("--write compares with PyTorch, which is not installed here")
+    writes = chosen.write or chosen.write_kernel
+    if chosen.only and writes:
+        parser.error("--write and --write-kernel write the whole table; leave out --only")
+    if writes and not find_spec("torch"):
+        parser.error("--write and --write-kernel compare with PyTorch, which is not installed here")
     if chosen.write:
         for path in (PAGE, README):
             place(path)
+    if chosen.write_kernel:
+        place(PAGE, OTHER_KERNEL)
     return chosen
+
+
+def command(quick: bool) -> str:
+    """As it was called, and with the kernel that OpenBLAS was told to take."""
+    kernel = os.environ.get("OPENBLAS_CORETYPE")
+    told = f"OPENBLAS_CORETYPE={kernel} " if kernel else ""
+    return f"{told}python -m tests.benchmarks{' --quick' if quick else ''}"
 
 
 def import_others() -> None:
@@ -81,9 +95,10 @@ def main() -> None:
         report = {"environment": machine, "races": [result.as_dict() for result in results]}
         chosen.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
     if chosen.write:
-        command = f"python -m tests.benchmarks{' --quick' if chosen.quick else ''}"
-        write(table(results, machine, command), PAGE)
+        write(table(results, machine, command(chosen.quick)), PAGE)
         write(summary(results), README)
+    if chosen.write_kernel:
+        write(short_table(results, machine, command(chosen.quick)), PAGE, OTHER_KERNEL)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""The memory of a training step, beside what its formulas need."""
+"""The memory of a training step, beside what its formulas need, and beside what PyTorch takes for it."""
 
 from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from itertools import pairwise
 
 import numpy as np
 from harness import Race
 from nets import NETS
 from numpy import ndarray as Array
+from processes import PROGRAMS, output
 from worker import Contestant
 
 import minnet
@@ -61,3 +63,27 @@ def needed(make: Callable[[], minnet.Sequential], x: Array) -> float:
         x = y
     state = 4 * sum(parameter.data.nbytes for parameter in model.parameters())
     return state + sum(outputs) + max(dx + dy for dx, dy in pairwise(outputs))
+
+
+def growth_race(name: str) -> Race:
+    """By how much a process grows over what it holds before its first step: batches, weights, and all that the
+    libraries have loaded. programs/step_growth.py says how that is measured.
+    """
+    contestants = {
+        "minnet": partial(growth, name, "minnet", "minnet"),
+        "PyTorch": partial(growth, name, "PyTorch", "torch"),
+    }
+    title = f"growth of the process at the peak of a training step, {NETS[name].title}"
+    return Race(f"growth-{name}", title, contestants, unit="MB", scale=1e6, rounds=(3, 5), warm_up=False)
+
+
+def growth(name: str, who: str, needs: str) -> Contestant:
+    if not find_spec(needs):
+        raise ImportError(f"No module named {needs!r}")
+    norms: list[float] = []
+
+    def run() -> float:
+        bytes_, *norms[:] = map(float, output(str(PROGRAMS / "step_growth.py"), name, who).split())
+        return bytes_
+
+    return Contestant(run, lambda: [np.array(norms)])

@@ -1,13 +1,14 @@
-"""The table of docs/speed.md and its summary in the README, from the results of all races that have goals."""
+"""The tables of docs/speed.md and the summary in the README, from the results of all races that have goals."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import Goal, Quartiles, Result, number, times
 
-MARKERS = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+FIGURES, OTHER_KERNEL = "benchmarks", "benchmarks of another kernel"  # the places in docs/speed.md, by their markers
 COLUMNS = {"NumPy": "to bare NumPy", "PyTorch": "to PyTorch", "": "to others"}
 SUMMARY = "step-32", "perceptron", "convolution"  # a small net, a larger one, and a layer of many operations
 WIDTH = 100  # of a line of text
@@ -15,32 +16,62 @@ WIDTH = 100  # of a line of text
 
 def table(results: list[Result], machine: dict[str, str], command: str) -> str:
     """One row for each race with goals, and one of the growth for each that races minnet against itself."""
-    judged = [result for result in results if result.goals]
-    rows = [["work", "minnet", *COLUMNS.values()], ["---"] * (2 + len(COLUMNS))]
-    rows += [[result.race.title, *cells(result)] for result in judged if result.subjects()]
-    growth = [growing(result) for result in judged if not result.subjects()]
-    held = [ratio[1] <= goal.limit for result in judged for goal, ratio in result.judged()]
-    setting = "; ".join(f"{name}: {value}" for name, value in machine.items())
     heading = (
         f"Ratios of minnet's time (or memory) to the other's, median and quartiles of interleaved rounds, as "
-        f"`{command}` measured them; bold where the goal behind it is missed, {sum(held)} of {len(held)} are held. "
-        f"{setting[0].upper()}{setting[1:]}."
+        f"`{command}` measured them; bold where the goal behind it is missed, {held(results)} are held. "
+        f"{setting(machine)}."
     )
-    return "\n".join([wrapped(heading), "", *(f"| {' | '.join(row)} |" for row in rows), "", *growth])
+    growth = [growing(result) for result in results if result.goals and not result.subjects()]
+    return "\n".join([wrapped(heading), "", *rows(results, told), "", *growth])
 
 
-def cells(result: Result) -> list[str]:
-    """minnet's own figure, and its ratios to the contestants of each column, with the goals behind them."""
-    judged = result.judged()
-    subject = result.goals[0].subject
-    limits = {goal.other: goal for goal, _ in judged}
+def short_table(results: list[Result], machine: dict[str, str], command: str) -> str:
+    """For a second run under other conditions: the ratios with a goal alone, and of these the medians."""
+    heading = (
+        f"The medians of the ratios that have a goal, as `{command}` measured them; bold where it is missed, "
+        f"{held(results)} are held. {setting(machine)}."
+    )
+    return "\n".join([wrapped(heading), "", *rows(results, told_in_short)])
+
+
+def held(results: list[Result]) -> str:
+    found = [ratio[1] <= goal.limit for result in results for goal, ratio in result.judged()]
+    return f"{sum(found)} of {len(found)}"
+
+
+def setting(machine: dict[str, str]) -> str:
+    told = "; ".join(f"{name}: {value}" for name, value in machine.items())
+    return f"{told[0].upper()}{told[1:]}"
+
+
+def rows(results: list[Result], tell: Callable[[Quartiles, Goal | None], str]) -> list[str]:
+    compared = [result for result in results if result.goals and result.subjects()]
+    found = [["work", "minnet", *COLUMNS.values()], ["---"] * (2 + len(COLUMNS))]
+    found += [[result.race.title, *cells(result, tell)] for result in compared]
+    return [f"| {' | '.join(row)} |" for row in found]
+
+
+def cells(result: Result, tell: Callable[[Quartiles, Goal | None], str]) -> list[str]:
+    """minnet's own figure, and its ratios to the contestants of each column, with the goals behind them.
+
+    Of several ways to do it in minnet, those that have no goal are left out, but for the first.
+    """
+    goals = {(goal.subject, goal.other): goal for goal, _ in result.judged()}
+    first = result.goals[0].subject
+    pairs = [
+        (subject, other) for subject in result.subjects() for other in result.figures if other not in result.subjects()
+    ]
     found: dict[str, list[str]] = {column: [] for column in COLUMNS}
-    for other in result.figures:
-        if not other.startswith("minnet"):
+    for subject, other in pairs:
+        ratio = tell(result.ratio(subject, other), goals.get((subject, other)))
+        if ratio and (subject == first or (subject, other) in goals):
             column = next(column for column in COLUMNS if other.startswith(column))
-            ratio = told(result.ratio(subject, other), limits.get(other))
-            found[column].append(f"{other.removeprefix(column).strip()} {ratio}".strip())
-    return [own_figure(result, subject), *("<br>".join(parts) for parts in found.values())]
+            way = "" if subject == first else subject.removeprefix("minnet").strip()
+            found[column].append(" ".join(filter(None, [way, other.removeprefix(column).strip(), ratio])))
+    own = own_figure(result, first)
+    if first in result.race.operations:
+        own += f"<br>{result.share_of_rate(first):.0%} of the rate"
+    return [own, *("<br>".join(parts) for parts in found.values())]
 
 
 def told(ratio: Quartiles, goal: Goal | None) -> str:
@@ -50,6 +81,12 @@ def told(ratio: Quartiles, goal: Goal | None) -> str:
         return f"{middle} {between}"
     held = ratio[1] <= goal.limit
     return f"{middle} {between} ≤ {goal.limit:.2f}" if held else f"**{middle}** {between} > {goal.limit:.2f}"
+
+
+def told_in_short(ratio: Quartiles, goal: Goal | None) -> str:
+    if goal is None:
+        return ""
+    return times(ratio[1]) if ratio[1] <= goal.limit else f"**{times(ratio[1])}**"
 
 
 def growing(result: Result) -> str:
@@ -84,15 +121,15 @@ def wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def place(path: Path) -> tuple[str, str]:
+def place(path: Path, name: str = FIGURES) -> tuple[str, str]:
     """What stands in a file before the markers' place, and what after. Raises ValueError where they are not there."""
-    page = path.read_text(encoding="utf-8")
-    start, end = (page.find(marker) for marker in MARKERS)
+    page, markers = path.read_text(encoding="utf-8"), (f"<!-- {name} -->", f"<!-- /{name} -->")
+    start, end = (page.find(marker) for marker in markers)
     if not 0 <= start < end:
-        raise ValueError(f"{path}: expected a place for results between {' and '.join(MARKERS)}")
-    return page[: start + len(MARKERS[0])], page[end:]
+        raise ValueError(f"{path}: expected a place for results between {' and '.join(markers)}")
+    return page[: start + len(markers[0])], page[end:]
 
 
-def write(text: str, path: Path) -> None:
-    before, after = place(path)
+def write(text: str, path: Path, name: str = FIGURES) -> None:
+    before, after = place(path, name)
     path.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")

@@ -237,13 +237,18 @@ DIGITS = {
 }
 
 
-def step_race(name: str, batch_size: int, features: int, steps: int) -> Race:
-    """One training step of (batch_size, features) → 10, over so many batches that the costs of an epoch are spread."""
+def step_race(name: str, batch_size: int, features: int, steps: int, products: bool = False) -> Race:
+    """One training step of (batch_size, features) → 10, over so many batches that the costs of an epoch are spread.
+
+    products: whether its time is mostly that of matrix products, so that their rate is told.
+    """
     rng = np.random.default_rng(0)
     x = rng.random((steps * batch_size, features), np.float32)
     problem = Problem(x, rng.integers(0, 10, len(x)), batch_size)
     contestants = {name: partial(loop, problem) for name, loop in LOOPS.items()}
-    return Race(name, f"softmax regression, batch {batch_size} of {features} → 10, SGD", contestants, steps)
+    operations = dict.fromkeys(contestants, 2 * 2 * batch_size * features * 10) if products else {}  # forward and dW
+    title = f"softmax regression, batch {batch_size} of {features} → 10, SGD"
+    return Race(name, title, contestants, steps, operations=operations)
 
 
 def digits_race() -> Race:
