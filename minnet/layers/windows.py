@@ -105,9 +105,9 @@ def add_strips(x: Array, strips: Array, step: int, dilation: int) -> None:
 
 # Measured on 2 cores, in float32. In multiply-adds of the product that follows, to begin a run of numbers in a strip
 # costs RUN and to copy a number into it COPY; adding both back costs ADD_BACK times as much. A call of NumPy costs as
-# much as beginning CALL runs. BLOCK numbers of strips are unfolded at a time: these 4 MB are 1.1 times as fast as 8 MB
-# or 2 for 64 images of 28×28×32.
-RUN, COPY, ADD_BACK, BLOCK, CALL = 220, 12, 2.7, 2**20, 150
+# much as beginning CALL runs. BLOCK numbers of strips are unfolded at a time: 4 MB are 0.9 to 1.1 times as fast as
+# these 2 MB, and a step of a small residual net then takes 8 MB more.
+RUN, COPY, ADD_BACK, BLOCK, CALL = 220, 12, 2.7, 2**19, 150
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy import ndarray as Array
 from numpy.lib.stride_tricks import as_strided
 
-from .windows import BLOCK, COPY, RUN, Sizes, Strips, pad, runs
+from .windows import COPY, RUN, Sizes, Strips, pad, runs
 
 # Let E_n (6, n) take the n coefficients of a polynomial to its values at six points. The product of a polynomial of m
 # coefficients and one of k, where m + k − 1 = 6, is E₆⁻¹ [(E_m a) ⊙ (E_k b)]: 6 multiplications in place of m k. That
@@ -31,6 +31,9 @@ POINTS, SIZE = (0.0, 0.75, -0.75, 1.5, -1.5), 6
 # Measured as the constants in windows.py: what the estimate in is_faster leaves out, as a factor; the multiply-adds
 # that take as long as bringing a number of the kernel to a point; and those as long as NumPy's calls for one tile.
 OVERHEAD, FOR_W, START = 1.3, 40, 5e6
+
+# How many values at the points there are at a time: half as many take 1.2 times as long, since products get small.
+BLOCK = 2**20
 
 
 @dataclass(frozen=True)
