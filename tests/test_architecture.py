@@ -167,6 +167,7 @@ FILES = {
         "parts": {"arguments"},
         "arguments": set(),
         "numerics": set(),
+        "gaussian": set(),
         "errors": set(),
     },
 }
