@@ -10,15 +10,24 @@ from numpy import ndarray as Array
 BLOCK = 2**16  # numbers: in float32 a quarter of an L2 cache of 1 MiB
 
 
+@np.errstate(over="ignore")  # tanh ∞ is 1
 def normal_cdf(x: Array) -> Array:
-    """Φ(x) = (1 + erf(x / √2)) / 2: how likely a standard normal variable is to lie below x.
+    """Φ(x) = (1 + erf(x / √2)) / 2: how likely a standard normal variable is to lie below x, to 1e-7 in float32.
 
-    In blocks that stay in a processor's cache: (2048, 1024) takes 2.7 ms, as a whole 7.5.
+    In float32 it is (1 + tanh u) / 2 with u = x p(x²), where p is the polynomial of degree 6 whose largest error is
+    least, 3e-8 of Φ for |x| < 5.6; p rises, so that beyond, where Φ is 0 or 1, it stays so.
+    In blocks that stay in a processor's cache: (2048, 1024) takes 2.3 ms, as a whole 3.2.
     """
     cdf = np.empty(x.shape, x.dtype)
     flat, results = x.reshape(-1), cdf.reshape(-1)
     for k in range(0, x.size, BLOCK):
-        t = erf(flat[k : k + BLOCK] * math.sqrt(1 / 2))
+        block = flat[k : k + BLOCK]
+        if x.dtype == np.float32:
+            t = _polynomial(_NORMAL_CDF, block * block)
+            t *= block
+            np.tanh(t, out=t)
+        else:
+            t = erf(block * math.sqrt(1 / 2))
         t += 1
         np.multiply(t, 1 / 2, out=results[k : k + BLOCK])
     return cdf
@@ -58,20 +67,13 @@ def pdf_by_tanh(x: Array, cdf: Array) -> Array:
     return pdf
 
 
-@np.errstate(over="ignore")  # tanh ∞ is 1
 def erf(x: Array) -> Array:
-    """The error function 2/√π ∫₀ˣ exp(−t²) dt, to 4e-16 of its value in float64 and to 3e-7 in float32.
+    """The error function 2/√π ∫₀ˣ exp(−t²) dt, to 4e-16 of its value in float64.
 
-    In float32 it is tanh(x p(x²)): p is the polynomial of its degree whose largest error is least, 1e-7 of erf. It
-    rises, so that beyond 4, where erf is 1 in float32, the tanh stays 1.
-    In float64, for |x| < 1 a polynomial approximates erf(x)/x in 2x² − 1; from there on another approximates
-    exp(x²) erfc(x) in (|x| − 3)/(|x| + 3); beyond 6, erf is 1. Their coefficients are those of Chebyshev interpolants,
-    computed with 50 digits. Both are checked against math.erf.
+    For |x| < 1 a polynomial approximates erf(x)/x in 2x² − 1; from there on another approximates exp(x²) erfc(x) in
+    (|x| − 3)/(|x| + 3); beyond 6, erf is 1. The coefficients are those of Chebyshev interpolants, computed with 50
+    digits and checked against math.erf.
     """
-    if x.dtype == np.float32:
-        y = _polynomial(_ATANH_ERF, x * x)
-        y *= x
-        return np.tanh(y, out=y)
     a = np.minimum(abs(x), 6)
     b = np.minimum(a, 1)
     near = b * _polynomial(_ERF_NEAR, 2 * b * b - 1)
@@ -80,9 +82,9 @@ def erf(x: Array) -> Array:
 
 
 # fmt: off
-_ATANH_ERF = (
-    1.1283792743, 0.10276905579, -0.00019183080854, -0.00061978464554, 8.7637319885e-05, -5.6684740666e-06,
-    1.4185211978e-07,
+_NORMAL_CDF = (
+    0.79788494146, 0.036333084572, -3.2594976072e-05, -5.5306192953e-05, 3.9647442229e-06, -1.3226332128e-07,
+    1.7561701694e-09,
 )
 _ERF_NEAR = (
     0.9654687386698673, -0.1405360890227171, 0.019852496688983708, -0.0022854855611441132, 0.00021751715604159932,

@@ -37,14 +37,6 @@ def test_erf_of_the_smallest_numbers_is_right_to_the_last_digit():
     assert np.allclose(erf(np.array(x)), [math.erf(v) for v in x], rtol=0, atol=5e-324)
 
 
-def test_erf_in_float32_is_right_to_float32():
-    x = frozen(np.concatenate([ERF_AT[:-1], -ERF_AT[:-1]]).astype(np.float32))
-    y = erf(x)
-    assert y.dtype == np.float32
-    normal = abs(x) > 1e-30
-    assert relative_errors(y[normal], [math.erf(v) for v in x[normal].tolist()]).max() < 3e-7
-
-
 def test_erf_is_odd_bounded_and_rises():
     x = np.linspace(0, 6.5, 20_001)
     y = erf(x)
@@ -54,7 +46,7 @@ def test_erf_is_odd_bounded_and_rises():
     assert math.copysign(1, erf(np.array([-0.0]))[0]) == -1
 
 
-@pytest.mark.rows(("dtype", "least"), [(np.float32, 1.5e-7), (np.float64, 2.5e-16)])
+@pytest.mark.rows(("dtype", "least"), [(np.float32, 1.2e-7), (np.float64, 2.5e-16)])
 def test_the_distribution_is_that_of_the_standard_library(dtype, least):
     x = frozen(np.linspace(-9, 9, 20_001).astype(dtype))
     below = [math.erfc(-v / math.sqrt(2)) / 2 for v in x.tolist()]
