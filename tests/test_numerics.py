@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from minnet.numerics import (
+    BLOCK,
     add_to_rows,
     column_sum,
+    in_blocks,
     log_softmax,
     mean_weights,
     ones,
@@ -150,6 +152,27 @@ def test_softmax_rows_are_shares_that_sum_to_one(shape):
 def test_a_score_of_minus_infinity_gets_no_share():
     assert softmax(np.array([0.0, -np.inf, 0])).tolist() == [0.5, 0, 0.5]
     assert log_softmax(np.array([0.0, -np.inf]))[1] == -np.inf
+
+
+SIZES_IN_BLOCKS = [(0, 3), (2, 3), (BLOCK,), (BLOCK + 1,), (3, 30_001), (2, BLOCK), (2, 3, BLOCK // 5)]
+
+
+@pytest.mark.rows("shape", SIZES_IN_BLOCKS, ids=str)
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+def test_blocks_have_every_number_in_its_place(shape, dtype):
+    seen = []
+
+    def difference(a, b, y):
+        seen.append(y.size)
+        np.subtract(a, b, out=y)
+
+    a = frozen(np.arange(math.prod(shape), dtype=dtype).reshape(shape))
+    b = frozen(np.random.default_rng(0).integers(0, 9, shape).astype(dtype))
+    for left, right in [(a, b), (a.T, b.T), (a[..., ::-1], b[..., ::-1]), (a, np.broadcast_to(b[..., :1], shape))]:
+        seen.clear()
+        y = in_blocks(difference, left, right)
+        assert y.dtype == dtype and np.array_equal(y, left - right)
+        assert sum(seen) == left.size and max(seen) <= BLOCK
 
 
 def relative_errors(got, expected):

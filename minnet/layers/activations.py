@@ -8,7 +8,7 @@ from numpy import ndarray as Array
 from ..arguments import expect_gradient, signed_number, whole_number
 from ..gaussian import cdf_by_tanh, normal_cdf, normal_pdf, pdf_by_tanh
 from ..layer import Layer, Parameter, real_input
-from ..numerics import as_rows, sigmoid, softplus
+from ..numerics import as_rows, in_blocks, sigmoid, softplus
 
 
 class _Activation(Layer):
@@ -72,8 +72,7 @@ class LeakyReLU(_Activation):
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = signed_number("LeakyReLU", "negative_slope", negative_slope)
 
-    # For a ≤ 1, y is the larger of x and a x on both sides, for a > 1 the smaller. Of ∞ and 0 · ∞, which is NaN, fmax
-    # takes ∞.
+    # For a ≤ 1, y is the larger of x and a x on both sides, else the smaller. Of ∞ and 0 · ∞ = NaN, fmax takes ∞.
     def forward(self, x: Array) -> Array:
         self.cache = x = real_input(self, x)
         y = x * self.negative_slope
@@ -82,9 +81,10 @@ class LeakyReLU(_Activation):
     def backward(self, dy: Array) -> Array:
         x = self.cache
         expect_gradient(self, dy, x.shape)
-        dx = _slopes(x, self.negative_slope)
-        dx *= dy
-        return dx
+        return in_blocks(self._gradient, x, dy)
+
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        np.multiply(dy, _slopes(x, self.negative_slope), out=dx)
 
 
 class PReLU(_Activation):
@@ -140,22 +140,26 @@ class ELU(_Activation):
 
     def forward(self, x: Array) -> Array:
         self.cache = x = real_input(self, x)
-        above = _zeros(x)
-        y = np.minimum(x, above)
-        np.expm1(y, out=y)
-        y *= self.alpha
-        y += np.maximum(x, above, out=above)
-        return y
+        return in_blocks(self._value, x)
 
     def backward(self, dy: Array) -> Array:
         x = self.cache
         expect_gradient(self, dy, x.shape)
-        dx = np.minimum(x, _zeros(x))
+        return in_blocks(self._gradient, x, dy)
+
+    def _value(self, x: Array, y: Array) -> None:
+        above = _zeros(x)
+        np.minimum(x, above, out=y)
+        np.expm1(y, out=y)
+        y *= self.alpha
+        y += np.maximum(x, above, out=above)
+
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        np.minimum(x, _zeros(x), out=dx)
         np.exp(dx, out=dx)
         if self.alpha != 1:
             dx *= _slopes(x, self.alpha)
         dx *= dy
-        return dx
 
 
 class GELU(_Activation):
@@ -180,18 +184,23 @@ class GELU(_Activation):
 
     def forward(self, x: Array) -> Array:
         x = real_input(self, x)
-        cdf = normal_cdf(x) if self.approximate == "none" else cdf_by_tanh(x)
+        cdf = in_blocks(normal_cdf if self.approximate == "none" else cdf_by_tanh, x)
         self.cache = x, cdf
         return x * cdf
 
     def backward(self, dy: Array) -> Array:
         x, cdf = self.cache
         expect_gradient(self, dy, x.shape)
-        dx = normal_pdf(x) if self.approximate == "none" else pdf_by_tanh(x, cdf)
+        return in_blocks(self._gradient, x, cdf, dy)
+
+    def _gradient(self, x: Array, cdf: Array, dy: Array, dx: Array) -> None:
+        if self.approximate == "none":
+            normal_pdf(x, dx)
+        else:
+            pdf_by_tanh(x, cdf, dx)
         dx *= x
         dx += cdf
         dx *= dy
-        return dx
 
 
 class SiLU(_Activation):
