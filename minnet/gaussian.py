@@ -20,9 +20,9 @@ def normal_cdf(x: Array, cdf: Array) -> None:
         _polynomial(_NORMAL_CDF, x * x, out=cdf)
         cdf *= x
         np.tanh(cdf, out=cdf)
+        cdf += 1
     else:
-        cdf[...] = erf(x * math.sqrt(1 / 2))
-    cdf += 1
+        np.add(erf(x * math.sqrt(1 / 2)), 1, out=cdf)
     cdf *= 1 / 2
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 LONG = 2**14  # entries of a cached vector
-BLOCK = 2**16  # entries: in float32 a quarter of an L2 cache of 1 MiB
+BLOCK = 2**18  # bytes: a quarter of an L2 cache of 1 MiB
 
 
 def as_rows(x: Array) -> Array:
@@ -144,12 +144,13 @@ def in_blocks(function: Callable[..., None], x: Array, *others: Array) -> Array:
     cache: ELU forward and backward of (2048, 1024) take 2.8 ms, and 3.3 without.
     """
     y = np.empty(x.shape, x.dtype)
-    if x.size <= BLOCK:
+    if x.nbytes <= BLOCK:
         function(x, *others, y)
         return y
     flat = [array.reshape(-1) for array in (x, *others, y)]
-    for k in range(0, x.size, BLOCK):
-        function(*[array[k : k + BLOCK] for array in flat])
+    step = BLOCK // x.itemsize
+    for k in range(0, x.size, step):
+        function(*[array[k : k + step] for array in flat])
     return y
 
 

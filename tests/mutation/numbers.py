@@ -27,8 +27,8 @@ NUMBERS = {
             "the last strip is left out where it is uneven",
         ),
         (
-            "for k in range(0, x.size, BLOCK):",
-            "for k in range(0, x.size // BLOCK * BLOCK, BLOCK):",
+            "for k in range(0, x.size, step):",
+            "for k in range(0, x.size // step * step, step):",
             "the last block is left out where it is uneven",
         ),
     ],
