@@ -168,6 +168,7 @@ FILES = {
         "parts": {"arguments"},
         "arguments": set(),
         "numerics": set(),
+        "gaussian": set(),
         "errors": set(),
     },
 }

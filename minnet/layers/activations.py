@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy import ndarray as Array
 
 from ..arguments import expect_gradient, signed_number, whole_number
+from ..gaussian import cdf_by_tanh, normal_cdf, normal_pdf, pdf_by_tanh
 from ..layer import Layer, Parameter, real_input
-from ..numerics import as_rows, erf, sigmoid, softplus
+from ..numerics import as_rows, in_blocks, sigmoid, softplus
 
 
 class _Activation(Layer):
     """What acts on each number by itself."""
 
     stepwise = True
+
+
+def _zeros(x: Array) -> Array:
+    """What to compare x with: NumPy takes the maximum of two arrays in a quarter of the time of an array and 0."""
+    return np.zeros(x.shape, x.dtype)
+
+
+def _slopes(x: Array, a: float | Array) -> Array:
+    """1 where x > 0, else a; np.where takes ten times as long where the signs are at random."""
+    s = (x > 0).astype(x.dtype)
+    below = 1 - s
+    below *= a
+    s += below
+    return s
 
 
 class ReLU(_Activation):
@@ -30,10 +43,9 @@ class ReLU(_Activation):
     Source: Nair and Hinton 2010.
     """
 
-    # With an array of zeros NumPy takes half of the time that it takes with the number 0, whatever the size.
     def forward(self, x: Array) -> Array:
         x = real_input(self, x)
-        self.cache = y = np.maximum(x, np.zeros(x.shape, x.dtype))
+        self.cache = y = np.maximum(x, _zeros(x))
         return y
 
     # Multiplying by booleans takes 1.1 to 1.3 times as long as converting them to floats first.
@@ -60,14 +72,19 @@ class LeakyReLU(_Activation):
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = signed_number("LeakyReLU", "negative_slope", negative_slope)
 
+    # For a ≤ 1, y is the larger of x and a x on both sides, else the smaller. Of ∞ and 0 · ∞ = NaN, fmax takes ∞.
     def forward(self, x: Array) -> Array:
         self.cache = x = real_input(self, x)
-        return np.where(x > 0, x, self.negative_slope * x)
+        y = x * self.negative_slope
+        return (np.fmax if self.negative_slope <= 1 else np.fmin)(x, y, out=y)
 
     def backward(self, dy: Array) -> Array:
         x = self.cache
         expect_gradient(self, dy, x.shape)
-        return np.where(x > 0, dy, self.negative_slope * dy)
+        return in_blocks(self._gradient, x, dy)
+
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        np.multiply(dy, _slopes(x, self.negative_slope), out=dx)
 
 
 class PReLU(_Activation):
@@ -89,15 +106,21 @@ class PReLU(_Activation):
     def forward(self, x: Array) -> Array:
         a = self.a.data
         self.cache = x = real_input(self, x, len(a) if len(a) > 1 else None, a.dtype)
-        return np.where(x > 0, x, a * x)
+        above = _zeros(x)
+        y = np.minimum(x, above)
+        y *= a
+        y += np.maximum(x, above, out=above)
+        return y
 
     def backward(self, dy: Array) -> Array:
         x, a = self.cache, self.a.data
         expect_gradient(self, dy, x.shape)
         if not self.frozen:
-            da = as_rows(np.where(x > 0, 0, dy * x)).sum(axis=0)
+            da = as_rows(dy * np.minimum(x, _zeros(x))).sum(axis=0)
             self.a.grad += da if len(a) > 1 else da.sum()
-        return np.where(x > 0, dy, a * dy)
+        dx = _slopes(x, a)
+        dx *= dy
+        return dx
 
 
 class ELU(_Activation):
@@ -116,14 +139,27 @@ class ELU(_Activation):
         self.alpha = signed_number("ELU", "alpha", alpha)
 
     def forward(self, x: Array) -> Array:
-        x = real_input(self, x)
-        self.cache = x, np.minimum(x, 0)
-        return np.where(x > 0, x, self.alpha * np.expm1(self.cache[1]))
+        self.cache = x = real_input(self, x)
+        return in_blocks(self._value, x)
 
     def backward(self, dy: Array) -> Array:
-        x, negative = self.cache
+        x = self.cache
         expect_gradient(self, dy, x.shape)
-        return np.where(x > 0, dy, self.alpha * np.exp(negative) * dy)
+        return in_blocks(self._gradient, x, dy)
+
+    def _value(self, x: Array, y: Array) -> None:
+        above = _zeros(x)
+        np.minimum(x, above, out=y)
+        np.expm1(y, out=y)
+        y *= self.alpha
+        y += np.maximum(x, above, out=above)
+
+    def _gradient(self, x: Array, dy: Array, dx: Array) -> None:
+        np.minimum(x, _zeros(x), out=dx)
+        np.exp(dx, out=dx)
+        if self.alpha != 1:
+            dx *= _slopes(x, self.alpha)
+        dx *= dy
 
 
 class GELU(_Activation):
@@ -148,23 +184,23 @@ class GELU(_Activation):
 
     def forward(self, x: Array) -> Array:
         x = real_input(self, x)
-        if self.approximate == "none":
-            cdf = (1 + erf(x * math.sqrt(1 / 2))) / 2
-        else:
-            clipped = np.clip(x, -10, 10)  # tanh is ±1 well before
-            cdf = (1 + np.tanh(math.sqrt(2 / math.pi) * clipped * (1 + 0.044715 * clipped * clipped))) / 2
+        cdf = in_blocks(normal_cdf if self.approximate == "none" else cdf_by_tanh, x)
         self.cache = x, cdf
         return x * cdf
 
     def backward(self, dy: Array) -> Array:
         x, cdf = self.cache
         expect_gradient(self, dy, x.shape)
+        return in_blocks(self._gradient, x, cdf, dy)
+
+    def _gradient(self, x: Array, cdf: Array, dy: Array, dx: Array) -> None:
         if self.approximate == "none":
-            pdf = np.exp(-x * x / 2) * (1 / math.sqrt(2 * math.pi))
-        else:  # of tanh u = 2 Φ − 1, the slope 1 − tanh² u is 4 Φ (1 − Φ)
-            clipped = np.clip(x, -10, 10)
-            pdf = 4 * cdf * (1 - cdf) * (math.sqrt(2 / math.pi) / 2) * (1 + 3 * 0.044715 * clipped * clipped)
-        return dy * (cdf + x * pdf)
+            normal_pdf(x, dx)
+        else:
+            pdf_by_tanh(x, cdf, dx)
+        dx *= x
+        dx += cdf
+        dx *= dy
 
 
 class SiLU(_Activation):
@@ -187,7 +223,12 @@ class SiLU(_Activation):
     def backward(self, dy: Array) -> Array:
         x, s = self.cache
         expect_gradient(self, dy, x.shape)
-        return dy * s * (1 + x * (1 - s))
+        dx = 1 - s
+        dx *= x
+        dx += 1
+        dx *= s
+        dx *= dy
+        return dx
 
 
 class Sigmoid(_Activation):
@@ -208,7 +249,10 @@ class Sigmoid(_Activation):
     def backward(self, dy: Array) -> Array:
         y = self.cache
         expect_gradient(self, dy, y.shape)
-        return dy * y * (1 - y)
+        dx = 1 - y
+        dx *= y
+        dx *= dy
+        return dx
 
 
 class Tanh(_Activation):
@@ -227,7 +271,10 @@ class Tanh(_Activation):
     def backward(self, dy: Array) -> Array:
         y = self.cache
         expect_gradient(self, dy, y.shape)
-        return dy * (1 - y * y)
+        dx = y * y
+        np.subtract(1, dx, out=dx)
+        dx *= dy
+        return dx
 
 
 class Softplus(_Activation):
@@ -248,4 +295,6 @@ class Softplus(_Activation):
     def backward(self, dy: Array) -> Array:
         x = self.cache
         expect_gradient(self, dy, x.shape)
-        return dy * sigmoid(x)
+        dx = sigmoid(x)
+        dx *= dy
+        return dx

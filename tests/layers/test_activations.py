@@ -212,10 +212,40 @@ LIMITS = [
 
 @pytest.mark.rows(("layer", "y", "slopes"), LIMITS, ids=[repr(row[0]) for row in LIMITS])
 @pytest.mark.rows("dtype", [np.float32, np.float64])
-def test_inputs_of_ten_thousand_give_the_limits(layer, y, slopes, dtype):
+@pytest.mark.rows("further", [1, 1e26])
+def test_inputs_of_ten_thousand_and_more_give_the_limits(layer, y, slopes, dtype, further):
     layer.astype(dtype)
-    assert np.allclose(layer(frozen([-1e4, 1e4], dtype)), y, rtol=1e-6, atol=0)
+    y = [limit * further if abs(limit) > 1 else limit for limit in y]
+    assert np.allclose(layer(frozen([-1e4 * further, 1e4 * further], dtype)), y, rtol=1e-6, atol=0)
     assert np.allclose(layer.backward(frozen([1, 1], dtype)), slopes, rtol=1e-6, atol=0)
+
+
+@every_layer
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+def test_nan_stays_and_infinity_is_no_nan_where_a_limit_is_known(layer, dtype):
+    assert np.isnan(layer(frozen([[np.nan], [np.nan]], dtype))).all()
+    if isinstance(layer, (ReLU, LeakyReLU, ELU, Sigmoid, Tanh, Softplus)):
+        assert layer(frozen([np.inf], dtype))[0] == (1 if isinstance(layer, (Sigmoid, Tanh)) else np.inf)
+
+
+@pytest.mark.rows("layer", ELEMENTWISE, ids=repr)
+@pytest.mark.rows("shape", [(0, 3), (300, 257)], ids=str)
+def test_many_numbers_have_the_values_of_each_row_and_none_has_none(layer, shape):
+    rng = np.random.default_rng(6)
+    x, dy = frozen(rng.normal(size=shape), np.float32), frozen(rng.normal(size=shape), np.float32)
+    y, dx = layer(x), layer.backward(dy)
+    assert y.shape == dx.shape == shape and y.dtype == dx.dtype == np.float32
+    for k, row in enumerate(x):
+        np.testing.assert_allclose(layer(row), y[k], rtol=1e-6)
+        np.testing.assert_allclose(layer.backward(dy[k]), dx[k], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.rows("layer", ELEMENTWISE, ids=repr)
+def test_float32_is_right_to_its_own_precision(layer):
+    x, dy = np.linspace(-9, 9, 9001, dtype=np.float32), np.linspace(2, -1, 9001, dtype=np.float32)
+    y, dx = layer(x), layer.backward(dy)
+    np.testing.assert_allclose(y, layer(x.astype(np.float64)), rtol=5e-7, atol=5e-7)
+    np.testing.assert_allclose(dx, layer.backward(dy.astype(np.float64)), rtol=5e-7, atol=2e-6)
 
 
 @every_layer
@@ -242,6 +272,22 @@ def test_small_values_keep_their_digits():
     assert ELU()(tiny)[0] == pytest.approx(-1e-12, rel=1e-11, abs=0)
     assert Softplus()(low)[0] == pytest.approx(math.exp(-50), rel=1e-14, abs=0)
     assert Sigmoid()(low)[0] == pytest.approx(math.exp(-50), rel=1e-14, abs=0)
+
+
+def test_small_values_keep_their_digits_in_float32():
+    x = np.array([-30, -20, -1e-3, -1e-6], np.float32)
+    exact = [math.exp(v) for v in x.tolist()]
+    assert np.allclose(Sigmoid()(x[:2]), [v / (1 + v) for v in exact[:2]], rtol=4e-7, atol=0)
+    assert np.allclose(SiLU()(x[:2]), [-30 * exact[0], -20 * exact[1]], rtol=4e-7, atol=0)
+    assert np.allclose(Softplus()(x[:2]), exact[:2], rtol=4e-7, atol=0)
+    assert np.allclose(ELU()(x[2:]), [math.expm1(v) for v in x[2:].tolist()], rtol=4e-7, atol=0)
+
+
+@pytest.mark.rows(("slope", "below"), [(3, -6), (1, -2), (0.5, -1), (0, 0), (-0.5, 1)])
+def test_a_leaky_slope_is_that_below_zero_whether_it_is_more_or_less_than_that_above(slope, below):
+    layer = LeakyReLU(slope)
+    assert layer(frozen([-2, 5])).tolist() == [below, 5]
+    assert layer.backward(frozen([1, 1])).tolist() == [slope, 1]
 
 
 def test_elu_has_a_slope_below_zero():

@@ -47,6 +47,7 @@ LIKELY = {
     "layers/correlation": ("layers/test_convolution*.py", "layers/test_winograd.py"),
     "layers/recurrent": ("layers/test_recurrence.py",),
     "losses": ("losses/*.py", "test_contract*.py"),
+    "gaussian": ("layers/test_activations*.py",),
     "numerics": ("layers/test_activations*.py", "layers/test_recurrent*.py"),
     "optimizers/lbfgs": ("optimizers/test_vectors.py", "optimizers/test_optimizer*.py"),
     "optimizers/optimizer": ("optimizers/*.py", "training/test_divergence*.py"),

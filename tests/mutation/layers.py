@@ -260,19 +260,14 @@ FEATURES = {
         ("ids, dy = ids[trained], dy[trained]", "pass", "the vector of padding is trained"),
     ],
     "layers/activations": [
-        ("clipped = np.clip(x, -10, 10)  #", "clipped = x  #", "the cube in an approximate GELU overflows"),
-        (
-            "(1 + 3 * 0.044715 * clipped * clipped)",
-            "(1 + 0.044715 * clipped * clipped)",
-            "the slope of the approximate GELU lacks a 3",
-        ),
         (
             'self.negative_slope = signed_number("LeakyReLU", "negative_slope", negative_slope)',
             "self.negative_slope = negative_slope",
             "a slope of NumPy's makes float32 float64",
         ),
-        ("self.cache = x, np.minimum(x, 0)", "self.cache = x, x", "exp of a large x overflows in ELU"),
-        ("self.alpha * np.exp(negative) * dy", "np.exp(negative) * dy", "ELU's slope forgets an alpha other than 1"),
+        ("np.fmax if self.negative_slope <= 1 else np.fmin", "np.fmax", "a slope above 1 is taken on both sides"),
+        ("np.minimum(x, _zeros(x), out=dx)", "dx[...] = x", "exp of a large x overflows in ELU"),
+        ("if self.alpha != 1:", "if False:", "ELU's slope forgets an alpha other than 1"),
         ("self.a.grad += da if len(a) > 1 else da.sum()", "self.a.grad += da.sum()", "all slopes get one gradient"),
     ],
     "layers/softmax": [

@@ -5,22 +5,41 @@ from __future__ import annotations
 NUMBERS = {
     "numerics": [
         (
-            "return np.where(x >= 0, 1, e) / (1 + e)",
-            "return np.where(x >= 0, 1 / (1 + e), 1 - 1 / (1 + e))",
+            "    y = np.exp(-x)\n    y += 1\n    return np.divide(1, y, out=y)",
+            "    return (1 + np.tanh(x / 2)) / 2",
             "the sigmoid of a very negative number is 0",
         ),
-        ("np.log1p(np.exp(-abs(x)))", "np.log(1 + np.exp(-abs(x)))", "the softplus of a very negative number is 0"),
+        (
+            "    np.log1p(y, out=y)\n",
+            "    y += 1\n    np.log(y, out=y)\n",
+            "the softplus of a very negative number is 0",
+        ),
+        ("np.full(x.shape, 80, x.dtype)", "np.full(x.shape, 90, x.dtype)", "the softplus of a large number overflows"),
         (
             "    z = x - row_max(x)\n    z -= np.log(row_sum(np.exp(z)))\n    return z",
             "    return np.log(softmax(x))",
             "the logarithm of an unlikely class is infinite",
         ),
         ("        holds_long = n > LONG\n", "", "vectors of every length are kept"),
-        ("0.019852496688983708", "0.019852496688993708", "erf is wrong in its 14th digit"),
         (
             "for k in range(0, len(W), 16):",
             "for k in range(0, max(1, len(W) // 16 * 16), 16):",
             "the last strip is left out where it is uneven",
+        ),
+        (
+            "for k in range(0, x.size, step):",
+            "for k in range(0, x.size // step * step, step):",
+            "the last block is left out where it is uneven",
+        ),
+    ],
+    "gaussian": [
+        ("0.019852496688983708", "0.019852496688993708", "erf is wrong in its 14th digit"),
+        ("-3.2594976072e-05", "-3.2694976072e-05", "GELU in float32 is wrong in its 7th digit"),
+        ("np.clip(x, -10, 10, out=pdf)  #", "pdf[...] = x  #", "the square in an approximate GELU's slope overflows"),
+        (
+            "pdf *= 2 * math.sqrt(2 / math.pi) * 3 * 0.044715",
+            "pdf *= 2 * math.sqrt(2 / math.pi) * 0.044715",
+            "the slope of the approximate GELU lacks a 3",
         ),
     ],
     "losses/loss": [

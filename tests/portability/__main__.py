@@ -31,6 +31,7 @@ NUMERICAL = (
     "optimizers",
     "test_contract.py",
     "test_initializers.py",
+    "test_gaussian.py",
     "test_numerics.py",
 )
 SHOWN = 5  # failing tests of a row
