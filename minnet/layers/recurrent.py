@@ -2,7 +2,7 @@
 
 All loop over the steps in Python, with time as the first axis. What needs no loop is computed for all steps at once:
 one product for x W before it, one for each of dW, dU and dx after it. What deals with lengths, the direction of time,
-first and last states is in recurrence.py.
+first and last states is in recurrence.py, and what LSTM and GRU know before the loop of backward in gates.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from numpy import ndarray as Array
 from ..arguments import at_least_one, flag, signed_number
 from ..initializers import glorot_uniform, orthogonal, zeros
 from ..layer import Parameter
-from ..numerics import as_rows, column_sum, transposed
+from ..numerics import as_rows, column_sum, scalar, transposed
 from ..random import Rng, generator
+from .gates import as_blocks, gru_from_last, lstm_from_last
 from .recurrence import Recurrent
 
 
@@ -33,19 +34,15 @@ class _Cell(Recurrent):
         self.U = Parameter(np.hstack([orthogonal((H, H), rng) for _ in range(self.gates)]))
         self.b = Parameter(zeros((self.gates * H,)), decay=False)
 
-    def states(self, x: Array, first: list[Array] | None) -> list[Array]:
-        """Arrays for the state at times 0 … T, (T + 1, N, H) each: the first is set, the others are not yet."""
-        states = [np.empty((len(x) + 1, x.shape[1], len(self.U.data)), x.dtype) for _ in self.state_names]
-        for i, array in enumerate(states):
-            array[0] = 0 if first is None else first[i]
-        return states
+    def states(self, x: Array, first: list[Array] | None) -> Array:
+        """An array for h at times 0 … T, (T + 1, N, H): the first is set, the others are not yet."""
+        h = np.empty((len(x) + 1, x.shape[1], len(self.U.data)), x.dtype)
+        h[0] = 0 if first is None else first[0]
+        return h
 
-    def inputs(self, x: Array, scale: Array | None = None) -> Array:
-        """scale (x W + b): the part of all gates that comes from x, for all steps."""
-        W_b = np.vstack([self.W.data, self.b.data])
-        if scale is not None:
-            W_b *= scale
-        return (as_rows(x) @ W_b).reshape(*x.shape[:2], len(self.b.data))
+    def W_b(self) -> Array:
+        """W with b as its last row: x, with its ones, times it is the part of all gates that comes from x."""
+        return np.vstack([self.W.data, self.b.data])
 
     def accumulate(self, x: Array, h: Array, da: Array, du: Array) -> Array | None:
         """Add dW and db, from the gradients da of x W + b at all steps, and dU, from those of h U, du; return dx."""
@@ -56,8 +53,7 @@ class _Cell(Recurrent):
             self.U.grad += as_rows(h[:-1]).T @ as_rows(du)
         if not self.input_gradient:
             return None
-        dx = as_rows(da) @ self.W.data.T
-        return dx.reshape(*x.shape[:2], dx.shape[1])
+        return _times(da, self.W.data.T)
 
 
 class RNN(_Cell):
@@ -78,22 +74,21 @@ class RNN(_Cell):
     """
 
     def forward_steps(self, x: Array, first: list[Array] | None) -> tuple[list[Array], Any]:
-        (h,), U = self.states(x, first), self.U.data
-        a, hU = self.inputs(x), np.empty_like(h[0])
-        for t in range(len(x)):
-            np.dot(h[t], U, out=hU)
-            hU += a[t]
-            np.tanh(hU, out=h[t + 1])
+        h, U = self.states(x, first), self.U.data
+        for h_before, h_t, a_t in zip(h, h[1:], _times(x, self.W_b())):
+            np.dot(h_before, U, out=h_t)
+            h_t += a_t
+            np.tanh(h_t, out=h_t)
         return [h], None
 
     def backward_steps(self, x: Array, states: list[Array], rest: Any, dstates: Any) -> tuple[Array, Array, Any]:
         (h,), (dy,) = states, dstates
         da = 1 - h[1:] ** 2
         dh, U_T = np.zeros_like(h[0]), transposed(self.U.data)
-        for t in reversed(range(len(x))):
-            dh += dy[t]
-            da[t] *= dh
-            np.dot(da[t], U_T, out=dh)
+        for dy_t, da_t in zip(dy[::-1], da[::-1]):
+            dh += dy_t
+            da_t *= dh
+            np.dot(da_t, U_T, out=dh)
         return da, da, [dh]
 
 
@@ -103,7 +98,7 @@ class LSTM(_Cell):
     Forward     i, f, g, o = σ, σ, tanh, σ of the four blocks of a = xₜ W + hₜ₋₁ U + b
                 cₜ = f cₜ₋₁ + i g      hₜ = o tanh cₜ,  h₀ = c₀ = 0 unless they are given
     Backward    from t = T down:  dh = dyₜ + daₜ₊₁ Uᵀ      dc = dcₜ₊₁ fₜ₊₁ + dh o (1 − tanh² cₜ)
-                da = (dc g, dc cₜ₋₁, dc i, dh tanh cₜ) ⊙ (i(1 − i), f(1 − f), 1 − g², o(1 − o))      dx = da Wᵀ
+                da = (dc i g (1 − i), dc f cₜ₋₁ (1 − f), dc i (1 − g²), dh hₜ (1 − o))      dx = da Wᵀ
                 dW = Σ xₜᵀ daₜ      dU = Σ hₜ₋₁ᵀ daₜ      db = Σ daₜ      dh₀ = da₁ Uᵀ      dc₀ = dc₁ f₁
 
     Shapes      x (N, T, D)   y (N, T, H), all of h₁ … h_T   W (D, 4H)   U (H, 4H)   b (4H,), in the order i, f, g, o
@@ -131,51 +126,42 @@ class LSTM(_Cell):
         super().__init__(in_features, hidden_features, reverse=reverse, rng=rng)
         self.b.data[hidden_features : 2 * hidden_features] = signed_number("LSTM", "forget_bias", forget_bias)
 
-    # The gates overwrite a as blocks: a pass over (32, 128) takes 0.8 µs, over columns of (32, 512) 2.5, the copy 2.
+    # A step keeps i, f, o, g and the c before it in blocks, (N, H) each: what the three σ have in common is one pass,
+    # i g and f c another.
     def forward_steps(self, x: Array, first: list[Array] | None) -> tuple[list[Array], Any]:
-        T, N, H = *x.shape[:2], len(self.U.data)
-        s, offset, column_scale = _scales(N, H, x.dtype)
-        (h, c), U, a = self.states(x, first), self.U.data * column_scale, self.inputs(x, column_scale)
-        gates, hU, tanh_c, ig = a.reshape(T, 4, N, H), np.empty_like(a[0]), np.empty_like(c[1:]), np.empty_like(c[0])
-        for t in range(T):
-            np.dot(h[t], U, out=hU)
-            hU += a[t]
-            np.tanh(hU, out=hU)
-            i, f, g, o = y = gates[t]
-            np.copyto(y, _blocks(hU))
-            y *= s
-            y += offset
-            np.multiply(i, g, out=ig)
-            np.multiply(f, c[t], out=c[t + 1])
-            c[t + 1] += ig
-            np.tanh(c[t + 1], out=tanh_c[t])
-            np.multiply(o, tanh_c[t], out=h[t + 1])
-        return [h, c], (tanh_c, gates)
+        h, a, U = self.states(x, first), _times(x, _ifog(self.W_b())), _ifog(self.U.data)
+        (N, H), half, hU = h.shape[1:], scalar(0.5, h.dtype), np.empty_like(a[0])
+        kept, products, tanh_c = np.empty((len(h), 5, N, H), h.dtype), np.empty((2, N, H), h.dtype), np.empty_like(h[0])
+        c, (ig, fc), hU_blocks = kept[:, 4], products, as_blocks(hU, H)
+        c[0] = 0 if first is None else first[1]
+        views = kept[:, :4], kept[:, :3], kept[:, :2], kept[:, 3:], kept[:, 2], c[1:]
+        for h_before, h_t, a_t, ifog, ifo, i_f, g_c, o, c_t in zip(h, h[1:], a, *views):
+            np.dot(h_before, U, out=hU)
+            hU += a_t
+            np.tanh(hU_blocks, out=ifog)
+            ifo *= half
+            ifo += half
+            np.multiply(i_f, g_c, out=products)
+            np.add(ig, fc, out=c_t)
+            np.tanh(c_t, out=tanh_c)
+            np.multiply(o, tanh_c, out=h_t)
+        return [h, c], kept
 
-    # o (1 − tanh² c) is o − h tanh c.
-    def backward_steps(self, x: Array, states: list[Array], rest: Any, dstates: Any) -> tuple[Array, Array, Any]:
-        (h, c), (tanh_c, gates), (dy, dc_outside) = states, rest, dstates
-        T, N, H = tanh_c.shape
-        da, (k, slope, one_minus, dgates) = np.empty((T, N, 4 * H), h.dtype), np.zeros((4, 4, N, H), h.dtype)
-        k[2], (di, df, dg, do) = 1, dgates
-        (dh, dc, through_h), U_T = np.zeros((3, N, H), h.dtype), transposed(self.U.data)
-        for t in reversed(range(T)):
-            i, f, g, o = gates[t]
-            dh += dy[t]
+    def backward_steps(self, x: Array, states: list[Array], kept: Any, dstates: Any) -> tuple[Array, Array, Any]:
+        T, N, H = dstates[0].shape
+        da, U_T = np.empty((T, N, 4 * H), x.dtype), transposed(self.U.data)
+        dh, dc, dh_k = np.zeros((3, N, H), x.dtype)
+        for dy, dc_outside, k, d_ifg, d_o, d, columns, f, da_t in lstm_from_last(states, kept, dstates, da):
+            dh += dy
             if dc_outside is not None:
-                dc += dc_outside[t]
-            np.multiply(h[t + 1], tanh_c[t], out=through_h)
-            np.subtract(o, through_h, out=through_h)
-            through_h *= dh
-            dc += through_h
-            np.multiply(dc, g, out=di)
-            np.multiply(dc, c[t], out=df)
-            np.multiply(dc, i, out=dg)
-            np.multiply(dh, tanh_c[t], out=do)
-            _multiply_by_slopes(dgates, gates[t], k, slope, one_minus)
-            np.copyto(_blocks(da[t]), dgates)
+                dc += dc_outside
+            np.multiply(dh, k, out=dh_k)
+            dc += dh_k
+            d_ifg *= dc
+            d_o *= dh
+            np.copyto(columns, d)
             dc *= f
-            np.dot(da[t], U_T, out=dh)
+            np.dot(da_t, U_T, out=dh)
         return da, da, [dh, dc]
 
 
@@ -206,67 +192,56 @@ class GRU(_Cell):
         super().__init__(in_features, hidden_features, reverse=reverse, rng=rng)
         self.c = Parameter(zeros((hidden_features,)), decay=False)
 
-    # As in LSTM, σ(a) is computed as ½ tanh(a / 2) + ½.
+    # A step keeps r, z, n and m = hₜ₋₁ Uₙ + c in blocks. As in LSTM, σ(a) is computed as ½ tanh(a / 2) + ½.
     def forward_steps(self, x: Array, first: list[Array] | None) -> tuple[list[Array], Any]:
-        H = len(self.U.data)
-        (h,), a = self.states(x, first), self.inputs(x)
-        m = np.empty_like(h[1:])
-        for t in range(len(x)):
-            hU = h[t] @ self.U.data
-            rz, n = a[t, :, : 2 * H], a[t, :, 2 * H :]
-            rz += hU[:, : 2 * H]
-            rz *= 0.5
+        h, a, U = self.states(x, first), _times(x, self.W_b()), self.U.data
+        (N, H), half, hU = h.shape[1:], scalar(0.5, h.dtype), np.empty_like(a[0])
+        kept, c = np.empty((len(x), 4, N, H), h.dtype), np.tile(self.c.data, (N, 1))
+        hU_blocks, a = as_blocks(hU, H), as_blocks(a, H)
+        hU_rz, hU_n = hU_blocks[:2], hU_blocks[2]
+        views = a[:, :2], a[:, 2], kept[:, :2], *kept.swapaxes(0, 1)
+        for h_before, h_t, a_rz, a_n, rz, r, z, n, m in zip(h, h[1:], *views):
+            np.dot(h_before, U, out=hU)
+            np.add(hU_rz, a_rz, out=rz)
+            rz *= half
             np.tanh(rz, out=rz)
-            rz *= 0.5
-            rz += 0.5
-            r, z = rz[:, :H], rz[:, H:]
-            np.add(hU[:, 2 * H :], self.c.data, out=m[t])
-            n += r * m[t]
+            rz *= half
+            rz += half
+            np.add(hU_n, c, out=m)
+            np.multiply(r, m, out=n)
+            n += a_n
             np.tanh(n, out=n)
-            np.add(n, z * (h[t] - n), out=h[t + 1])
-        return [h], (a, m)
+            np.subtract(h_before, n, out=h_t)
+            h_t *= z
+            h_t += n
+        return [h], kept
 
-    def backward_steps(self, x: Array, states: list[Array], rest: Any, dstates: Any) -> tuple[Array, Array, Any]:
-        (h,), (gates, m), (dy,) = states, rest, dstates
-        r, z, n = np.split(gates, 3, axis=2)
-        per_dh = np.concatenate([np.zeros_like(n), (h[:-1] - n) * z * (1 - z), (1 - z) * (1 - n * n)], axis=2)
-        per_dn = m * r * (1 - r)
-        da = per_dh  # filled step by step: the factor of dh is overwritten by its product with dh
-        du = np.empty_like(da)
-        H = len(self.U.data)
-        dh, U_T = np.zeros_like(h[0]), transposed(self.U.data)
-        for t in reversed(range(len(x))):
-            dh += dy[t]
-            da[t, :, H:] *= np.hstack([dh, dh])
-            dn = da[t, :, 2 * H :]
-            np.multiply(dn, per_dn[t], out=da[t, :, :H])
-            du[t] = da[t]
-            du[t, :, 2 * H :] *= r[t]
-            dh = dh * z[t] + du[t] @ U_T
+    def backward_steps(self, x: Array, states: list[Array], kept: Any, dstates: Any) -> tuple[Array, Array, Any]:
+        T, N, H = dstates[0].shape
+        da, du = np.empty((2, T, N, 3 * H), x.dtype)
+        (dh, dh_U), U_T = np.zeros((2, N, H), x.dtype), transposed(self.U.data)
+        for dy, d, d_of_U, columns, z, du_t in gru_from_last(states[0], kept, dstates[0], da, du):
+            dh += dy
+            d *= dh
+            np.copyto(columns, d_of_U)
+            np.dot(du_t, U_T, out=dh_U)
+            dh *= z
+            dh += dh_U
         if not self.frozen:
             self.c.grad += column_sum(du[..., 2 * H :])
         return da, du, [dh]
 
 
-# One tanh for all four blocks: σ(a) = ½ tanh(a / 2) + ½, so with s = ½ for the gates and 1 for g every block is
-# s tanh(s a) + 1 − s. W, U and b are scaled by s beforehand, so that the products give s a. Constants have the full
-# shape, as in backward: NumPy takes 1.5 µs for a pass over one, and 3.5 if it has to broadcast it.
-def _scales(N: int, H: int, dtype: np.dtype) -> tuple[Array, Array, Array]:
-    """s and 1 − s for an LSTM's blocks, (4, N, H), and s for the columns of W, U and b."""
-    s = np.full((4, N, H), 0.5, dtype)
-    s[2] = 1
-    return s, 1 - s, np.repeat(np.array([0.5, 0.5, 1, 0.5], dtype), H)
+def _times(x: Array, W: Array) -> Array:
+    """x W, for all steps."""
+    return (as_rows(x) @ W).reshape(*x.shape[:2], W.shape[1])
 
 
-# Where σ and tanh give the gates y, their slopes are y (1 − y) and 1 − y²: (y + k)(1 − y), with k = 1 for g alone.
-def _multiply_by_slopes(dy: Array, y: Array, k: Array, slope: Array, one_minus: Array) -> None:
-    """dy ← dy ⊙ the slopes of an LSTM's gates; slope and one_minus are room for it."""
-    np.add(y, k, out=slope)
-    np.subtract(1, y, out=one_minus)
-    slope *= one_minus
-    dy *= slope
-
-
-def _blocks(a: Array) -> Array:
-    """A view of the four gates' columns side by side, (N, 4H), as blocks one after the other, (4, N, H)."""
-    return a.reshape(len(a), 4, a.shape[1] // 4).swapaxes(0, 1)
+# One tanh for all four gates: σ(a) = ½ tanh(a / 2) + ½. The halves of a come from those of W, U and b.
+def _ifog(W: Array) -> Array:
+    """W, U or b as an LSTM's loop wants them: columns in the order i, f, o, g, and those of i, f and o halved."""
+    H = W.shape[1] // 4
+    columns = 0.5 * W
+    columns[:, 2 * H : 3 * H] = columns[:, 3 * H :]
+    columns[:, 3 * H :] = W[:, 2 * H : 3 * H]
+    return columns

@@ -45,6 +45,7 @@ LIKELY = {
     "layers/inner": ("layers/test_containers*.py", "layers/test_padded.py", "test_layer_freezing.py"),
     "layers/convolution": ("layers/test_correlation*.py",),
     "layers/correlation": ("layers/test_convolution*.py", "layers/test_winograd.py"),
+    "layers/gates": ("layers/test_recurrent.py",),
     "layers/recurrent": ("layers/test_recurrence.py",),
     "losses": ("losses/*.py", "test_contract*.py"),
     "gaussian": ("layers/test_activations*.py",),

@@ -358,14 +358,29 @@ FEATURES = {
             "self.c.grad[...] = column_sum(du[..., 2 * H :])",
             "a second backward does not add to dc",
         ),
-        ("du[t, :, 2 * H :] *= r[t]", "du[t, :, 2 * H :] *= r[0]", "the reset gate of the first step serves all"),
         ("            dc *= f\n", "", "the cell's gradient is never forgotten"),
         (
-            "            if dc_outside is not None:\n                dc += dc_outside[t]\n",
+            "            if dc_outside is not None:\n                dc += dc_outside\n",
             "",
             "the gradient of a last cell goes nowhere",
         ),
-        ("0 if first is None else first[i]", "0", "a first state counts as zeros"),
+        ("0 if first is None else first[0]", "0", "a first state counts as zeros"),
+        ("0 if first is None else first[1]", "0", "a first cell counts as zeros"),
+        ("] = columns[:, 3 * H :]", "] = W[:, 3 * H :]", "the output gate is opened twice as far"),
+    ],
+    "layers/gates": [
+        (
+            "np.multiply(dn, r, out=dn_r)",
+            "np.multiply(dn, r[:1], out=dn_r)",
+            "the reset gate of the first step serves all",
+        ),
+        ("h[:-1][span]", "h[1:][span]", "the update gate's gradient takes the state after the step"),
+        ("    do *= h\n", "", "the output gate's gradient does not depend on the cell"),
+        (
+            "[slice(max(end - S, 0), end)",
+            "[slice(max(end - S, 0) + (end < T), end)",
+            "the first step of a span is left out",
+        ),
     ],
     "layers/recurrence": [
         (
