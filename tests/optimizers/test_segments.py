@@ -505,3 +505,21 @@ def test_an_update_that_raises_leaves_rows_and_decay_for_the_next_step():
     before = q.data.copy()
     optimizer.step()
     np.testing.assert_allclose(q.data, before - 0.1 * (1 + 0.1 * before), rtol=1e-12)
+
+
+@every_kind
+@pytest.mark.rows("places", [[0], [2], [1, 3], [0, 1, 4]])
+def test_parameters_before_between_and_after_sparse_ones_are_trained_as_ever(make, places):
+    results = []
+    for kinds in ([Parameter] * 5, [SparseParameter if i in places else Parameter for i in range(5)]):
+        parameters = [table(kind, 3, 2, seed=i) for i, kind in enumerate(kinds)]
+        optimizer = make(parameters, weight_decay=0.1, clip_norm=1.0)
+        for step in range(3):
+            for i, p in enumerate(parameters):
+                p.add_rows(np.arange(3), np.cos(np.arange(6.0).reshape(3, 2) + i + step))
+            if step == 1:
+                parameters[3].data = parameters[3].data * 0.5
+            optimizer.step()
+        results.append(values(parameters))
+    for one, other in zip(*results):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
