@@ -21,6 +21,7 @@ from minnet import (
     RMSprop,
     Sequential,
     SoftmaxCrossEntropy,
+    diagnose,
     fit,
 )
 from minnet.optimizers.optimizer import Optimizer
@@ -523,3 +524,14 @@ def test_parameters_before_between_and_after_sparse_ones_are_trained_as_ever(mak
         results.append(values(parameters))
     for one, other in zip(*results):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+
+
+def test_diagnose_finds_nothing_in_a_sparse_embedding_that_it_does_not_find_in_a_plain_one_and_changes_nothing():
+    rng = np.random.default_rng(3)
+    ids, y = rng.integers(0, 9, (20, 2)), rng.integers(0, 2, 20)
+    sparse, plain = reader(True), reader(False)
+    sparse[0].W.add_rows(np.array([4]), np.ones((1, 4)))
+    found = [str(diagnose(model, ids, y)).replace(", sparse=True", "") for model in (sparse, plain)]
+    assert found[0].splitlines()[-1] == found[1].splitlines()[-1]
+    rows, sums = sparse[0].W.by_row()
+    assert rows.tolist() == [4] and sums.tolist() == [[1, 1, 1, 1]]
