@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NoReturn
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from .arguments import real_array, writable
 from .tree import Node
+
+FEW = 64  # runs that are summed in the time that it takes to tell which are of one row
 
 
 class UseFreeze:
@@ -68,6 +71,119 @@ class Parameter(State):
             self.grad.fill(0)
         else:  # `p.grad = p.grad + 1` makes a NumPy scalar of a 0-d array
             self.grad = np.zeros_like(self.data)
+
+    def add_rows(self, ids: Array, dy: Array) -> None:
+        """Add to rows of the gradient: grad[i] += Σ dy where ids = i.
+
+        ids: integers from 0 to below len(data), of any shape.  dy: (*ids.shape, *data.shape[1:]).
+        """
+        if ids.size:
+            rows, sums = _sums(ids.reshape(-1), dy.reshape(ids.size, *self.data.shape[1:]))
+            self.grad[rows] += sums
+
+
+class SparseParameter(Parameter):
+    """A parameter of many rows, of which few get gradient at a time: the others are neither cleared nor updated.
+
+    Gradient    grad[i] = Σ dy where ids = i, over the calls of add_rows(ids, dy) since it was zero; 0 in other rows
+    Update      of the rows that got gradient, as their optimizer says; the others stay as they are, their moments too
+
+    So plain SGD and Adagrad do as if all rows were updated. Adam, RMSprop and momentum, which would move a row by
+    earlier gradients too, wait until it gets another one, and weight decay does: Adam is PyTorch's SparseAdam, which
+    differs in where it adds ε, to √v and not to √v̂. Optimizers with `per_parameter` and LBFGS update all rows.
+
+    To read or assign `grad` is right, but slow: the rows that hold gradient are looked for then. Read it anew after
+    it was set to zero.
+    Raises what Parameter does; ValueError for a single number, which has no rows.
+    """
+
+    _rows: Array
+    _sums: Array
+    _read: bool
+
+    def __init__(self, data: ArrayLike, *, decay: bool = True) -> None:
+        super().__init__(data, decay=decay)
+        if not self.data.ndim:
+            raise ValueError("SparseParameter: expected data with rows, got a single number")
+        self.zero_grad()
+
+    # The array is in vars(self)["grad"]. Until somebody reads it, it is zero, and the gradient of rows is in _rows and
+    # _sums. From then on the gradient is in the array, and _rows are those that add_rows added to.
+    @property
+    def grad(self) -> Array:
+        """The gradient, as an array like data. Whoever reads it may write to any row of it."""
+        if not self._read:
+            vars(self)["grad"][self._rows] = self._sums
+            self._read = True
+        return vars(self)["grad"]
+
+    @grad.setter
+    def grad(self, grad: Array) -> None:
+        if grad is not vars(self).get("grad"):  # as it is after `p.grad *= 0.5`
+            self._rows = np.zeros(0, np.intp)
+        vars(self)["grad"], self._read = grad, True
+
+    def zero_grad(self) -> None:
+        """Set the gradient to zero."""
+        if self._read:
+            super().zero_grad()
+        self._rows, self._sums, self._read = np.zeros(0, np.intp), np.zeros_like(self.data[:0]), False
+
+    def add_rows(self, ids: Array, dy: Array) -> None:
+        """Add to rows of the gradient as any Parameter does. Raises IndexError for ids that are out of range."""
+        if not ids.size:
+            return
+        if ids.min() < 0 or ids.max() >= len(self.data):
+            bad = ids.min() if ids.min() < 0 else ids.max()
+            raise IndexError(f"{self!r}: expected ids from 0 to {len(self.data) - 1}, got {bad}")
+        rows, sums = _sums(ids.reshape(-1), dy.reshape(ids.size, *self.data.shape[1:]))
+        if self._read:
+            vars(self)["grad"][rows] += sums
+            self._rows = np.union1d(self._rows, rows)
+        elif len(self._rows):
+            self._rows, self._sums = _sums(np.append(self._rows, rows), np.append(self._sums, sums, axis=0))
+        else:
+            self._rows, self._sums = rows, sums.astype(self.data.dtype, copy=False)
+
+    def by_row(self) -> tuple[Array, Array]:
+        """(rows, sums): the rows that got gradient since it was zero, be it 0, and the gradient of each."""
+        if not self._read:
+            return self._rows, self._sums
+        grad = vars(self)["grad"]
+        matrix = grad.reshape(len(grad), math.prod(grad.shape[1:]))
+        rows = np.union1d(self._rows, np.flatnonzero(matrix.any(axis=1)))
+        return rows, grad.take(rows, axis=0)
+
+    def unread(self) -> Parameter:
+        """An ordinary parameter with the same attributes, so that its grad is no more than the array."""
+        ordinary = object.__new__(Parameter)
+        ordinary.__dict__ = vars(self)
+        return ordinary
+
+
+# Sorting brings equal ids together, as runs that reduceat sums. It takes 0.2 µs for a run, so where most ids come once
+# only, the first of each is copied, and what further ones add is summed as runs.
+def _sums(ids: Array, dy: Array) -> tuple[Array, Array]:
+    """(rows, sums): each id once, and the sum of dy over the places where it is."""
+    n = len(ids)
+    keys = ids.astype(np.intp) * n + np.arange(n)  # to sort ids alone, by a stable sort, takes ten times as long
+    keys.sort()
+    in_order, is_first = keys // n, np.ones(n, bool)
+    np.not_equal(in_order[1:], in_order[:-1], out=is_first[1:])
+    starts = np.flatnonzero(is_first)
+    if len(starts) <= max(FEW, n // 2):
+        return in_order[starts], np.add.reduceat(dy.take(keys % n, axis=0), starts)
+    further = np.flatnonzero(~is_first)
+    if not len(further):
+        return ids.copy(), dy.copy()
+    starts = np.flatnonzero(is_first[further - 1])
+    again, first = keys[further] % n, keys[further[starts] - 1] % n
+    once = np.ones(n, bool)
+    once[again] = False
+    places = np.flatnonzero(once)
+    sums = dy.take(places, axis=0)
+    sums[np.searchsorted(places, first)] += np.add.reduceat(dy.take(again, axis=0), starts)
+    return ids[places], sums
 
 
 class Buffer(State):

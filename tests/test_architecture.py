@@ -125,7 +125,8 @@ FILES = {
         "first_order": {"optimizer", "vectors"},
         "optimizer": {"first_step", "schedules", "vectors"},
         "schedules": set(),
-        "vectors": {"first_step"},
+        "vectors": {"first_step", "segments"},
+        "segments": set(),
         "first_step": set(),
     },
     "losses": {"classification": {"loss"}, "elementwise": {"loss"}, "loss": set()},
@@ -179,7 +180,7 @@ CONTENTS = "__init__"  # whose docstring is the table of contents that help(minn
 FILE_LINES, CLASS_LINES, FUNCTION_LINES = 300, 80, 30
 
 # What is larger than a class should be, and how large it may be at most.
-LARGE_CLASSES = {"Layer": 189, "Sequential": 170, "Optimizer": 152, "SoftmaxCrossEntropy": 108}
+LARGE_CLASSES = {"Layer": 189, "Sequential": 170, "Optimizer": 147, "SoftmaxCrossEntropy": 108}
 
 # Tests of no single file.
 TESTS_OF_THE_WHOLE = {

@@ -1,5 +1,8 @@
 """Parameters and buffers: what they make of data."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from minnet import (
     Buffer,
     Parameter,
 )
+from minnet.parameter import SparseParameter
 
 
 def p(*values):
@@ -104,3 +108,142 @@ def test_what_arrives_read_only_from_another_process_can_be_written_to():
         held.__setstate__(state)
         held.data += 1
         assert held.data[0] == 2
+
+
+# Rows of the gradient
+
+KINDS = pytest.mark.rows("kind", [Parameter, SparseParameter])
+
+
+def loop(num, ids, dy):
+    g = np.zeros((num, *dy.shape[ids.ndim :]))
+    for place in np.ndindex(ids.shape):
+        g[ids[place]] += dy[place]
+    return g
+
+
+@KINDS
+@pytest.mark.rows(
+    "num, shape",
+    [(4, (9,)), (500, (300,)), (300, (200,)), (5, (300,)), (5000, (100, 3)), (1, (70,)), (3, ()), (3, (0,))],
+)
+@pytest.mark.rows("row", [(), (1,), (5,), (2, 3)])
+def test_rows_of_the_gradient_are_sums_over_the_places_of_an_id(kind, num, shape, row):
+    rng = np.random.default_rng(0)
+    ids, dy = rng.integers(0, num, shape), rng.normal(size=(*shape, *row))
+    parameter = kind(np.ones((num, *row)))
+    parameter.data, parameter.grad = np.ones((num, *row)), np.zeros((num, *row))
+    parameter.zero_grad()
+    given = ids.copy(), dy.copy()
+    parameter.add_rows(np.asarray(ids), dy)
+    np.testing.assert_allclose(parameter.grad, loop(num, np.asarray(ids), dy), rtol=1e-12, atol=1e-13)
+    parameter.add_rows(np.asarray(ids), dy)
+    np.testing.assert_allclose(parameter.grad, 2 * loop(num, np.asarray(ids), dy), rtol=1e-12, atol=1e-13)
+    assert np.array_equal(ids, given[0]) and np.array_equal(dy, given[1])
+
+
+@KINDS
+def test_rows_are_added_in_the_dtype_of_the_parameter(kind):
+    parameter = kind(np.ones((3, 2)))
+    parameter.add_rows(np.array([2, 0], np.uint8), np.full((2, 2), 0.5))
+    assert parameter.grad.dtype == np.float32 and parameter.grad.tolist() == [[0.5, 0.5], [0, 0], [0.5, 0.5]]
+
+
+@KINDS
+def test_rows_are_added_to_a_gradient_that_lies_otherwise_in_memory(kind):
+    parameter = kind(np.ones((3, 2)))
+    grad = parameter.grad = np.zeros((3, 2), np.float32, order="F")
+    parameter.add_rows(np.array([1, 1]), np.ones((2, 2), np.float32))
+    assert parameter.grad is grad and grad.tolist() == [[0, 0], [2, 2], [0, 0]]
+
+
+@KINDS
+def test_what_is_changed_after_rows_were_added_does_not_change_the_gradient(kind):
+    parameter, ids, dy = kind(np.ones((99, 2))), np.arange(80), np.ones((80, 2), np.float32)
+    parameter.add_rows(ids, dy)
+    ids += 1
+    dy += 1
+    assert parameter.grad[:, 0].tolist() == [1] * 80 + [0] * 19
+
+
+# A parameter that knows its rows
+
+
+def sparse(num=4):
+    return SparseParameter(np.zeros((num, 1)))
+
+
+def told(parameter):
+    rows, sums = parameter.by_row()
+    return dict(zip(rows.tolist(), sums[:, 0].tolist()))
+
+
+def test_the_rows_that_got_gradient_are_told_with_it():
+    p = sparse()
+    assert told(p) == {}
+    p.add_rows(np.array([2, 0, 2]), np.array([[1.0], [0.0], [2.0]]))
+    assert told(p) == {2: 3, 0: 0}
+    p.add_rows(np.array([3, 2]), np.array([[5.0], [1.0]]))
+    assert told(p) == {2: 4, 0: 0, 3: 5}
+    p.zero_grad()
+    assert told(p) == {}
+
+
+def test_after_the_gradient_was_read_its_rows_are_the_same_and_those_that_were_written_to():
+    p = sparse()
+    p.add_rows(np.array([2, 0]), np.array([[1.0], [0.0]]))
+    grad = p.grad
+    assert told(p) == {2: 1, 0: 0}
+    grad[3] = 7
+    p.add_rows(np.array([2]), np.array([[1.0]]))
+    assert told(p) == {2: 2, 0: 0, 3: 7} and p.grad is grad
+    p.grad *= 2
+    assert told(p) == {2: 4, 0: 0, 3: 14}
+    p.zero_grad()
+    assert told(p) == {} and not p.grad.any()
+
+
+def test_a_gradient_that_is_assigned_takes_the_place_of_all_rows():
+    p = sparse()
+    p.add_rows(np.array([2]), np.array([[1.0]]))
+    p.grad = np.array([[0.0], [4.0], [0.0], [0.0]], np.float32)
+    assert told(p) == {1: 4}
+
+
+def test_zeroing_a_gradient_that_nobody_has_read_does_not_touch_the_array():
+    p = sparse()
+    array = vars(p)["grad"]
+    array.flags.writeable = False
+    p.add_rows(np.array([2]), np.array([[1.0]]))
+    p.zero_grad()
+    assert told(p) == {} and not array.any()
+
+
+@pytest.mark.rows("ids, bad", [([1, -1], -1), ([4, 0], 4)])
+def test_rows_out_of_range_are_refused_and_nothing_is_added(ids, bad):
+    p = sparse()
+    with pytest.raises(IndexError, match=f"expected ids from 0 to 3, got {bad}"):
+        p.add_rows(np.array(ids), np.ones((2, 1)))
+    assert told(p) == {}
+
+
+def test_a_single_number_has_no_rows_to_know():
+    with pytest.raises(ValueError, match="expected data with rows"):
+        SparseParameter(1.0)
+
+
+@pytest.mark.rows("again", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+@pytest.mark.rows("look", [False, True])
+def test_a_copy_has_the_gradient_and_its_own_from_then_on(again, look):
+    p = sparse()
+    p.add_rows(np.array([2]), np.array([[1.0]]))
+    assert not look or p.grad.any()
+    q = again(p)
+    q.add_rows(np.array([1]), np.array([[5.0]]))
+    assert told(p) == {2: 1} and told(q) == {2: 1, 1: 5}
+    assert q.grad.tolist() == [[0], [5], [1], [0]] and p.grad.tolist() == [[0], [0], [1], [0]]
+
+
+def test_it_decays_and_is_shown_as_any_parameter():
+    assert sparse().decay is True and SparseParameter([1.0], decay=False).decay is False
+    assert repr(sparse()) == "SparseParameter(shape=(4, 1), dtype=float32)"

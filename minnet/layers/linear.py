@@ -11,6 +11,7 @@ from ..arguments import at_least_one, described, expect_gradient, flag, real_arr
 from ..initializers import glorot_uniform, normal, zeros
 from ..layer import Layer, Parameter, real_input
 from ..numerics import add_to_rows, as_rows, column_sum, from_rows
+from ..parameter import SparseParameter
 from ..random import Rng, generator
 
 
@@ -68,6 +69,8 @@ class Embedding(Layer):
     num_embeddings: num, so that ids are 0 … num − 1.  features: D.
     padding_idx: an id for which y is zero, whatever W holds, and whose row is not trained; a negative one counts from
     the end.
+    sparse: whether an optimizer updates those rows alone whose ids were in the batch; SparseParameter says what that is
+    with each. It is worth it where a batch uses a small part of the rows.
     rng: what draws the initial W, normal with standard deviation 0.02.
     Raises TypeError for ids that are not integers, ValueError for ids outside of 0 … num − 1, padding_idx too.
     Source: Bengio et al. 2003; Radford et al. 2019 for the initial scale.
@@ -75,9 +78,18 @@ class Embedding(Layer):
 
     stepwise = True
 
-    def __init__(self, num_embeddings: int, features: int, *, padding_idx: int | None = None, rng: Rng = None) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        features: int,
+        *,
+        padding_idx: int | None = None,
+        sparse: bool = False,
+        rng: Rng = None,
+    ) -> None:
         at_least_one("Embedding", num_embeddings=num_embeddings, features=features)
-        self.W = Parameter(normal(0.02)((num_embeddings, features), generator(rng)))
+        kind = SparseParameter if flag("Embedding", "sparse", sparse) else Parameter
+        self.W = kind(normal(0.02)((num_embeddings, features), generator(rng)))
         self.padding_idx = None
         if padding_idx is not None:
             idx = whole_number("Embedding", "padding_idx", padding_idx, least=-num_embeddings)
@@ -94,22 +106,19 @@ class Embedding(Layer):
             bad = ids.min() if ids.min() < 0 else ids.max()
             raise ValueError(f"{self!r}: expected ids from 0 to {num - 1}, got {bad}")
         self.cache = ids.astype(np.intp)
-        y = self.W.data[self.cache]
+        y = self.W.data.take(self.cache, axis=0)
         if self.padding_idx is not None:
             y[self.cache == self.padding_idx] = 0
         return y
 
-    # Sorting brings the rows of dy of each id together, so that reduceat sums them as one run.
     def backward(self, dy: Array) -> None:
         expect_gradient(self, dy, (*self.cache.shape, self.W.data.shape[1]))
-        ids, dy = self.cache.reshape(-1), as_rows(dy)
+        ids = self.cache
         if self.padding_idx is not None:
             trained = ids != self.padding_idx
             ids, dy = ids[trained], dy[trained]
-        if ids.size and not self.frozen:
-            order = np.argsort(ids, kind="stable")
-            starts = np.flatnonzero(np.diff(ids[order], prepend=-1))
-            self.W.grad[ids[order[starts]]] += np.add.reduceat(dy[order], starts)
+        if not self.frozen:
+            self.W.add_rows(ids, dy)
 
 
 class PositionalEmbedding(Layer):

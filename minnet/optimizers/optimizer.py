@@ -8,7 +8,7 @@ count, clipping, weight decay and the state.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -87,7 +87,7 @@ class Optimizer(Vectors):
         self._move_in()
         if any(np.any(p.grad) for p in self.parameters):
             self._g.fill(DROPPED)
-        for p, w, g in self._views:
+        for p, (_, w, g) in zip(self.parameters, self._views):
             p.data, p.grad = w, g
 
     def __repr__(self) -> str:
@@ -122,14 +122,22 @@ class Optimizer(Vectors):
         """
         raise NotImplementedError(f"{self.name} has no update")
 
+    @property
+    def _by_rows(self) -> bool:  # type: ignore[override]
+        return not self.per_parameter and type(self).update is not Optimizer.update
+
     def step(self) -> None:
         """Apply the gradients accumulated since the last step, and set them to zero."""
         self.gather()
         w, g = self._w, self._g
         lr = self.lr_at(self.steps)
-        if (first := self._first) and not first.over:
-            first.begin(self.name, g)
-            self._make_writable()
+        if first := self._first:
+            if not first.over:
+                first.begin(self.name, g)
+                self._make_writable()
+            if self._segments:
+                _step_by_segments(self, lr)
+                return
         if self.clip_norm < math.inf and (norm := _norm(self, g)) > self.clip_norm:
             g *= self.clip_norm / norm
         if self.weight_decay:
@@ -138,21 +146,8 @@ class Optimizer(Vectors):
             self.update(w, g, lr, *self.moments.values())
             g.fill(0)
         else:
-            self._update_parts(lr)
+            _update_parts(self, lr)
         self.steps += 1
-
-    def _update_parts(self, lr: float) -> None:
-        """Call update for one part of the vectors after the other; in the first step, see what it does."""
-        first = self._first
-        seen = first if first and not first.over else None
-        update = partial(seen.update, self) if seen else self.update
-        for w, g, *moments in self._parts(BLOCK):
-            update(w, g, lr, *moments)
-            g.fill(0)
-        if seen:
-            seen.end(self.name)
-            if len(self._w) <= BLOCK and not self.per_parameter:
-                self._first = None
 
     def decay(self, w: Array, g: Array, lr: float) -> None:
         """Apply weight decay; this base adds it to the gradient."""
@@ -182,6 +177,70 @@ class Optimizer(Vectors):
         self._make_writable()
         for name, moment in self.moments.items():
             moment[...] = arrays[name]
+
+
+def _update_parts(optimizer: Optimizer, lr: float) -> None:
+    """Call update for one part of the vectors after the other; in the first step, see what it does."""
+    seen, update = _seen(optimizer)
+    for w, g, *moments in _parts(optimizer):
+        update(w, g, lr, *moments)
+        g.fill(0)
+    if seen:
+        seen.end(optimizer.name)
+        if len(optimizer._w) <= BLOCK and not optimizer.per_parameter:
+            optimizer._first = None
+
+
+def _parts(optimizer: Optimizer) -> Iterator[list[Array]]:
+    """Of each vector, what update gets at a time: a block, or what belongs to a parameter, in its shape."""
+    vectors = [optimizer._w, optimizer._g, *optimizer.moments.values()]
+    if not optimizer.per_parameter:
+        for start in range(0, len(optimizer._w), BLOCK):
+            yield [vector[start : start + BLOCK] for vector in vectors]
+        return
+    end = 0
+    for _, w, _ in optimizer._views:
+        start, end = end, end + w.size
+        yield [vector[start:end].reshape(w.shape) for vector in vectors]
+
+
+def _step_by_segments(optimizer: Optimizer, lr: float) -> None:
+    """What a step does where parameters are sparse. Weight decay sees what is updated, and update gets it in blocks."""
+    segments, views, scale = optimizer._segments, optimizer._views, _scale(optimizer)
+    seen, update = _seen(optimizer)
+    try:
+        for segment in segments:
+            for part_views, vectors in segment.parts(optimizer.moments.values(), BLOCK):
+                optimizer._views, (w, g, *_) = part_views, vectors
+                if scale < 1:
+                    g *= scale
+                if optimizer.weight_decay:
+                    optimizer.decay(w, g, lr)
+                for start in range(0, len(w), BLOCK):
+                    w, g, *moments = (vector[start : start + BLOCK] for vector in vectors)
+                    update(w, g, lr, *moments)
+            segment.clear()
+    finally:
+        optimizer._views = views
+    if seen:
+        seen.end(optimizer.name)
+    optimizer.steps += 1
+
+
+def _seen(optimizer: Optimizer) -> tuple[FirstStep | None, Callable[..., Any]]:
+    """What looks at a first step, if it is one, and the update to call."""
+    first = optimizer._first
+    seen = first if first and not first.over else None
+    return seen, partial(seen.update, optimizer) if seen else optimizer.update
+
+
+def _scale(optimizer: Optimizer) -> float:
+    """What the gradient of all segments is multiplied by, so that its norm is clipped."""
+    if optimizer.clip_norm == math.inf:
+        return 1.0
+    norms = np.array([_norm(optimizer, segment.gradient()) for segment in optimizer._segments])
+    norm = _norm(optimizer, norms)
+    return optimizer.clip_norm / norm if norm > optimizer.clip_norm else 1.0
 
 
 def numbers_of(optimizer: Optimizer) -> dict[str, Any]:

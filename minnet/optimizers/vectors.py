@@ -6,7 +6,7 @@ So an update is a few array operations, however many layers a model has.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from numpy import ndarray as Array
 
 from ..arguments import writable
 from ..layer import Parameter
+from ..parameter import SparseParameter
 from .first_step import FirstStep
+from .segments import Ordinary, segments
 
 Parameters = Iterable[Parameter]
 
@@ -34,9 +36,11 @@ class Vectors:
     """Parameters, each of whose data and gradient is a view of a vector, and moments, vectors of the same length."""
 
     per_parameter = False
+    _by_rows: bool  # whether update may get some rows of a parameter alone
     parameters: list[Parameter] = BeforeInit()  # type: ignore[assignment]
     moments: dict[str, Array] = BeforeInit()  # type: ignore[assignment]
     _views: list[tuple[Parameter, Array, Array]]
+    _segments: list[Ordinary]  # none unless some parameters are sparse, of which update gets rows
     _w: Array
     _g: Array
     _first: FirstStep | None = None  # None after the first step, where update gets the vectors as they are
@@ -61,28 +65,23 @@ class Vectors:
     def zero_grad(self) -> None:
         """Set all gradients to zero; a step does so too."""
         self.gather()
-        self._g.fill(0)
+        if self._segments:
+            for segment in self._segments:
+                segment.clear()
+        else:
+            self._g.fill(0)
 
     def gradient_is_finite(self) -> bool:
         """Whether the whole gradient is finite; the sum of its squares, one dot product, tells in most cases."""
         self.gather()
+        if self._segments:
+            return all(np.isfinite(segment.gradient()).all() for segment in self._segments)
+        g = self._g
         try:
-            square = self._g.dot(self._g)
+            square = g.dot(g)
         except FloatingPointError:  # where NumPy was told to raise one
             square = math.inf
-        return math.isfinite(square) or bool(np.isfinite(self._g).all())
-
-    def _parts(self, block: int) -> Iterator[list[Array]]:
-        """Of each vector, what update gets at a time: a block, or what belongs to a parameter, in its shape."""
-        vectors = [self._w, self._g, *self.moments.values()]
-        if not self.per_parameter:
-            for start in range(0, len(self._w), block):
-                yield [vector[start : start + block] for vector in vectors]
-            return
-        end = 0
-        for _, w, _ in self._views:
-            start, end = end, end + w.size
-            yield [vector[start:end].reshape(w.shape) for vector in vectors]
+        return math.isfinite(square) or bool(np.isfinite(g).all())
 
     def _make_writable(self) -> None:
         """Copy moments that came along read-only, from another process or a memory map; make all views writable."""
@@ -97,11 +96,13 @@ class Vectors:
         self._views, end = [], 0
         for p in self.parameters:
             start, end, shape = end, end + np.size(p.data), np.shape(p.data)
-            self._views.append((p, self._w[start:end].reshape(shape), self._g[start:end].reshape(shape)))
+            held = p.unread() if isinstance(p, SparseParameter) and self._by_rows else p
+            self._views.append((held, self._w[start:end].reshape(shape), self._g[start:end].reshape(shape)))
+        self._segments = segments(self.parameters, self._views, self._w, self._g) if self._by_rows else []
 
     # Copying turns views into separate arrays, so a copied optimizer makes new vectors.
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_w", "_g", "_views")}
+        return {name: value for name, value in vars(self).items() if name not in ("_w", "_g", "_views", "_segments")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

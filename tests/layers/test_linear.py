@@ -486,3 +486,65 @@ def test_the_vector_of_padding_is_zero_and_is_not_trained(padding_idx):
 def test_a_padding_idx_that_is_no_id_is_refused(padding_idx, error):
     with pytest.raises(error, match="Embedding: expected padding_idx"):
         Embedding(5, 3, padding_idx=padding_idx)
+
+
+# Embedding with sparse=True
+
+
+def both_kinds(**options):
+    return [Embedding(7, 3, sparse=sparse, rng=0, **options).astype(np.float64) for sparse in (False, True)]
+
+
+@pytest.mark.rows("options", [{}, {"padding_idx": 2}])
+def test_a_sparse_embedding_has_the_same_gradients_as_another(options):
+    rng = np.random.default_rng(0)
+    for dense, sparse in [both_kinds(**options)]:
+        for _ in range(3):
+            ids, dy = rng.integers(0, 7, (4, 5)), rng.normal(size=(4, 5, 3))
+            for layer in (dense, sparse):
+                assert layer(ids).shape == (4, 5, 3) and layer.backward(dy) is None
+        np.testing.assert_allclose(sparse.W.grad, dense.W.grad, rtol=1e-12, atol=1e-13)
+        sparse.zero_grad()
+        assert not sparse.W.grad.any()
+
+
+@pytest.mark.rows("options", [{}, {"padding_idx": -1}])
+def test_a_sparse_embedding_keeps_the_contract(options):
+    check_layer(Embedding(5, 3, sparse=True, rng=0, **options), np.array([[1, 4, 1], [0, 0, 3]]))
+
+
+def test_a_sparse_embedding_says_so_and_is_saved_as_any_other():
+    dense, sparse = both_kinds()
+    assert repr(sparse) == "Embedding(7, 3, sparse=True, rng=0)"
+    sparse.load_state_dict(dense.state_dict())
+    assert np.array_equal(sparse.W.data, dense.W.data) and list(sparse.state_dict()) == ["W"]
+
+
+def test_a_frozen_sparse_embedding_gets_no_gradient():
+    layer = Embedding(5, 3, sparse=True).freeze()
+    layer(np.array([1, 2]))
+    layer.backward(np.ones((2, 3), np.float32))
+    assert not layer.W.grad.any()
+    layer.unfreeze()
+    layer(np.array([1, 2]))
+    layer.backward(np.ones((2, 3), np.float32))
+    assert layer.W.grad.sum() == 6
+
+
+def test_a_sparse_weight_that_a_linear_layer_shares_has_the_gradients_of_both():
+    for layer, linear in [(each, Linear(7, 3, bias=False).astype(np.float64)) for each in both_kinds()]:
+        linear.W = layer.W
+        x, dy = np.random.default_rng(1).normal(size=(2, 7)), np.ones((2, 3))
+        layer(np.array([1, 1]))
+        layer.backward(dy)
+        linear(x)
+        linear.backward(dy)
+        layer.backward(dy)
+        expected = np.tile(x.sum(axis=0)[:, None], 3)
+        expected[1] += 4
+        np.testing.assert_allclose(layer.W.grad, expected, rtol=1e-12)
+
+
+def test_sparse_is_true_or_false_and_nothing_else():
+    with pytest.raises(TypeError, match="Embedding: expected sparse to be True or False"):
+        Embedding(5, 3, sparse=1)

@@ -183,6 +183,46 @@ CONTAINERS = {
             'real_array("Parameter", data).astype(np.float32, copy=False)',
             "training writes into the array that a parameter was made from",
         ),
+        (
+            "            self.grad[rows] += sums\n",
+            "            self.grad[ids.reshape(-1)] += dy.reshape(ids.size, *self.data.shape[1:])\n",
+            "an id that is repeated counts once",
+        ),
+        (
+            "sums[np.searchsorted(places, first)] += np.add",
+            "sums[np.searchsorted(places, again[starts])] += np.add",
+            "where ids come again the gradient goes to another row",
+        ),
+        (
+            '            vars(self)["grad"][self._rows] = self._sums\n',
+            "            pass\n",
+            "whoever reads the gradient of a sparse parameter gets zeros",
+        ),
+        (
+            '            vars(self)["grad"][rows] += sums\n',
+            '            vars(self)["grad"][rows] = sums\n',
+            "a gradient that was read is forgotten by the next backward",
+        ),
+        (
+            "np.append(self._rows, rows), np.append(self._sums, sums, axis=0)",
+            "rows, sums",
+            "a second backward of a sparse parameter replaces the first",
+        ),
+        (
+            "rows = np.union1d(self._rows, np.flatnonzero(matrix.any(axis=1)))",
+            "rows = self._rows",
+            "what was added to the whole gradient is not applied",
+        ),
+        (
+            "rows = np.union1d(self._rows, np.flatnonzero(matrix.any(axis=1)))",
+            "rows = np.flatnonzero(matrix.any(axis=1))",
+            "a row whose gradient is 0 waits if somebody looks at it",
+        ),
+        (
+            "            super().zero_grad()\n",
+            "            pass\n",
+            "a gradient that was read is applied again",
+        ),
     ],
     "tree": [
         ("elif isinstance(value, (list, tuple)):", "elif isinstance(value, list):", "layers in a tuple are refused"),

@@ -240,11 +240,6 @@ FEATURES = {
     ],
     "layers/linear": [
         (
-            "self.W.grad[ids[order[starts]]] += np.add.reduceat(dy[order], starts)",
-            "self.W.grad[ids] += dy",
-            "an id that is repeated counts once",
-        ),
-        (
             "if ids.size and (ids.min() < 0 or ids.max() >= num):",
             "if ids.size and ids.max() >= num:",
             "a negative id counts from the end",

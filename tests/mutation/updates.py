@@ -21,9 +21,40 @@ UPDATES = {
             "biases decay",
         ),
         (
-            "            update(w, g, lr, *moments)\n            g.fill(0)\n",
-            "            update(w, g, lr, *moments)\n            self._g[:BLOCK].fill(0)\n",
+            "        update(w, g, lr, *moments)\n        g.fill(0)\n",
+            "        update(w, g, lr, *moments)\n        optimizer._g[:BLOCK].fill(0)\n",
             "beyond a block the gradient is kept",
+        ),
+        (
+            "        for start in range(0, len(optimizer._w), BLOCK):\n"
+            "            yield [vector[start : start + BLOCK] for vector in vectors]\n",
+            "        for start in range(0, len(optimizer._w), BLOCK):\n"
+            "            w, g, *moments = vectors\n"
+            "            part = slice(start, start + BLOCK)\n"
+            "            yield [w[part], g[part], *(moment[: len(w[part])] for moment in moments)]\n",
+            "beyond a block the moments are those of the first",
+        ),
+        ("yield [vector[start:end].reshape(w.shape)", "yield [vector[start:end]", "a rule of a matrix gets a row"),
+        (
+            "                if scale < 1:\n                    g *= scale\n",
+            "",
+            "where a parameter is sparse nothing is clipped",
+        ),
+        (
+            "                if optimizer.weight_decay:\n                    optimizer.decay(w, g, lr)\n",
+            "",
+            "where a parameter is sparse nothing decays",
+        ),
+        (
+            "        optimizer._views = views\n",
+            "        pass\n",
+            "after a step of some rows, weight decay goes on with these",
+        ),
+        ("            segment.clear()\n", "", "the gradient of a sparse parameter is applied twice"),
+        (
+            " and type(self).update is not Optimizer.update\n",
+            "\n",
+            "L-BFGS does not see the gradient of a sparse parameter",
         ),
         ('        self.steps = int(arrays["steps"])\n', "", "a schedule starts anew with a state that is loaded"),
         ("name: moment.copy() for name, moment", "name: moment for name, moment", "the state is no copy"),
@@ -63,20 +94,10 @@ UPDATES = {
     "optimizers/vectors": [
         ("if p.data is not w or p.grad is not g:", "if p.data is not w:", "a gradient that is assigned is lost"),
         (
-            "return math.isfinite(square) or bool(np.isfinite(self._g).all())",
+            "return math.isfinite(square) or bool(np.isfinite(g).all())",
             "return math.isfinite(square)",
             "a large finite gradient counts as not finite",
         ),
-        (
-            "            for start in range(0, len(self._w), block):\n"
-            "                yield [vector[start : start + block] for vector in vectors]\n",
-            "            for start in range(0, len(self._w), block):\n"
-            "                w, g, *moments = vectors\n"
-            "                part = slice(start, start + block)\n"
-            "                yield [w[part], g[part], *(moment[: len(w[part])] for moment in moments)]\n",
-            "beyond a block the moments are those of the first",
-        ),
-        ("yield [vector[start:end].reshape(w.shape)", "yield [vector[start:end]", "a rule of a matrix gets a row"),
         ("return list({id(p): p for p in trained}.values())", "return trained", "a shared parameter is updated twice"),
         (
             " or data.dtype != w.dtype:",
@@ -96,6 +117,28 @@ UPDATES = {
             "what was made read-only can't be assigned",
         ),
         (" or dtype.itemsize < 4:", ":", "half precision is trained, and Adam's ε is 0 in it"),
+    ],
+    "optimizers/segments": [
+        (
+            "            for table, each in zip(tables, taken):\n                table[at] = each\n",
+            "            self.w[at] = w\n",
+            "the moments of a sparse parameter stay zero",
+        ),
+        (
+            "        self.parameter.zero_grad()\n",
+            "        self.g.fill(0)\n",
+            "the rows of the last step move in the next",
+        ),
+        (
+            "at, g = rows[start : start + count], sums[start : start + count]",
+            "at, g = rows[start : start + count], sums[: len(rows[start : start + count])]",
+            "beyond a block of rows the gradient is that of the first",
+        ),
+        (
+            "found[-1] = Ordinary([*found[-1].views, view]",
+            "found[-1] = Ordinary([view]",
+            "weight decay reaches the last of several parameters only",
+        ),
     ],
     "optimizers/first_step": [
         ("DROPPED = -0.0", "DROPPED = 0.0", "backward, then an optimizer, then step: nothing happens"),
