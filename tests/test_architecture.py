@@ -139,6 +139,7 @@ FILES = {
         "softmax": set(),
         "shape": {"lengths"},
         "dropout": set(),
+        "batch_norm": set(),
         "normalization": set(),
         "convolution": {"correlation", "lengths", "windows"},
         "correlation": {"windows"},

@@ -133,7 +133,7 @@ IMAGES = {
 }
 
 FEATURES = {
-    "layers/normalization": [
+    "layers/batch_norm": [
         (
             "self.cache = x, pivot, shift, r, self.training",
             "self.cache = x, pivot, shift, r, True",
@@ -156,6 +156,14 @@ FEATURES = {
             "a constant feature leaves a remainder, which is then enlarged",
         ),
         ("both[0] += column_sum(factor)", "both[0] = column_sum(factor)", "Σ dy is that of the last block of lines"),
+        ("n = x.size // len(gamma)", "n = len(x)", "batch norm after a convolution divides by the batch alone"),
+        (
+            "pivot = approximate_mean(x)",
+            "pivot = np.zeros_like(gamma)",
+            "a large mean costs the digits of the variance",
+        ),
+    ],
+    "layers/normalization": [
         (
             "column_sum(dy * self.by_position(xhat, shape))",
             "column_sum(dy * xhat.reshape(shape))",
@@ -171,16 +179,10 @@ FEATURES = {
             "1 / (np.sqrt(row_mean(x * x)) + self.eps)",
             "ε stands outside of the root",
         ),
-        ("n = x.size // len(gamma)", "n = len(x)", "batch norm after a convolution divides by the batch alone"),
         (
             "return r * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))",
             "return r * (dxhat - mean(dxhat))",
             "dx forgets that the variance depends on x",
-        ),
-        (
-            "pivot = approximate_mean(x)",
-            "pivot = np.zeros_like(gamma)",
-            "a large mean costs the digits of the variance",
         ),
     ],
     "layers/correlation": [
