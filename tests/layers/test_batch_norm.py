@@ -248,14 +248,17 @@ def in_one_piece(x, dy, gamma, beta, eps):
     return gamma * xhat + beta, dx, (dy * xhat).sum(axis=0), dy.sum(axis=0)
 
 
-# Several blocks, a last one that is not full, lines of one and of many rows, more features than a line takes.
-BLOCKS = [(40000, 3), (4099, 33), (9, 31, 29, 16), (64, 2048), (33, 5000), (2, 1), (70001, 1)]
+# Several blocks, a last one that is not full, lines of one and of many rows, more features than a line takes; and what
+# fits into one block, by little.
+BLOCKS = [(40000, 3), (4099, 33), (9, 31, 29, 16), (64, 2048), (33, 5000), (9, 9000), (2, 1), (70001, 1), (8, 16, 512)]
 
 
 @pytest.mark.rows("shape, dtype", [*((shape, np.float32) for shape in BLOCKS), (BLOCKS[1], np.float64)], ids=str)
-def test_batch_norm_in_blocks_is_that_of_the_whole(shape, dtype):
+@pytest.mark.rows("far", [0, 500])
+def test_batch_norm_in_blocks_is_that_of_the_whole(shape, dtype, far):
     rng = np.random.default_rng(0)
     x, dy = (rng.normal(size=shape) * 3 + 5).astype(dtype), rng.normal(size=shape).astype(dtype)
+    x[..., ::2] += dtype(far)
     layer = BatchNorm(shape[-1]).astype(dtype)
     layer.gamma.data[:], layer.beta.data[:] = rng.normal(size=(2, shape[-1]))
     y, dx, dgamma, dbeta = in_one_piece(x, dy, layer.gamma.data, layer.beta.data, layer.eps)
@@ -270,13 +273,14 @@ def test_batch_norm_in_blocks_is_that_of_the_whole(shape, dtype):
     np.testing.assert_allclose(layer.running_var.data, 0.9 + 0.1 * rows.var(axis=0, ddof=1), rtol=1e-5)
     y = layer.eval()(x).reshape(y.shape)
     expected = (rows - layer.running_mean.data) / np.sqrt(layer.running_var.data + layer.eps)
-    np.testing.assert_allclose(y, expected * layer.gamma.data + layer.beta.data, **near)
+    np.testing.assert_allclose(y, expected * layer.gamma.data + layer.beta.data, **near | {"rtol": 1e-6})
 
 
+@pytest.mark.rows("rows", [100, 8000, 40000])
 @pytest.mark.rows("odd", [slice(0, 1), slice(None, None, 8), slice(0, 4000)], ids=str)
 @pytest.mark.rows("away", [1e2, 1e4])
-def test_rows_far_from_all_others_cost_no_digits(odd, away):
-    x = np.random.default_rng(0).normal(size=(8000, 2)).astype(np.float32)
+def test_rows_far_from_all_others_cost_no_digits(rows, odd, away):
+    x = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
     x[odd] += np.float32(away)
     dy = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
     layer = BatchNorm(2)
@@ -286,6 +290,40 @@ def test_rows_far_from_all_others_cost_no_digits(odd, away):
     np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-4, atol=1e-5 * abs(dx).max())
     np.testing.assert_allclose(layer.gamma.grad, dgamma, rtol=1e-4, atol=1e-2)
     np.testing.assert_allclose(layer.beta.grad, dbeta, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.rows("shape", [(12, 20, 6), (40, 500, 6)], ids=str)
+def test_arrays_that_lie_in_memory_in_another_order_are_normalized_alike(shape):
+    x, dy = normal(*shape).astype(np.float32), normal(*shape, seed=1).astype(np.float32)
+    layer, other = BatchNorm(shape[-1]), BatchNorm(shape[-1])
+    y, dx = layer(x), layer.backward(dy)
+    for turned in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=1)[:, ::2]):
+        other.zero_grad()
+        # Means of other rows may stand for the mean at first.
+        np.testing.assert_allclose(other(turned(x)), y, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(other.backward(turned(dy)), dx, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(other.gamma.grad, layer.gamma.grad, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.rows("rows", [50, 40000])
+def test_a_feature_that_is_not_a_number_leaves_the_others_alone(rows):
+    x, layer, other = normal(rows, 2).astype(np.float32), BatchNorm(2), BatchNorm(2)
+    without = layer(x), layer.backward(x)
+    x[1, 0] = np.nan
+    for broken, right in zip((other(x), other.backward(x)), without):
+        assert np.isnan(broken[:, 0]).all()
+        np.testing.assert_allclose(broken[:, 1], right[:, 1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.rows("rows", [50, 40000])
+@pytest.mark.rows("mean", [0, 100])
+def test_large_and_small_batches_are_evaluated_alike_near_zero_and_far_from_it(rows, mean):
+    x = (normal(rows, 2) + mean).astype(np.float32)
+    layer = loaded(BatchNorm(2, eps=1e-30), gamma=[2, -1], running_mean=[mean, mean + 1], running_var=[4, 0.25])
+    layer.astype(np.float32).eval()
+    np.testing.assert_array_equal(layer(x), np.array([1, -2], np.float32) * (x - layer.running_mean.data))
+    assert layer.backward(x).tolist() == (x * [1, -2]).tolist()
+    np.testing.assert_allclose(layer.beta.grad, x.sum(axis=0, dtype=np.float64), rtol=1e-4, atol=1e-2)
 
 
 @every_dtype

@@ -190,7 +190,7 @@ def test_outputs_and_gradients_keep_the_dtype_of_the_parameters(code, dtype):
 @every_centred_norm
 @every_dtype
 @pytest.mark.rows("value", [0.0, 0.1, 1 / 3, -1e4, 1e4, 1e-20])
-@pytest.mark.rows("shape", [(5, 3), (33, 7, 3), (999, 3)], ids=str)
+@pytest.mark.rows("shape", [(5, 3), (33, 7, 3), (999, 3), (300, 100, 3)], ids=str)
 def test_constant_input_gives_exactly_beta_and_finite_gradients(code, dtype, value, shape):
     layer = make(code).astype(dtype)
     layer.gamma.data[:], layer.beta.data[:] = 2, [0.5, -1, 3]

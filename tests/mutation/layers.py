@@ -135,8 +135,8 @@ IMAGES = {
 FEATURES = {
     "layers/batch_norm": [
         (
-            "self.cache = x, pivot, shift, r, self.training",
-            "self.cache = x, pivot, shift, r, True",
+            "self.cache = x, centre, r, training",
+            "self.cache = x, centre, r, True",
             "dx in evaluation is that of training",
         ),
         (
@@ -146,22 +146,30 @@ FEATURES = {
         ),
         ("variance * (n / (n - 1)))", "variance)", "the running variance is the biased one"),
         (
-            "self.update_running_statistics(pivot + shift,",
-            "self.update_running_statistics(pivot,",
-            "the running mean is that of every eighth row",
+            "return x, (pivot, shift), pivot + shift,",
+            "return x, (pivot, shift), pivot,",
+            "the running mean is that of every eighth line",
         ),
         (
-            "some[0] + column_sum(some - some[0]) / len(some)",
-            "column_sum(some) / len(some)",
+            "d, n = some - tiled(some.shape[1], first),",
+            "d, n = some - 0 * tiled(some.shape[1], first),",
             "a constant feature leaves a remainder, which is then enlarged",
         ),
-        ("both[0] += column_sum(factor)", "both[0] = column_sum(factor)", "Σ dy is that of the last block of lines"),
-        ("n = x.size // len(gamma)", "n = len(x)", "batch norm after a convolution divides by the batch alone"),
+        ("first += column_sum(u[part])", "first[:] = column_sum(u[part])", "Σ dy is that of the last block of lines"),
         (
-            "pivot = approximate_mean(x)",
-            "pivot = np.zeros_like(gamma)",
+            "n, C = x.size // x.shape[-1], x.shape[-1]",
+            "n, C = len(x), x.shape[-1]",
+            "batch norm after a convolution divides by the batch alone",
+        ),
+        (
+            "return (zero, mean) if (",
+            "return (zero, mean) if True or (",
             "a large mean costs the digits of the variance",
         ),
+        ("np.sqrt(variance)).all()", "np.sqrt(variance)).any()", "one feature near 0 takes the digits of another"),
+        ("if n <= 128 else pivot_of(x)", "", "a first row that is far from all others costs digits"),
+        ("tiled(width, c - shift * a)", "tiled(width, c)", "large batches are not centred"),
+        ("return first, second - shift * first", "return first, second", "dγ of large batches is of x − pivot"),
     ],
     "layers/normalization": [
         (
