@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy import ndarray as Array
@@ -11,31 +11,44 @@ from numpy import ndarray as Array
 from ..arguments import expect_gradient, positive_number, whole_number
 from ..initializers import zeros
 from ..layer import Layer, Parameter, real_input
-from ..numerics import column_sum, row_mean
+from ..numerics import as_rows, column_sum, mean_weights, ones
 
-Mean = Callable[[Array], Array]
+# Large arrays are worked on in blocks of so many entries, which stay in the L2 cache from one pass to the next.
+BLOCK = 2**16
 
 
-def standardize(x: Array, pivot: Array, mean: Mean, eps: float) -> tuple[Array, Array, Array, Array]:
-    """x̂ = (x − μ) r with r = 1 / √(σ² + ε); returns x̂, r, μ and σ².
+def blocks(x: Array, *others: Array) -> Iterator[tuple[Array, ...]]:
+    """Parts of arrays that have the first axis in common, each of at most BLOCK entries of x or of one index."""
+    if x.size <= BLOCK:
+        yield x, *others
+        return
+    step = max(1, BLOCK // (x.size // len(x)))
+    for n in range(0, len(x), step):
+        yield tuple(array[n : n + step] for array in (x, *others))
+
+
+def row_means(rows: Array) -> Array:
+    """The mean of each row of a matrix, as a column."""
+    return rows.dot(mean_weights(rows.shape[1], rows.dtype))[:, None]
+
+
+def standardize(
+    x: Array, pivot: Array, mean: Callable[[Array], Array], eps: float, free: Array, xhat: Array, r: Array
+) -> None:
+    """xhat ← x̂ = (x − μ) r, with r ← 1 / √(σ² + ε); free is overwritten.
 
     Means are taken of x − pivot, with one of the values as pivot: a large μ then costs no digits, and a constant x
     gives exactly 0.
     """
-    d = x - pivot
-    shift = mean(d)
-    d -= shift
-    variance = mean(d * d)
-    r = 1 / np.sqrt(variance + eps)
-    d *= r
-    return d, r, pivot + shift, variance
+    np.subtract(x, pivot, out=xhat)
+    xhat -= mean(xhat)
+    np.divide(1, np.sqrt(mean(np.multiply(xhat, xhat, out=free)) + eps), out=r)
+    xhat *= r
 
 
-# x̂ depends on each x directly, through μ and through σ²: dx̂ᵢ/dxⱼ = r (δᵢⱼ − 1/n − x̂ᵢ x̂ⱼ / n), since dμ/dxⱼ = 1/n and
-# dr/dxⱼ = −r² x̂ⱼ / n. Summed against dx̂, the second and third term become means.
-def standardize_backward(dxhat: Array, xhat: Array, r: Array, mean: Mean) -> Array:
-    """dx = r (dx̂ − mean dx̂ − x̂ mean(dx̂ x̂))."""
-    return r * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))
+# Of all backward passes here. x̂ depends on each x directly, through μ and through σ²:
+# dx̂ᵢ/dxⱼ = r (δᵢⱼ − 1/n − x̂ᵢ x̂ⱼ / n), since dμ/dxⱼ = 1/n and dr/dxⱼ = −r² x̂ⱼ / n. Summed against dx̂, the second and
+# third term become means: dx = r (dx̂ − mean dx̂ − x̂ mean(dx̂ x̂)). Without a μ there is no second term.
 
 
 class LayerNorm(Layer):
@@ -60,19 +73,34 @@ class LayerNorm(Layer):
         self.eps = positive_number(type(self).__name__, "eps", eps)
 
     def forward(self, x: Array) -> Array:
-        gamma = self.gamma.data
+        gamma, beta = self.gamma.data, self.beta.data
         x = real_input(self, x, len(gamma), gamma.dtype)
-        xhat, r, _, _ = standardize(x, x[..., :1], row_mean, self.eps)
-        self.cache = xhat, r
-        return gamma * xhat + self.beta.data
+        rows = as_rows(x)
+        y, xhat, r = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype), np.empty((len(rows), 1), x.dtype)
+        for x_b, y_b, xhat_b, r_b in blocks(rows, y, xhat, r):
+            standardize(x_b, x_b[:, :1], row_means, self.eps, y_b, xhat_b, r_b)
+            np.multiply(xhat_b, gamma, out=y_b)
+            y_b += beta
+        self.cache = xhat, r, x.shape
+        return y.reshape(x.shape)
 
     def backward(self, dy: Array) -> Array:
-        xhat, r = self.cache
-        expect_gradient(self, dy, xhat.shape)
-        if not self.frozen:
-            self.gamma.grad += column_sum(dy * xhat)
-            self.beta.grad += column_sum(dy)
-        return standardize_backward(dy * self.gamma.data, xhat, r, row_mean)
+        xhat, r, shape = self.cache
+        expect_gradient(self, dy, shape)
+        gamma, rows = self.gamma.data, as_rows(dy)
+        dx, weights = np.empty(rows.shape, xhat.dtype), gamma / len(gamma)
+        for dy_b, dx_b, xhat_b, r_b in blocks(rows, dx, xhat, r):
+            product = dy_b * xhat_b
+            if not self.frozen:
+                self.gamma.grad += column_sum(product)
+                self.beta.grad += column_sum(dy_b)
+            mean, mean_product = dy_b.dot(weights), product.dot(weights)
+            np.multiply(xhat_b, mean_product[:, None], out=product)
+            product += mean[:, None]
+            np.multiply(dy_b, gamma, out=dx_b)
+            dx_b -= product
+            dx_b *= r_b
+        return dx.reshape(shape)
 
 
 class RMSNorm(Layer):
@@ -98,19 +126,29 @@ class RMSNorm(Layer):
     def forward(self, x: Array) -> Array:
         gamma = self.gamma.data
         x = real_input(self, x, len(gamma), gamma.dtype)
-        r = 1 / np.sqrt(row_mean(x * x) + self.eps)
-        xhat = x * r
-        self.cache = xhat, r
-        return gamma * xhat
+        rows = as_rows(x)
+        y, xhat, r = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype), np.empty((len(rows), 1), x.dtype)
+        for x_b, y_b, xhat_b, r_b in blocks(rows, y, xhat, r):
+            np.divide(1, np.sqrt(row_means(np.multiply(x_b, x_b, out=y_b)) + self.eps), out=r_b)
+            np.multiply(x_b, r_b, out=xhat_b)
+            np.multiply(xhat_b, gamma, out=y_b)
+        self.cache = xhat, r, x.shape
+        return y.reshape(x.shape)
 
-    # dr/dxⱼ = −r² x̂ⱼ / n, as above but without the mean.
     def backward(self, dy: Array) -> Array:
-        xhat, r = self.cache
-        expect_gradient(self, dy, xhat.shape)
-        if not self.frozen:
-            self.gamma.grad += column_sum(dy * xhat)
-        dxhat = dy * self.gamma.data
-        return r * (dxhat - xhat * row_mean(dxhat * xhat))
+        xhat, r, shape = self.cache
+        expect_gradient(self, dy, shape)
+        gamma, rows = self.gamma.data, as_rows(dy)
+        dx, weights = np.empty(rows.shape, xhat.dtype), gamma / len(gamma)
+        for dy_b, dx_b, xhat_b, r_b in blocks(rows, dx, xhat, r):
+            product = dy_b * xhat_b
+            if not self.frozen:
+                self.gamma.grad += column_sum(product)
+            np.multiply(xhat_b, product.dot(weights)[:, None], out=product)
+            np.multiply(dy_b, gamma, out=dx_b)
+            dx_b -= product
+            dx_b *= r_b
+        return dx.reshape(shape)
 
 
 class GroupNorm(Layer):
@@ -136,31 +174,52 @@ class GroupNorm(Layer):
         self.groups, self.eps = groups, positive_number("GroupNorm", "eps", eps)
 
     def forward(self, x: Array) -> Array:
-        gamma = self.gamma.data
+        gamma, beta = self.gamma.data, self.beta.data
         x = real_input(self, x, len(gamma), gamma.dtype)
         if x.ndim < 2:
             raise ValueError(f"{self!r}: expected x of shape (N, ..., {len(gamma)}), got {x.shape}")
-        grouped = self.by_group(x)
-        xhat, r, _, _ = standardize(grouped, grouped[..., :1], row_mean, self.eps)
+        samples = x.reshape(len(x), math.prod(x.shape[1:-1]), len(gamma))
+        y, xhat = np.empty(samples.shape, x.dtype), np.empty(samples.shape, x.dtype)
+        r = np.empty((len(x), 1, len(gamma)), x.dtype)
+        for x_b, y_b, xhat_b, r_b in blocks(samples, y, xhat, r):
+            pivot = self.of_channels(x_b[:, 0, :: len(gamma) // self.groups])
+            standardize(x_b, pivot, self.group_means, self.eps, y_b, xhat_b, r_b)
+            np.multiply(xhat_b, gamma, out=y_b)
+            y_b += beta
         self.cache = xhat, r, x.shape
-        return gamma * self.by_position(xhat, x.shape) + self.beta.data
+        return y.reshape(x.shape)
 
     def backward(self, dy: Array) -> Array:
         xhat, r, shape = self.cache
         expect_gradient(self, dy, shape)
-        if not self.frozen:
-            self.gamma.grad += column_sum(dy * self.by_position(xhat, shape))
-            self.beta.grad += column_sum(dy)
-        dx = standardize_backward(self.by_group(dy * self.gamma.data), xhat, r, row_mean)
-        return self.by_position(dx, dy.shape)
+        gamma, dx = self.gamma.data, np.empty(xhat.shape, xhat.dtype)
+        for dy_b, dx_b, xhat_b, r_b in blocks(dy.reshape(xhat.shape), dx, xhat, r):
+            product, positions = dy_b * xhat_b, dy_b.shape[1]
+            dbeta, dgamma = position_sums(dy_b), position_sums(product)
+            if not self.frozen:
+                self.gamma.grad += column_sum(dgamma)
+                self.beta.grad += column_sum(dbeta)
+            np.multiply(xhat_b, r_b * self.channel_means(dgamma * gamma) / positions, out=product)
+            product += r_b * self.channel_means(dbeta * gamma) / positions
+            np.multiply(dy_b, r_b * gamma, out=dx_b)
+            dx_b -= product
+        return dx.reshape(shape)
 
-    def by_group(self, x: Array) -> Array:
-        """x with the entries of each group in one row: (N, groups, positions · C / groups)."""
-        positions, per_group = math.prod(x.shape[1:-1]), x.shape[-1] // self.groups
-        split = x.reshape(len(x), positions, self.groups, per_group)
-        return split.swapaxes(1, 2).reshape(len(x), self.groups, positions * per_group)
+    def group_means(self, x: Array) -> Array:
+        """The mean over the positions and the channels of a group, (N, 1, C), of x (N, positions, C)."""
+        return self.channel_means(position_sums(x)) / x.shape[1]
 
-    def by_position(self, rows: Array, shape: tuple[int, ...]) -> Array:
-        """The inverse of by_group: rows in the shape of x."""
-        split = rows.reshape(len(rows), self.groups, math.prod(shape[1:-1]), shape[-1] // self.groups)
-        return split.swapaxes(1, 2).reshape(shape)
+    def channel_means(self, x: Array) -> Array:
+        """The mean over the channels of a group, (N, 1, C), of x (N, C)."""
+        per_group = x.shape[1] // self.groups
+        return self.of_channels(x.reshape(-1, per_group).dot(mean_weights(per_group, x.dtype)))
+
+    def of_channels(self, x: Array) -> Array:
+        """x (N, groups) or flat, repeated for each channel of the group: (N, 1, C)."""
+        C = len(self.gamma.data)
+        return x.repeat(C // self.groups).reshape(-1, 1, C)
+
+
+def position_sums(x: Array) -> Array:
+    """Σ over the positions, (N, C), of x (N, positions, C)."""
+    return x[:, 0] if x.shape[1] == 1 else np.matmul(ones(x.shape[1], x.dtype), x)

@@ -131,6 +131,61 @@ def test_samples_have_nothing_to_do_with_each_other(layer):
         assert close(layer.backward(dy[n : n + 1]), dx[n : n + 1])
 
 
+def make(code):
+    return eval(code)
+
+
+# Several blocks, a last one that is not full, a sample that fills more than one, rows that do.
+BLOCKS = [
+    ("LayerNorm(300)", (500, 300)),
+    ("LayerNorm(7)", (3, 10000, 7)),
+    ("LayerNorm(70000)", (3, 70000)),
+    ("RMSNorm(300)", (500, 300)),
+    ("GroupNorm(4, 16)", (13, 20, 30, 16)),
+    ("GroupNorm(3, 6)", (3, 20000, 6)),
+    ("GroupNorm(2, 300)", (500, 300)),
+]
+
+
+@pytest.mark.rows(("code", "shape"), BLOCKS, ids=str)
+@every_dtype
+def test_large_arrays_are_normalized_as_their_parts_are(code, shape, dtype):
+    layer, alone = make(code).astype(dtype), make(code).astype(dtype)
+    for parameter, own in zip(layer.parameters(), alone.parameters()):
+        own.data[:] = parameter.data[:] = normal(shape[-1], seed=2)
+    x, dy = (3 * normal(*shape) + 5).astype(dtype), normal(*shape, seed=1).astype(dtype)
+    near = {"rtol": 0, "atol": 2e-5 if dtype is np.float32 else 1e-12}
+    y, dx = layer(x), layer.backward(dy)
+    for part in np.array_split(np.arange(len(x)), min(len(x), 13)):
+        np.testing.assert_allclose(alone(x[part]), y[part], **near)
+        np.testing.assert_allclose(alone.backward(dy[part]), dx[part], **near)
+    scale = math.sqrt(x.size / shape[-1])
+    for parameter, own in zip(layer.parameters(), alone.parameters()):
+        np.testing.assert_allclose(parameter.grad / scale, own.grad / scale, **near)
+
+
+@pytest.mark.rows("layer", [LayerNorm(6), RMSNorm(6), GroupNorm(2, 6)], ids=repr)
+@pytest.mark.rows("shape", [(4, 5, 6), (40, 500, 6)], ids=str)
+def test_arrays_that_lie_in_memory_in_another_order_are_normalized_alike(layer, shape):
+    x, dy = normal(*shape).astype(np.float32), normal(*shape, seed=1).astype(np.float32)
+    y, dx = layer(x), layer.backward(dy)
+    for turned in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=1)[:, ::2]):
+        np.testing.assert_allclose(layer(turned(x)), y, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(layer.backward(turned(dy)), dx, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.rows("layer", [LayerNorm(6), RMSNorm(6), GroupNorm(1, 6)], ids=repr)
+def test_a_sample_that_is_not_a_number_leaves_the_others_alone(layer):
+    x, dy = normal(9, 4, 6).copy(), normal(9, 4, 6, seed=1)
+    y, dx = layer(x), layer.backward(dy)
+    x[3, 1, 2] = np.nan
+    others = np.arange(9) != 3
+    broken = layer(x)
+    assert np.isnan(broken[3, 1]).all()
+    assert close(broken[others], y[others])
+    assert close(layer.backward(dy)[others], dx[others])
+
+
 @pytest.mark.rows("layer", [LayerNorm(6), RMSNorm(6), GroupNorm(2, 6)], ids=repr)
 def test_both_modes_are_alike_where_nothing_is_remembered(layer):
     layer.astype(np.float64)
@@ -155,10 +210,6 @@ LAYERS = [
     ("GroupNorm(6, 6)", [(2, 3, 6)]),
     ("GroupNorm(3, 3, eps=0.1)", [(2, 1, 3)]),
 ]
-
-
-def make(code):
-    return eval(code)
 
 
 @pytest.mark.rows(("code", "shape"), [(code, shapes[-1]) for code, shapes in LAYERS], ids=str)
@@ -199,6 +250,17 @@ def test_constant_input_gives_exactly_beta_and_finite_gradients(code, dtype, val
     dx = layer.backward(normal(*shape).astype(dtype))
     assert dx.dtype == dtype
     assert np.isfinite(dx).all()
+    assert not layer.gamma.grad.any()
+
+
+@every_dtype
+def test_groups_that_are_constant_give_exactly_beta_though_each_has_another_value(dtype):
+    layer = GroupNorm(3, 6).astype(dtype)
+    layer.beta.data[:] = [0.5, -1, 3, 2, 0, 7]
+    values = np.array([[0.1, 0.1, 1e4, 1e4, 1 / 3, 1 / 3], [7, 7, 0, 0, -0.3, -0.3]], dtype)
+    x = np.repeat(values[:, None], 333, axis=1)
+    assert (layer(x) == layer.beta.data).all()
+    layer.backward(normal(2, 333, 6).astype(dtype))
     assert not layer.gamma.grad.any()
 
 

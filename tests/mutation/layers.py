@@ -173,24 +173,29 @@ FEATURES = {
     ],
     "layers/normalization": [
         (
-            "column_sum(dy * self.by_position(xhat, shape))",
-            "column_sum(dy * xhat.reshape(shape))",
-            "dγ of several groups over positions takes other channels",
+            "self.of_channels(x_b[:, 0, :: len(gamma) // self.groups])",
+            "self.of_channels(x_b[:, 0, : self.groups])",
+            "the pivot of a group is of another, and a constant group leaves a remainder",
         ),
         (
-            "standardize(x, x[..., :1], row_mean, self.eps)",
-            "standardize(x, 0 * x[..., :1], row_mean, self.eps)",
+            "standardize(x_b, x_b[:, :1],",
+            "standardize(x_b, 0 * x_b[:, :1],",
             "a constant row leaves a remainder, which is then enlarged",
         ),
         (
-            "1 / np.sqrt(row_mean(x * x) + self.eps)",
-            "1 / (np.sqrt(row_mean(x * x)) + self.eps)",
+            "np.sqrt(row_means(np.multiply(x_b, x_b, out=y_b)) + self.eps)",
+            "(np.sqrt(row_means(np.multiply(x_b, x_b, out=y_b))) + self.eps)",
             "ε stands outside of the root",
         ),
         (
-            "return r * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))",
-            "return r * (dxhat - mean(dxhat))",
+            "np.multiply(xhat_b, mean_product[:, None], out=product)",
+            "product[:] = 0",
             "dx forgets that the variance depends on x",
+        ),
+        (
+            "self.gamma.grad += column_sum(dgamma)",
+            "self.gamma.grad[:] = column_sum(dgamma)",
+            "dγ is that of the last block of samples",
         ),
     ],
     "layers/correlation": [
