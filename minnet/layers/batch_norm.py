@@ -111,10 +111,10 @@ def moments(x: Array) -> tuple[Array, Centre | None, Array, Array]:
 
 
 def pivot_of(x: Array) -> Array:
-    """The mean of every eighth line, or 0 if that is near enough; exact if all rows are equal.
+    """The mean of every eighth line, or 0 if that is at most 2 σ of these lines away; exact if all rows are equal.
 
-    It costs less than a digit: if the means of these rows and of the rest differ by D, then σ² ≥ 1/8 · 7/8 · D², and
-    the mean of all is at most 7/8 · D ≤ √7 σ away.
+    The mean costs less than a digit: if the means of these rows and of the rest differ by D, then σ² ≥ 1/8 · 7/8 · D²,
+    and the mean of all is at most 7/8 · D ≤ √7 σ away. So does 0, unless what makes the σ of these lines large is rare.
     """
     first, some = x.reshape(-1, x.shape[-1])[0], lines(x)[::8]
     d, n = some - tiled(some.shape[1], first), some.size // len(first)
@@ -125,7 +125,7 @@ def pivot_of(x: Array) -> Array:
 
 
 def centred_at(mean: Array, variance: Array) -> Centre:
-    """The centre whose pivot is 0, which saves a pass, if no mean is more than 2 σ away from it; else the mean."""
+    """The centre with 0 as pivot, which saves a pass, if no mean is more than 2 σ away from it; else with the mean."""
     zero = np.zeros_like(mean)
     return (zero, mean) if (abs(mean) <= 2 * np.sqrt(variance)).all() else (mean, zero)
 
