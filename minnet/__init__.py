@@ -81,13 +81,14 @@ from .layers.activations import (
     Tanh,
 )
 from .layers.attention import MultiHeadAttention
+from .layers.batch_norm import BatchNorm
 from .layers.branches import Concatenate, Parallel
 from .layers.containers import Residual, Sequential
 from .layers.convolution import Conv1d, Conv2d, ConvTranspose2d
 from .layers.cross_attention import CrossAttention
 from .layers.dropout import Dropout
 from .layers.linear import Embedding, Linear, PositionalEmbedding
-from .layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from .layers.normalization import GroupNorm, LayerNorm, RMSNorm
 from .layers.padded import Padded
 from .layers.pooling import AvgPool2d, GlobalAveragePool, MaxPool2d
 from .layers.recurrent import GRU, LSTM, RNN

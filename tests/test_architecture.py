@@ -140,6 +140,7 @@ FILES = {
         "softmax": set(),
         "shape": {"lengths"},
         "dropout": set(),
+        "batch_norm": set(),
         "normalization": set(),
         "convolution": {"correlation", "lengths", "windows"},
         "correlation": {"windows", "winograd"},

@@ -1,4 +1,4 @@
-"""Layers that bring activations to mean 0 and variance 1; they differ in what the mean is taken over."""
+"""Layers that bring activations of a sample to mean 0 and variance 1; they differ in what the mean is taken over."""
 
 from __future__ import annotations
 
@@ -8,168 +8,47 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy import ndarray as Array
 
-from ..arguments import expect_gradient, positive_number, share, whole_number
+from ..arguments import expect_gradient, positive_number, whole_number
 from ..initializers import zeros
-from ..layer import Buffer, Layer, Parameter, real_input
-from ..numerics import as_rows, column_sum, row_mean
+from ..layer import Layer, Parameter, real_input
+from ..numerics import as_rows, column_sum, mean_weights, ones
 
-Mean = Callable[[Array], Array]
+# Large arrays are worked on in blocks of so many entries, which stay in the L2 cache from one pass to the next.
+BLOCK = 2**16
 
 
-def standardize(x: Array, pivot: Array, mean: Mean, eps: float) -> tuple[Array, Array, Array, Array]:
-    """x̂ = (x − μ) r with r = 1 / √(σ² + ε); returns x̂, r, μ and σ².
+def blocks(x: Array, *others: Array) -> Iterator[tuple[Array, ...]]:
+    """Parts of arrays that have the first axis in common, each of at most BLOCK entries of x or of one index."""
+    if x.size <= BLOCK:
+        yield x, *others
+        return
+    step = max(1, BLOCK // (x.size // len(x)))
+    for n in range(0, len(x), step):
+        yield tuple(array[n : n + step] for array in (x, *others))
+
+
+def row_means(rows: Array) -> Array:
+    """The mean of each row of a matrix, as a column."""
+    return rows.dot(mean_weights(rows.shape[1], rows.dtype))[:, None]
+
+
+def standardize(
+    x: Array, pivot: Array, mean: Callable[[Array], Array], eps: float, free: Array, xhat: Array, r: Array
+) -> None:
+    """xhat ← x̂ = (x − μ) r, with r ← 1 / √(σ² + ε); free is overwritten.
 
     Means are taken of x − pivot, with one of the values as pivot: a large μ then costs no digits, and a constant x
     gives exactly 0.
     """
-    d = x - pivot
-    shift = mean(d)
-    d -= shift
-    variance = mean(d * d)
-    r = 1 / np.sqrt(variance + eps)
-    d *= r
-    return d, r, pivot + shift, variance
+    np.subtract(x, pivot, out=xhat)
+    xhat -= mean(xhat)
+    np.divide(1, np.sqrt(mean(np.multiply(xhat, xhat, out=free)) + eps), out=r)
+    xhat *= r
 
 
-# x̂ depends on each x directly, through μ and through σ²: dx̂ᵢ/dxⱼ = r (δᵢⱼ − 1/n − x̂ᵢ x̂ⱼ / n), since dμ/dxⱼ = 1/n and
-# dr/dxⱼ = −r² x̂ⱼ / n. Summed against dx̂, the second and third term become means.
-def standardize_backward(dxhat: Array, xhat: Array, r: Array, mean: Mean) -> Array:
-    """dx = r (dx̂ − mean dx̂ − x̂ mean(dx̂ x̂))."""
-    return r * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))
-
-
-# Batch norm's arithmetic, in few passes over memory: the cache holds x rather than x̂, which is computed again in blocks
-# that stay in the L2 cache. NumPy is slow on short rows, so several rows are joined into one line: twice as fast for 32
-# channels. Both constants count array entries.
-LINE, BLOCK = 1024, 2**16
-
-
-def lines(x: Array) -> Array:
-    """x as a matrix of lines, each of which joins one or several rows (C,) of x."""
-    C, rows = x.shape[-1], x.size // x.shape[-1]
-    several = math.gcd(rows, 1 << (max(1, LINE // C).bit_length() - 1))
-    return x.reshape(rows // several, several * C)
-
-
-def tiled(line: int, vector: Array) -> Array:
-    """The vector (C,), repeated to fill a line."""
-    several = line // len(vector)
-    return vector if several == 1 else np.concatenate([vector] * several)
-
-
-def differences(x: Array, pivot: Array) -> Iterator[tuple[slice, Array]]:
-    """Yields (slice of lines, x − pivot on them) block by block; the array is overwritten by the next block."""
-    length, width = x.shape
-    step = max(1, BLOCK // width)
-    scratch, pivot = np.empty((min(step, length), width), x.dtype), tiled(width, pivot)
-    for n in range(0, length, step):
-        part = slice(n, min(n + step, length))
-        yield part, np.subtract(x[part], pivot, out=scratch[: part.stop - n])
-
-
-def affine(x: Array, pivot: Array, a: Array, c: Array, more: tuple[Array, Array] | None = None) -> Array:
-    """y = (x − pivot) a + c, plus u b if more is (u, b): u shaped like x, the other vectors (C,)."""
-    shape, x = x.shape, lines(x)
-    y, width = np.empty(x.shape, x.dtype), x.shape[1]
-    a, c = tiled(width, a), tiled(width, c)
-    if more:
-        u, b = more[0].reshape(x.shape), tiled(width, more[1])
-    for part, d in differences(x, pivot):
-        d *= a
-        np.add(d, c, out=y[part])
-        if more:
-            y[part] += np.multiply(u[part], b, out=d)
-    return y.reshape(shape)
-
-
-def sums(x: Array, pivot: Array, u: Array | None = None) -> tuple[Array, Array]:
-    """Σ u and Σ u (x − pivot) over all axes but the last; u is x − pivot by default."""
-    x = lines(x)
-    both = np.zeros((2, x.shape[1]), x.dtype)
-    for part, d in differences(x, pivot):
-        factor = d if u is None else u.reshape(x.shape)[part]
-        both[0] += column_sum(factor)
-        both[1] += column_sum(np.multiply(factor, d, out=d))
-    first, second = both.reshape(2, -1, len(pivot)).sum(axis=1)
-    return first, second
-
-
-def approximate_mean(x: Array) -> Array:
-    """The mean of every eighth row; exact if all rows are equal.
-
-    Close enough to cost less than a digit: if the means of these rows and of the rest differ by D, then
-    σ² ≥ 1/8 · 7/8 · D², and the mean of all is at most 7/8 · D ≤ √7 σ away.
-    """
-    some = as_rows(x)[::8]
-    return some[0] + column_sum(some - some[0]) / len(some)
-
-
-class BatchNorm(Layer):
-    """Standardizes each feature over the batch and all positions, then scales and shifts it.
-
-    Forward     y = γ x̂ + β,  x̂ = (x − μ) / √(σ² + ε)
-                training: μ, σ² of this batch; evaluation: the running ones
-    Backward    dγ = Σ dy x̂      dβ = Σ dy      dx̂ = γ dy
-                training: dx = (dx̂ − mean dx̂ − x̂ mean(dx̂ x̂)) / √(σ² + ε); evaluation: dx = dx̂ / √(σ² + ε)
-
-    Shapes      x, y (..., C)   γ, β, running_mean, running_var (C,); sums and means over all axes but the last
-
-    features: C.  momentum: m in running ← (1 − m) running + m batch, in which the batch's variance is the unbiased one;
-    from 0 to 1.  eps: ε, above 0.
-    Raises ValueError for x that does not end in C, or with fewer than two rows while training.
-    Source: Ioffe and Szegedy 2015; the running statistics as in PyTorch.
-    """
-
-    def __init__(self, features: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        features = whole_number(type(self).__name__, "features", features, least=1)
-        self.gamma = Parameter(np.ones(features), decay=False)
-        self.beta = Parameter(zeros((features,)), decay=False)
-        self.running_mean = Buffer(np.zeros(features))
-        self.running_var = Buffer(np.ones(features))
-        self.momentum = share(type(self).__name__, "momentum", momentum)
-        self.eps = positive_number(type(self).__name__, "eps", eps)
-
-    def forward(self, x: Array) -> Array:
-        gamma = self.gamma.data
-        x = real_input(self, x, len(gamma), gamma.dtype)
-        if not self.training:
-            pivot, shift = self.running_mean.data.copy(), np.zeros_like(gamma)
-            r = 1 / np.sqrt(self.running_var.data + self.eps)
-        else:
-            n = x.size // len(gamma)
-            if n < 2:
-                raise ValueError(
-                    f"{self!r}: expected at least two rows while training, to have a variance, got {x.shape}; "
-                    "if the last batch has one row, choose another batch_size or Batches(drop_last=True)"
-                )
-            pivot = approximate_mean(x)
-            shift, square = (total / n for total in sums(x, pivot))
-            variance = np.maximum(square - shift * shift, 0)
-            r = 1 / np.sqrt(variance + self.eps)
-            self.update_running_statistics(pivot + shift, variance * (n / (n - 1)))
-        self.cache = x, pivot, shift, r, self.training
-        return affine(x, pivot, gamma * r, self.beta.data - shift * (gamma * r))
-
-    # standardize_backward with x̂ = (x − pivot − shift) r substituted, which gives dx = γ r dy + a (x − pivot) + c.
-    def backward(self, dy: Array) -> Array:
-        x, pivot, shift, r, used_batch_statistics = self.cache
-        expect_gradient(self, dy, x.shape)
-        gamma, n = self.gamma.data, x.size // len(pivot)
-        if self.frozen and not used_batch_statistics:
-            return dy * (gamma * r)
-        dbeta, dgamma = sums(x, pivot, dy)
-        dgamma = (dgamma - shift * dbeta) * r
-        self.gamma.grad += dgamma
-        self.beta.grad += dbeta
-        if not used_batch_statistics:
-            return dy * (gamma * r)
-        a = -gamma * r * r * dgamma / n
-        return affine(x, pivot, a, -gamma * r * dbeta / n - a * shift, (dy, gamma * r))
-
-    def update_running_statistics(self, mean: Array, variance: Array) -> None:
-        """running ← (1 − m) running + m batch."""
-        for running, batch in ((self.running_mean, mean), (self.running_var, variance)):  # which may be read-only
-            running.data = (1 - self.momentum) * running.data + self.momentum * batch
+# Of all backward passes here. x̂ depends on each x directly, through μ and through σ²:
+# dx̂ᵢ/dxⱼ = r (δᵢⱼ − 1/n − x̂ᵢ x̂ⱼ / n), since dμ/dxⱼ = 1/n and dr/dxⱼ = −r² x̂ⱼ / n. Summed against dx̂, the second and
+# third term become means: dx = r (dx̂ − mean dx̂ − x̂ mean(dx̂ x̂)). Without a μ there is no second term.
 
 
 class LayerNorm(Layer):
@@ -194,19 +73,34 @@ class LayerNorm(Layer):
         self.eps = positive_number(type(self).__name__, "eps", eps)
 
     def forward(self, x: Array) -> Array:
-        gamma = self.gamma.data
+        gamma, beta = self.gamma.data, self.beta.data
         x = real_input(self, x, len(gamma), gamma.dtype)
-        xhat, r, _, _ = standardize(x, x[..., :1], row_mean, self.eps)
-        self.cache = xhat, r
-        return gamma * xhat + self.beta.data
+        rows = as_rows(x)
+        y, xhat, r = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype), np.empty((len(rows), 1), x.dtype)
+        for x_b, y_b, xhat_b, r_b in blocks(rows, y, xhat, r):
+            standardize(x_b, x_b[:, :1], row_means, self.eps, y_b, xhat_b, r_b)
+            np.multiply(xhat_b, gamma, out=y_b)
+            y_b += beta
+        self.cache = xhat, r, x.shape
+        return y.reshape(x.shape)
 
     def backward(self, dy: Array) -> Array:
-        xhat, r = self.cache
-        expect_gradient(self, dy, xhat.shape)
-        if not self.frozen:
-            self.gamma.grad += column_sum(dy * xhat)
-            self.beta.grad += column_sum(dy)
-        return standardize_backward(dy * self.gamma.data, xhat, r, row_mean)
+        xhat, r, shape = self.cache
+        expect_gradient(self, dy, shape)
+        gamma, rows = self.gamma.data, as_rows(dy)
+        dx, weights = np.empty(rows.shape, xhat.dtype), gamma / len(gamma)
+        for dy_b, dx_b, xhat_b, r_b in blocks(rows, dx, xhat, r):
+            product = dy_b * xhat_b
+            if not self.frozen:
+                self.gamma.grad += column_sum(product)
+                self.beta.grad += column_sum(dy_b)
+            mean, mean_product = dy_b.dot(weights), product.dot(weights)
+            np.multiply(xhat_b, mean_product[:, None], out=product)
+            product += mean[:, None]
+            np.multiply(dy_b, gamma, out=dx_b)
+            dx_b -= product
+            dx_b *= r_b
+        return dx.reshape(shape)
 
 
 class RMSNorm(Layer):
@@ -232,19 +126,29 @@ class RMSNorm(Layer):
     def forward(self, x: Array) -> Array:
         gamma = self.gamma.data
         x = real_input(self, x, len(gamma), gamma.dtype)
-        r = 1 / np.sqrt(row_mean(x * x) + self.eps)
-        xhat = x * r
-        self.cache = xhat, r
-        return gamma * xhat
+        rows = as_rows(x)
+        y, xhat, r = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype), np.empty((len(rows), 1), x.dtype)
+        for x_b, y_b, xhat_b, r_b in blocks(rows, y, xhat, r):
+            np.divide(1, np.sqrt(row_means(np.multiply(x_b, x_b, out=y_b)) + self.eps), out=r_b)
+            np.multiply(x_b, r_b, out=xhat_b)
+            np.multiply(xhat_b, gamma, out=y_b)
+        self.cache = xhat, r, x.shape
+        return y.reshape(x.shape)
 
-    # dr/dxⱼ = −r² x̂ⱼ / n, as above but without the mean.
     def backward(self, dy: Array) -> Array:
-        xhat, r = self.cache
-        expect_gradient(self, dy, xhat.shape)
-        if not self.frozen:
-            self.gamma.grad += column_sum(dy * xhat)
-        dxhat = dy * self.gamma.data
-        return r * (dxhat - xhat * row_mean(dxhat * xhat))
+        xhat, r, shape = self.cache
+        expect_gradient(self, dy, shape)
+        gamma, rows = self.gamma.data, as_rows(dy)
+        dx, weights = np.empty(rows.shape, xhat.dtype), gamma / len(gamma)
+        for dy_b, dx_b, xhat_b, r_b in blocks(rows, dx, xhat, r):
+            product = dy_b * xhat_b
+            if not self.frozen:
+                self.gamma.grad += column_sum(product)
+            np.multiply(xhat_b, product.dot(weights)[:, None], out=product)
+            np.multiply(dy_b, gamma, out=dx_b)
+            dx_b -= product
+            dx_b *= r_b
+        return dx.reshape(shape)
 
 
 class GroupNorm(Layer):
@@ -270,31 +174,52 @@ class GroupNorm(Layer):
         self.groups, self.eps = groups, positive_number("GroupNorm", "eps", eps)
 
     def forward(self, x: Array) -> Array:
-        gamma = self.gamma.data
+        gamma, beta = self.gamma.data, self.beta.data
         x = real_input(self, x, len(gamma), gamma.dtype)
         if x.ndim < 2:
             raise ValueError(f"{self!r}: expected x of shape (N, ..., {len(gamma)}), got {x.shape}")
-        grouped = self.by_group(x)
-        xhat, r, _, _ = standardize(grouped, grouped[..., :1], row_mean, self.eps)
+        samples = x.reshape(len(x), math.prod(x.shape[1:-1]), len(gamma))
+        y, xhat = np.empty(samples.shape, x.dtype), np.empty(samples.shape, x.dtype)
+        r = np.empty((len(x), 1, len(gamma)), x.dtype)
+        for x_b, y_b, xhat_b, r_b in blocks(samples, y, xhat, r):
+            pivot = self.of_channels(x_b[:, 0, :: len(gamma) // self.groups])
+            standardize(x_b, pivot, self.group_means, self.eps, y_b, xhat_b, r_b)
+            np.multiply(xhat_b, gamma, out=y_b)
+            y_b += beta
         self.cache = xhat, r, x.shape
-        return gamma * self.by_position(xhat, x.shape) + self.beta.data
+        return y.reshape(x.shape)
 
     def backward(self, dy: Array) -> Array:
         xhat, r, shape = self.cache
         expect_gradient(self, dy, shape)
-        if not self.frozen:
-            self.gamma.grad += column_sum(dy * self.by_position(xhat, shape))
-            self.beta.grad += column_sum(dy)
-        dx = standardize_backward(self.by_group(dy * self.gamma.data), xhat, r, row_mean)
-        return self.by_position(dx, dy.shape)
+        gamma, dx = self.gamma.data, np.empty(xhat.shape, xhat.dtype)
+        for dy_b, dx_b, xhat_b, r_b in blocks(dy.reshape(xhat.shape), dx, xhat, r):
+            product, positions = dy_b * xhat_b, dy_b.shape[1]
+            dbeta, dgamma = position_sums(dy_b), position_sums(product)
+            if not self.frozen:
+                self.gamma.grad += column_sum(dgamma)
+                self.beta.grad += column_sum(dbeta)
+            np.multiply(xhat_b, r_b * self.channel_means(dgamma * gamma) / positions, out=product)
+            product += r_b * self.channel_means(dbeta * gamma) / positions
+            np.multiply(dy_b, r_b * gamma, out=dx_b)
+            dx_b -= product
+        return dx.reshape(shape)
 
-    def by_group(self, x: Array) -> Array:
-        """x with the entries of each group in one row: (N, groups, positions · C / groups)."""
-        positions, per_group = math.prod(x.shape[1:-1]), x.shape[-1] // self.groups
-        split = x.reshape(len(x), positions, self.groups, per_group)
-        return split.swapaxes(1, 2).reshape(len(x), self.groups, positions * per_group)
+    def group_means(self, x: Array) -> Array:
+        """The mean over the positions and the channels of a group, (N, 1, C), of x (N, positions, C)."""
+        return self.channel_means(position_sums(x)) / x.shape[1]
 
-    def by_position(self, rows: Array, shape: tuple[int, ...]) -> Array:
-        """The inverse of by_group: rows in the shape of x."""
-        split = rows.reshape(len(rows), self.groups, math.prod(shape[1:-1]), shape[-1] // self.groups)
-        return split.swapaxes(1, 2).reshape(shape)
+    def channel_means(self, x: Array) -> Array:
+        """The mean over the channels of a group, (N, 1, C), of x (N, C)."""
+        per_group = x.shape[1] // self.groups
+        return self.of_channels(x.reshape(-1, per_group).dot(mean_weights(per_group, x.dtype)))
+
+    def of_channels(self, x: Array) -> Array:
+        """x (N, groups) or flat, repeated for each channel of the group: (N, 1, C)."""
+        C = len(self.gamma.data)
+        return x.repeat(C // self.groups).reshape(-1, 1, C)
+
+
+def position_sums(x: Array) -> Array:
+    """Σ over the positions, (N, C), of x (N, positions, C)."""
+    return x[:, 0] if x.shape[1] == 1 else np.matmul(ones(x.shape[1], x.dtype), x)

@@ -41,6 +41,7 @@ LIKELY = {
     "layer": ("test_contract*.py", "insight/test_summary*.py", "layers/test_containers*.py"),
     "layers": ("test_contract*.py",),
     "layers/containers": ("test_layer_freezing.py",),
+    "layers/batch_norm": ("layers/test_normalization.py", "test_contract*.py"),
     "layers/branches": ("layers/test_padded.py", "test_contract*.py"),
     "layers/inner": ("layers/test_containers*.py", "layers/test_padded.py", "test_layer_freezing.py"),
     "layers/convolution": ("layers/test_correlation*.py",),

@@ -133,10 +133,10 @@ IMAGES = {
 }
 
 FEATURES = {
-    "layers/normalization": [
+    "layers/batch_norm": [
         (
-            "self.cache = x, pivot, shift, r, self.training",
-            "self.cache = x, pivot, shift, r, True",
+            "self.cache = x, centre, r, training",
+            "self.cache = x, centre, r, True",
             "dx in evaluation is that of training",
         ),
         (
@@ -146,41 +146,56 @@ FEATURES = {
         ),
         ("variance * (n / (n - 1)))", "variance)", "the running variance is the biased one"),
         (
-            "self.update_running_statistics(pivot + shift,",
-            "self.update_running_statistics(pivot,",
-            "the running mean is that of every eighth row",
+            "return x, (pivot, shift), pivot + shift,",
+            "return x, (pivot, shift), pivot,",
+            "the running mean is that of every eighth line",
         ),
         (
-            "some[0] + column_sum(some - some[0]) / len(some)",
-            "column_sum(some) / len(some)",
+            "d, n = some - tiled(some.shape[1], first),",
+            "d, n = some - 0 * tiled(some.shape[1], first),",
             "a constant feature leaves a remainder, which is then enlarged",
         ),
-        ("both[0] += column_sum(factor)", "both[0] = column_sum(factor)", "Σ dy is that of the last block of lines"),
+        ("first += column_sum(u[part])", "first[:] = column_sum(u[part])", "Σ dy is that of the last block of lines"),
         (
-            "column_sum(dy * self.by_position(xhat, shape))",
-            "column_sum(dy * xhat.reshape(shape))",
-            "dγ of several groups over positions takes other channels",
+            "n, C = x.size // x.shape[-1], x.shape[-1]",
+            "n, C = len(x), x.shape[-1]",
+            "batch norm after a convolution divides by the batch alone",
         ),
         (
-            "standardize(x, x[..., :1], row_mean, self.eps)",
-            "standardize(x, 0 * x[..., :1], row_mean, self.eps)",
+            "return (zero, mean) if (",
+            "return (zero, mean) if True or (",
+            "a large mean costs the digits of the variance",
+        ),
+        ("np.sqrt(variance)).all()", "np.sqrt(variance)).any()", "one feature near 0 takes the digits of another"),
+        ("if n <= 128 else pivot_of(x)", "", "a first row that is far from all others costs digits"),
+        ("tiled(width, c - shift * a)", "tiled(width, c)", "large batches are not centred"),
+        ("return first, second - shift * first", "return first, second", "dγ of large batches is of x − pivot"),
+    ],
+    "layers/normalization": [
+        (
+            "self.of_channels(x_b[:, 0, :: len(gamma) // self.groups])",
+            "self.of_channels(x_b[:, 0, : self.groups])",
+            "the pivot of a group is of another, and a constant group leaves a remainder",
+        ),
+        (
+            "standardize(x_b, x_b[:, :1],",
+            "standardize(x_b, 0 * x_b[:, :1],",
             "a constant row leaves a remainder, which is then enlarged",
         ),
         (
-            "1 / np.sqrt(row_mean(x * x) + self.eps)",
-            "1 / (np.sqrt(row_mean(x * x)) + self.eps)",
+            "np.sqrt(row_means(np.multiply(x_b, x_b, out=y_b)) + self.eps)",
+            "(np.sqrt(row_means(np.multiply(x_b, x_b, out=y_b))) + self.eps)",
             "ε stands outside of the root",
         ),
-        ("n = x.size // len(gamma)", "n = len(x)", "batch norm after a convolution divides by the batch alone"),
         (
-            "return r * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat))",
-            "return r * (dxhat - mean(dxhat))",
+            "np.multiply(xhat_b, mean_product[:, None], out=product)",
+            "product[:] = 0",
             "dx forgets that the variance depends on x",
         ),
         (
-            "pivot = approximate_mean(x)",
-            "pivot = np.zeros_like(gamma)",
-            "a large mean costs the digits of the variance",
+            "self.gamma.grad += column_sum(dgamma)",
+            "self.gamma.grad[:] = column_sum(dgamma)",
+            "dγ is that of the last block of samples",
         ),
     ],
     "layers/correlation": [
