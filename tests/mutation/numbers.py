@@ -11,10 +11,12 @@ NUMBERS = {
         ),
         ("np.log1p(np.exp(-abs(x)))", "np.log(1 + np.exp(-abs(x)))", "the softplus of a very negative number is 0"),
         (
-            "    z = x - row_max(x)\n    z -= np.log(row_sum(np.exp(z)))\n    return z",
-            "    return np.log(softmax(x))",
+            "    return with_column(np.subtract, z, ",
+            "    return np.log(softmax(x))\n    (",
             "the logarithm of an unlikely class is infinite",
         ),
+        ("ufunc(rows.ravel(), column", 'ufunc(rows.ravel("K"), column', "the softmax of scores in columns is another"),
+        ("        e /= e.dot(one)\n", "", "a single row of probabilities does not sum to 1"),
         ("        holds_long = n > LONG\n", "", "vectors of every length are kept"),
         ("0.019852496688983708", "0.019852496688993708", "erf is wrong in its 14th digit"),
         (
@@ -123,11 +125,6 @@ NUMBERS = {
             "a negative label counts from the end",
         ),
         (
-            'z = np.subtract(rows, highest[:, None], order="C")',
-            "z = rows - highest[:, None]",
-            "the gradient of scores in columns misses the target",
-        ),
-        (
             'gap = np.subtract(x, x.reshape(-1)[index][:, None], order="C")',
             "gap = x - x.reshape(-1)[index][:, None]",
             "the hinge of scores in columns counts the right class",
@@ -159,8 +156,8 @@ NUMBERS = {
             "a negative ignore_index is not known",
         ),
         (
-            "            y[y != labels.reshape(-1)] = -1",
-            "            pass",
+            "        indices[indices != y] = -1",
+            "        pass",
             "where an integer has 32 bits, a label of 64 becomes another",
         ),
         (
