@@ -243,6 +243,12 @@ TRAINING = {
             "layer = object.__new__",
             "a layer that knows the one above it is copied without end",
         ),
+        ("    copies[OTHERS] = True\n", "", "layers in a set are left out"),
+        (
+            "np.random.Generator, object}",
+            "np.random.Generator}",
+            "a model that was trained is searched at every predict",
+        ),
         ("Layer.__getstate__(value)", "value.__getstate__()", "a layer that can't pickle its lock predicts without it"),
     ],
     "training/modes": [
