@@ -60,12 +60,12 @@ TRAINING = {
             "a model with NaN takes the place of a good checkpoint within an epoch",
         ),
         (
-            "loss = loss_of(model, *batch)",
-            "loss = loss_of(model, *batch[:2])",
+            "model(*batch))\n            correct",
+            "model(*batch[:2]))\n            correct",
             "weights of samples count in the validation only",
         ),
         (
-            "            position.seconds = time.perf_counter() - start\n",
+            "    run.position.seconds = time.perf_counter() - start\n",
             "",
             "a checkpoint within an epoch has no seconds",
         ),
