@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 LONG = 2**14  # entries of a cached vector
-WIDE = 2**10  # columns from which on with_column repeats nothing
+WIDE = 2**7  # columns beyond which with_column repeats nothing
 
 
 def as_rows(x: Array) -> Array:
@@ -80,14 +80,14 @@ def row_max(rows: Array) -> Array:
     return rows.ravel()[rows.argmax(axis=1) + row_starts(*rows.shape)]
 
 
-def with_column(ufunc: np.ufunc, rows: Array, v: Array) -> Array:
-    """ufunc(rows, v as a column) of a matrix and a vector, flat.
+def with_column(ufunc: np.ufunc, rows: Array, v: Array, out: Array | None = None) -> Array:
+    """ufunc(rows, v as a column) of a matrix and a vector, flat. out: what may be overwritten with it.
 
     Beside short rows v is repeated: NumPy subtracts a column from (32, 10) in 1.0 µs, and in 0.5 this way.
     """
     C = rows.shape[1]
     if C > WIDE:
-        return ufunc(rows, v[:, None]).ravel()
+        return ufunc(rows, v[:, None], out=out).ravel()
     column = v.repeat(C)
     return ufunc(rows.ravel(), column, column)
 
@@ -152,14 +152,15 @@ def softmax(x: Array) -> Array:
         return e.reshape(x.shape)
     e = with_column(np.subtract, rows, row_max(rows))
     e = np.exp(e, e).reshape(rows.shape)
-    return with_column(np.divide, e, e.dot(one)).reshape(x.shape)
+    return with_column(np.divide, e, e.dot(one), out=e).reshape(x.shape)
 
 
 def log_softmax(x: Array) -> Array:
     """log p = z − log Σ exp z, with z = x − max x: exact where p itself underflows to zero."""
     rows = as_rows(x)
     z = with_column(np.subtract, rows, row_max(rows)).reshape(rows.shape)
-    return with_column(np.subtract, z, np.log(np.exp(z).dot(ones(rows.shape[1], z.dtype)))).reshape(x.shape)
+    log_sum = np.log(np.exp(z).dot(ones(rows.shape[1], z.dtype)))
+    return with_column(np.subtract, z, log_sum, out=z).reshape(x.shape)
 
 
 def sigmoid(x: Array) -> Array:

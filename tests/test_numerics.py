@@ -24,7 +24,7 @@ from minnet.numerics import (
     with_column,
 )
 
-SHAPES = [(1,), (5,), (3, 1), (4, 5), (2, 3, 4), (2, 1, 3, 2), (0, 5)]
+SHAPES = [(1,), (5,), (3, 1), (4, 5), (2, 3, 4), (2, 1, 3, 2), (0, 5), (3, WIDE + 1)]
 
 
 def frozen(array):
@@ -121,6 +121,7 @@ def test_a_column_meets_every_entry_of_its_row(shape, dtype):
             assert found.dtype == dtype and found.shape == (rows.size,) and not np.may_share_memory(found, rows)
             expected = [dtype(of(entry, by)) for row, by in zip(view.tolist(), v.tolist()) for entry in row]
             assert found.tolist() == expected
+            assert with_column(ufunc, over := view.copy(), v, out=over).tolist() == expected
 
 
 @pytest.mark.rows("rows", [0, 1, 2, 5, 65])

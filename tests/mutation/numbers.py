@@ -11,8 +11,8 @@ NUMBERS = {
         ),
         ("np.log1p(np.exp(-abs(x)))", "np.log(1 + np.exp(-abs(x)))", "the softplus of a very negative number is 0"),
         (
-            "    return with_column(np.subtract, z, ",
-            "    return np.log(softmax(x))\n    (",
+            "    return with_column(np.subtract, z, log_sum, out=z).reshape(x.shape)",
+            "    return np.log(softmax(x))",
             "the logarithm of an unlikely class is infinite",
         ),
         ("ufunc(rows.ravel(), column", 'ufunc(rows.ravel("K"), column', "the softmax of scores in columns is another"),
