@@ -38,7 +38,7 @@ Insight
     no learning?    diagnose
 Of your own
     to derive from  Layer Loss Optimizer
-    in a layer      Parameter Buffer
+    in a layer      Parameter SparseParameter Buffer
 
 After `import minnet as mn`, help(mn.Layer) says how to write a layer, and
 help(mn.check_layer) what is checked of it; help(mn.fit) has all options of
@@ -103,6 +103,7 @@ from .optimizers.first_order import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optimizers.lbfgs import LBFGS
 from .optimizers.optimizer import Optimizer
 from .optimizers.schedules import cosine_decay, exponential_decay, linear_decay, linear_warmup, one_cycle, step_decay
+from .parameter import SparseParameter
 from .random import generator, seed
 from .training.evaluate import evaluate
 from .training.fit import fit
@@ -175,6 +176,7 @@ __all__ = [
     "Softmax",
     "SoftmaxCrossEntropy",
     "Softplus",
+    "SparseParameter",
     "Standardize",
     "Tanh",
     "Upsample2d",

@@ -243,14 +243,19 @@ class Layer(Node):
     def clear_cache(self) -> None:
         """Forget the last forward pass, here and below; backward then needs a new one."""
         for layer in self.walk(Layer).values():
-            drop_cache(layer)
+            _forget(vars(layer))
 
 
 def drop_cache(layer: Layer) -> None:
-    """Drop the cache of this layer only, without the 3.5 µs that clear_cache takes to look for inner layers."""
+    """Drop the cache of this layer, which holds no others, if it has one: clear_cache takes 3.5 µs to look for them."""
     own = vars(layer)
-    own.pop("cache", None)
-    forget_calls(own)
+    if "cache" in own:
+        _forget(own)
+
+
+def _forget(attributes: dict[str, Any]) -> None:
+    attributes.pop("cache", None)
+    forget_calls(attributes)
 
 
 def _set_frozen(layer: Layer, frozen: bool) -> None:
@@ -268,10 +273,11 @@ def real_input(layer: Layer, x: ArrayLike, features: int | None = None, dtype: D
     it, float32 and float64 keep theirs and other real x becomes float32.
     Raises TypeError if x is not real, ValueError if it has no axes or does not end in features.
     """
-    if type(x) is not Array or (x.dtype.char not in "fd" if dtype is None else x.dtype != dtype):
+    if type(x) is not Array or (x.dtype.char not in "fd" if dtype is None else x.dtype is not dtype):
         x = real_array(repr(layer), x)
         x = x.astype(dtype or (x.dtype if x.dtype.char in "fd" else np.float32), copy=False)
-    if not x.shape or (features is not None and x.shape[-1] != features):
+    shape = x.shape
+    if not shape or (features is not None and shape[-1] != features):
         advice = "; put a Flatten() before it" if x.ndim > 2 and x[:1].size == features else ""
-        raise ValueError(f"{layer!r}: expected x of shape (..., {features or 'C'}), got {x.shape}{advice}")
+        raise ValueError(f"{layer!r}: expected x of shape (..., {features or 'C'}), got {shape}{advice}")
     return x

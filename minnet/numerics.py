@@ -14,6 +14,7 @@ from numpy import ndarray as Array
 
 LONG = 2**14  # entries of a cached vector
 BLOCK = 2**18  # bytes: a quarter of an L2 cache of 1 MiB
+WIDE = 2**7  # columns beyond which with_column repeats nothing
 
 
 def as_rows(x: Array) -> Array:
@@ -72,14 +73,24 @@ def row_starts(n: int, columns: int) -> Array:
     return np.arange(0, n * columns, columns)
 
 
-def row_max(x: Array) -> Array:
-    """max over the last axis, which is kept with length 1.
+def row_max(rows: Array) -> Array:
+    """The max of each row of a matrix, as a vector.
 
     Through argmax: NumPy takes 2.4 µs for the max of (32, 10), and 0.9 this way.
     """
-    rows = as_rows(x)
-    best = rows.argmax(axis=1) + row_starts(*rows.shape)
-    return rows.reshape(-1)[best].reshape((*x.shape[:-1], 1))
+    return rows.ravel()[rows.argmax(axis=1) + row_starts(*rows.shape)]
+
+
+def with_column(ufunc: np.ufunc, rows: Array, v: Array, out: Array | None = None) -> Array:
+    """ufunc(rows, v as a column) of a matrix and a vector, flat. out: what may be overwritten with it.
+
+    Beside short rows v is repeated: NumPy subtracts a column from (32, 10) in 1.0 µs, and in 0.5 this way.
+    """
+    C = rows.shape[1]
+    if C > WIDE:
+        return ufunc(rows, v[:, None], out=out).ravel()
+    column = v.repeat(C)
+    return ufunc(rows.ravel(), column, column)
 
 
 def row_sum(x: Array) -> Array:
@@ -104,10 +115,15 @@ def column_sum(x: Array) -> Array:
 def add_to_rows(x: Array, b: Array) -> None:
     """x ← x + b, for a matrix x and a vector b.
 
-    A single row is added to as a vector: NumPy adds (64,) to (64,) in 0.2 µs, to (1, 64) in 0.7.
+    A single row is added to as a vector: NumPy adds (64,) to (64,) in 0.2 µs, to (1, 64) in 0.7. To many short
+    ones b is added as a matrix: (10,) to (1024, 10) takes 4.1 µs, and 3.1 this way.
     """
-    rows = x[0] if len(x) == 1 else x
-    rows += b
+    n, columns = x.shape
+    if n == 1:
+        x = x[0]
+    elif n > 64 > columns:
+        b = b[None].repeat(n, axis=0)
+    x += b
 
 
 def transposed(W: Array) -> Array:
@@ -123,18 +139,29 @@ def transposed(W: Array) -> Array:
 
 
 def softmax(x: Array) -> Array:
-    """p = exp(x − max x) / Σ exp(x − max x): finite for every finite x."""
-    p = x - row_max(x)
-    np.exp(p, out=p)
-    p /= row_sum(p)
-    return p
+    """p = exp(x − max x) / Σ exp(x − max x): finite for every finite x.
+
+    A single row as a vector: that takes 1.9 µs, and 3.3 as a matrix.
+    """
+    rows = as_rows(x)
+    one = ones(rows.shape[1], rows.dtype)
+    if len(rows) == 1:
+        (row,) = rows
+        e = row - row[row.argmax(), ...]
+        np.exp(e, e)
+        e /= e.dot(one)
+        return e.reshape(x.shape)
+    e = with_column(np.subtract, rows, row_max(rows))
+    e = np.exp(e, e).reshape(rows.shape)
+    return with_column(np.divide, e, e.dot(one), out=e).reshape(x.shape)
 
 
 def log_softmax(x: Array) -> Array:
     """log p = z − log Σ exp z, with z = x − max x: exact where p itself underflows to zero."""
-    z = x - row_max(x)
-    z -= np.log(row_sum(np.exp(z)))
-    return z
+    rows = as_rows(x)
+    z = with_column(np.subtract, rows, row_max(rows)).reshape(rows.shape)
+    log_sum = np.log(np.exp(z).dot(ones(rows.shape[1], z.dtype)))
+    return with_column(np.subtract, z, log_sum, out=z).reshape(x.shape)
 
 
 def in_blocks(function: Callable[..., None], x: Array, *others: Array) -> Array:

@@ -7,6 +7,7 @@ import pytest
 
 from minnet.numerics import (
     BLOCK,
+    WIDE,
     add_to_rows,
     column_sum,
     in_blocks,
@@ -21,9 +22,10 @@ from minnet.numerics import (
     softmax,
     softplus,
     transposed,
+    with_column,
 )
 
-SHAPES = [(1,), (5,), (3, 1), (4, 5), (2, 3, 4), (2, 1, 3, 2), (0, 5)]
+SHAPES = [(1,), (5,), (3, 1), (4, 5), (2, 3, 4), (2, 1, 3, 2), (0, 5), (3, WIDE + 1)]
 
 
 def frozen(array):
@@ -36,11 +38,11 @@ def frozen(array):
 def test_reductions_are_those_of_plain_loops_in_any_rank(shape, dtype):
     x = frozen(np.random.default_rng(0).normal(size=shape).astype(dtype))
     rows = x.reshape(-1, shape[-1]).tolist()
-    largest, sums, means, columns = row_max(x), row_sum(x), row_mean(x), column_sum(x)
-    assert largest.shape == sums.shape == means.shape == (*shape[:-1], 1)
+    largest, sums, means, columns = row_max(x.reshape(-1, shape[-1])), row_sum(x), row_mean(x), column_sum(x)
+    assert sums.shape == means.shape == (*shape[:-1], 1)
     assert columns.shape == shape[-1:]
     assert largest.dtype == sums.dtype == means.dtype == columns.dtype == dtype
-    assert largest.reshape(-1).tolist() == [max(row) for row in rows]
+    assert largest.tolist() == [max(row) for row in rows]
     assert np.allclose(sums.reshape(-1), [math.fsum(row) for row in rows], atol=1e-6)
     assert np.allclose(means.reshape(-1), [statistics.fmean(row) for row in rows], atol=1e-6)
     assert np.allclose(columns, [math.fsum(row[c] for row in rows) for c in range(shape[-1])], atol=1e-6)
@@ -99,17 +101,31 @@ def test_reductions_do_not_mind_the_memory_layout():
     x = np.arange(24.0).reshape(2, 3, 4)
     for view in (x.transpose(2, 0, 1), x[..., ::-1], x[:, ::2, 1:3]):
         dense = view.copy()
-        assert np.array_equal(row_max(view), row_max(dense))
+        assert np.array_equal(row_max(view[0]), row_max(dense[0]))
         assert np.array_equal(row_sum(view), row_sum(dense))
         assert np.array_equal(column_sum(view), column_sum(dense))
 
 
 def test_the_maximum_passes_on_infinities_and_nan():
-    assert row_max(np.array([[1, np.inf], [-np.inf, -2]])).tolist() == [[np.inf], [-2]]
+    assert row_max(np.array([[1, np.inf], [-np.inf, -2]])).tolist() == [np.inf, -2]
     assert np.isnan(row_max(np.array([[1, np.nan, 3]])))
 
 
-@pytest.mark.rows("rows", [0, 1, 2, 5])
+@pytest.mark.rows("shape", [(0, 3), (1, 3), (4, 3), (4, WIDE + 1)])
+@pytest.mark.rows("dtype", [np.float32, np.float64])
+def test_a_column_meets_every_entry_of_its_row(shape, dtype):
+    rng = np.random.default_rng(0)
+    rows, v = frozen(rng.normal(size=shape).astype(dtype)), frozen(rng.uniform(1, 2, size=shape[0]).astype(dtype))
+    for ufunc, of in ((np.subtract, float.__sub__), (np.multiply, float.__mul__), (np.divide, float.__truediv__)):
+        for view in (rows, rows[:, ::-1]):
+            found = with_column(ufunc, view, v)
+            assert found.dtype == dtype and found.shape == (rows.size,) and not np.may_share_memory(found, rows)
+            expected = [dtype(of(entry, by)) for row, by in zip(view.tolist(), v.tolist()) for entry in row]
+            assert found.tolist() == expected
+            assert with_column(ufunc, over := view.copy(), v, out=over).tolist() == expected
+
+
+@pytest.mark.rows("rows", [0, 1, 2, 5, 65])
 def test_a_vector_is_added_to_every_row_in_place(rows):
     for x in (np.arange(3.0 * rows).reshape(rows, 3), np.arange(6.0 * rows).reshape(rows, 6)[:, ::2]):
         expected = [[float(entry + b) for entry, b in zip(row, (0.5, -1, 2))] for row in x]

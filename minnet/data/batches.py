@@ -17,8 +17,8 @@ from ..parts import each_part, named_parts, paired_arrays
 from ..random import Rng, generator
 from .rows import in_order, rows_of, shuffled, shuffled_blocks
 
-CHUNK_BYTES = 2**25  # of rows that are gathered at a time
-CACHE_BYTES = 2**20  # of neighbouring rows, which are copied at a time: they stay in the cache
+CHUNK_BYTES = 2**25  # of rows in a file that are read at a time
+CACHE_BYTES = 2**18  # of rows in memory: they stay in the cache, and in memory that the process has already
 
 Transform = Callable[[Any, "np.random.Generator"], Any]
 
@@ -146,7 +146,7 @@ def _chunks(
     n, stored = arrays[0].shape[0], [array for array in arrays if is_stored(array)]
     least = 1 if dtype is None else dtype.itemsize
     row = sum(math.prod(array.shape[1:]) * max(least, array.dtype.itemsize) for array in arrays)
-    room = CACHE_BYTES if rng is None and not stored else CHUNK_BYTES
+    room = CHUNK_BYTES if stored else CACHE_BYTES
     chunk = size * max(1, room // max(1, size * row))
     if rng is None:
         return in_order(n, chunk)

@@ -21,6 +21,8 @@ class Guard:
     """Keeps a training from going on with values that are not finite.
 
     It keeps what a forward pass may change in a model, buffers and the states of generators, from before each batch.
+
+    prepares: whether there are any.
     """
 
     def __init__(self, model: Layer, optimizers: Sequence[Optimizer]) -> None:
@@ -28,13 +30,12 @@ class Guard:
         self.state = model.walk(Parameter, Buffer)
         self.buffers = [state for state in self.state.values() if isinstance(state, Buffer)]
         self.generators = list(model.walk(np.random.Generator).values())
+        self.prepares = bool(self.buffers or self.generators)
         self.buffers_before: list[Array] = []
         self.generators_before: list[Any] = []
 
     def before_batch(self) -> None:
-        """Save buffers and the states of generators. It runs for every batch: at once where there are none."""
-        if not self.buffers and not self.generators:
-            return
+        """Save buffers and the states of generators."""
         self.buffers_before = [buffer.data.copy() for buffer in self.buffers]
         self.generators_before = [generator.bit_generator.state for generator in self.generators]
 

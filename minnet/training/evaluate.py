@@ -80,7 +80,11 @@ def _both(owner: str, model: Layer) -> Callable[..., tuple[Array, float]]:
 
 def loss_of(model: Layer, *batch: Any) -> float:
     """model(x, y) as a float. Raises TypeError if it is none."""
-    loss = model(*batch)
+    return float_of(model, model(*batch))
+
+
+def float_of(model: Layer, loss: Any) -> float:
+    """The loss that a model gave, as a float. Raises TypeError if it is none."""
     if type(loss) is float:
         return loss
     if not isinstance(loss, (float, np.floating)):

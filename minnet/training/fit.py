@@ -16,7 +16,7 @@ from .checkpoint import Checkpoint
 from .conditions import check_progress, new_checkpoint, new_run
 from .divergence import Guard, without_warnings
 from .early_stopping import early_stopping
-from .evaluate import loss_of, measure
+from .evaluate import float_of, measure
 from .history import History
 from .inputs import Data, Metrics, check_optimizers, checked, unshuffled
 from .modes import in_mode
@@ -175,11 +175,12 @@ def _train_epoch(
 ) -> bool:
     """Train on the remaining batches of the epoch that began at `start`. Returns False if on_batch_end ends it."""
     model, judge, updates, position, watched = run.model, run.judge, run.updates, run.position, bool(run.on_batch_end)
+    before_batch = [part.before_batch for part in (guard, judge) if part.prepares]
     for batch in _batches(run, walk, bars):
-        guard.before_batch()
-        judge.before_batch()
+        for prepare in before_batch:
+            prepare()
         try:
-            loss = loss_of(model, *batch)
+            loss = float_of(model, model(*batch))
             correct = judge.correct()
             if finite := math.isfinite(loss):
                 model.backward()
@@ -195,16 +196,16 @@ def _train_epoch(
             raise guard.diverged(run.place(), loss, position.last, batch)
         position.add(loss, correct)
         if checkpoint and checkpoint.is_due():
-            position.seconds = time.perf_counter() - start
-            _write_within_epoch(run, checkpoint, guard)
+            _write_within_epoch(run, checkpoint, guard, start)
     if not position.batch:
         raise ValueError("fit: expected train to have at least one batch, got none")
     updates.step()
     return True
 
 
-def _write_within_epoch(run: Run, checkpoint: Checkpoint, guard: Guard) -> None:
+def _write_within_epoch(run: Run, checkpoint: Checkpoint, guard: Guard, start: float) -> None:
     """Write the checkpoint, unless what it would hold is not finite."""
+    run.position.seconds = time.perf_counter() - start
     guard.after_update(f"epoch {run.position.epoch + 1}, batch {run.position.batch}", run.position.last)
     checkpoint.write()
 

@@ -135,6 +135,8 @@ def batched(owner: str, name: str, data: Any, model: Layer, training: bool = Fal
 
 def prediction(owner: str, model: Layer, y: Any) -> Array:
     """What a model gave for its prediction, as one array. Raises TypeError for several."""
+    if type(y) is Array and y.dtype.kind != "O":
+        return y
     several = isinstance(y, (tuple, dict)) or (isinstance(y, list) and any(isinstance(each, Array) for each in y))
     if several:
         raise TypeError(f"{owner}: expected {one_line(model)} to give one array, got a {type(y).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from operator import is_
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -12,12 +13,13 @@ from numpy import ndarray as Array
 from numpy.typing import ArrayLike
 
 from ..arguments import plain_array, whole_number
-from ..layer import Layer, drop_cache, thread
+from ..layer import Buffer, Layer, Parameter, drop_cache, thread
 from ..parts import sliceable_parts
 from ..tree import DATA, is_long_data
 from .inputs import check_model, prediction
 
-FUNCTIONS = -1  # among copies, whether a layer holds functions
+FUNCTIONS, OTHERS = -1, -2  # among copies, whether a layer holds functions, and whether what walk must look into
+SHARED = DATA | {Array, Parameter, Buffer, np.random.Generator, object}  # which hold no layers
 
 
 def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
@@ -37,11 +39,12 @@ def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
     check_model("predict", model, needs_loss=False)
     batch_size = whole_number("predict", "batch_size", batch_size, least=1)
     x = sliceable_parts("predict", x)
-    layers = model.walk(Layer)  # raises TypeError for layers where walk doesn't find them, in a set for example
     copies: dict[int, Any] = {}
     copied = copied_layers(model, copies)
+    # It raises TypeError for layers where it doesn't find them, in a set for example; it takes longer than the copies.
+    layers = model.walk(Layer).values() if OTHERS in copies else ()
     # A function may call the layers themselves, not their copies. Else their caches are another thread's to change.
-    caches = [(layer, vars(layer).get("cache")) for layer in layers.values()] if FUNCTIONS in copies else []
+    caches = [(layer, vars(layer).get("cache")) for layer in layers] if FUNCTIONS in copies else []
     evaluating, thread.evaluating = thread.evaluating, True
     try:
         return _in_batches(copied, x, batch_size)
@@ -79,25 +82,33 @@ def _rows(x: Any, rows: slice) -> Any:
 def copied_layers(value: Any, copies: dict[int, Any]) -> Any:
     """Copies of all layers, in evaluation mode and without caches; what holds no layer is shared.
 
-    copies: those that there are already, by the id of the original; FUNCTIONS is added if a function is found.
+    copies: those that there are already, by the id of the original; FUNCTIONS and OTHERS are added if there are any.
     """
     if id(value) in copies:
         return copies[id(value)]
     if isinstance(value, Layer):
         layer = copies[id(value)] = object.__new__(type(value))  # copy.copy takes 1.5 µs more
-        own = vars(layer)
-        own["_arguments"] = value._arguments
-        for name, held in Layer.__getstate__(value).items():  # that of a subclass may leave out a lock
-            if name != "_arguments":
-                own[name] = held if type(held) in DATA else copied_layers(held, copies)
-        layer.training = False  # for threads that it starts
+        layer.__dict__ = own = Layer.__getstate__(value)  # that of a subclass may leave out a lock
+        own["_training"] = False  # for threads that it starts
+        for name, held in own.items():
+            if type(held) not in SHARED and name != "_arguments":
+                own[name] = copied_layers(held, copies)
         return layer
+    if type(value) in (tuple, list) and not is_long_data(value):
+        new = type(value)([held if type(held) in SHARED else copied_layers(held, copies) for held in value])
+        return value if all(map(is_, new, value)) else new
+    copies[OTHERS] = True
     if isinstance(value, MethodType) and isinstance(value.__self__, Layer):
         return MethodType(value.__func__, copied_layers(value.__self__, copies))
     if isinstance(value, (FunctionType, partial)):
         copies[FUNCTIONS] = True
     if not isinstance(value, (list, tuple, dict)) or is_long_data(value.values() if isinstance(value, dict) else value):
         return value
+    return _copied_container(value, copies)
+
+
+def _copied_container(value: Any, copies: dict[int, Any]) -> Any:
+    """A named tuple, dict or list of a kind of its own, with copies of the layers in it; itself if there are none."""
     items = dict(value if isinstance(value, dict) else enumerate(value))
     changed = {key: new for key, held in items.items() if (new := copied_layers(held, copies)) is not held}
     if not changed:

@@ -18,14 +18,19 @@ class Judge:
 
     Of losses that hold each other it is the inner one; in a Sequential, one in its last layer. Where there is none, or
     several, nothing more is known than what the model's own methods return.
+
+    prepares: whether it has something to do before a batch.
     """
 
     def __init__(self, model: Layer) -> None:
-        self.model = end = model
+        self.model = self.asked = end = model
         while isinstance(end, Sequential) and len(end):
             end = end[-1]
+            if type(self.asked) is Sequential:  # which would ask its last layer
+                self.asked = end
         inner = [loss for loss in _losses(end) if loss is not end and len(_losses(loss)) == 1]
         self.loss: Layer | None = inner[0] if len(inner) == 1 else None
+        self.prepares = self.loss is not None
 
     def before_batch(self) -> None:
         """Make sure that no loss is asked of a batch before, should the model not call it."""
@@ -34,12 +39,12 @@ class Judge:
 
     def correct(self) -> Correct:
         """How many predictions were right and of how many, in sums of sample weights; None where nothing is told."""
-        own = self.model.count_correct()
+        own = self.asked.count_correct()
         return own if own is not None or not (loss := self._called()) else loss.count_correct()
 
     def weight(self, rows: int) -> float:
         """By what the loss was divided: the sum of its effective weights; the number of rows where it isn't told."""
-        own = self.model.total_weight()
+        own = self.asked.total_weight()
         if own is None and (loss := self._called()):
             own = loss.total_weight()
         return rows if own is None else own

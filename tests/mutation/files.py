@@ -21,8 +21,8 @@ FILES = {
         ),
         ("        if not len(self):\n", "        if False:\n", "with drop_last there may be no batch at all"),
         (
-            "rng is None and not stored else CHUNK_BYTES",
-            "rng is None and not stored else 2**40",
+            "room = CHUNK_BYTES if stored",
+            "room = 2**40 if stored",
             "data in a file are read whole",
         ),
         (

@@ -16,10 +16,12 @@ NUMBERS = {
         ),
         ("np.full(x.shape, 80, x.dtype)", "np.full(x.shape, 90, x.dtype)", "the softplus of a large number overflows"),
         (
-            "    z = x - row_max(x)\n    z -= np.log(row_sum(np.exp(z)))\n    return z",
+            "    return with_column(np.subtract, z, log_sum, out=z).reshape(x.shape)",
             "    return np.log(softmax(x))",
             "the logarithm of an unlikely class is infinite",
         ),
+        ("ufunc(rows.ravel(), column", 'ufunc(rows.ravel("K"), column', "the softmax of scores in columns is another"),
+        ("        e /= e.dot(one)\n", "", "a single row of probabilities does not sum to 1"),
         ("        holds_long = n > LONG\n", "", "vectors of every length are kept"),
         (
             "for k in range(0, len(W), 16):",
@@ -142,11 +144,6 @@ NUMBERS = {
             "a negative label counts from the end",
         ),
         (
-            'z = np.subtract(rows, highest[:, None], order="C")',
-            "z = rows - highest[:, None]",
-            "the gradient of scores in columns misses the target",
-        ),
-        (
             'gap = np.subtract(x, x.reshape(-1)[index][:, None], order="C")',
             "gap = x - x.reshape(-1)[index][:, None]",
             "the hinge of scores in columns counts the right class",
@@ -178,8 +175,8 @@ NUMBERS = {
             "a negative ignore_index is not known",
         ),
         (
-            "            y[y != labels.reshape(-1)] = -1",
-            "            pass",
+            "        indices[indices != y] = -1",
+            "        pass",
             "where an integer has 32 bits, a label of 64 becomes another",
         ),
         (

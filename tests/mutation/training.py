@@ -60,12 +60,12 @@ TRAINING = {
             "a model with NaN takes the place of a good checkpoint within an epoch",
         ),
         (
-            "loss = loss_of(model, *batch)",
-            "loss = loss_of(model, *batch[:2])",
+            "model(*batch))\n            correct",
+            "model(*batch[:2]))\n            correct",
             "weights of samples count in the validation only",
         ),
         (
-            "            position.seconds = time.perf_counter() - start\n",
+            "    run.position.seconds = time.perf_counter() - start\n",
             "",
             "a checkpoint within an epoch has no seconds",
         ),
@@ -242,6 +242,12 @@ TRAINING = {
             "layer = copies[id(value)] = object.__new__",
             "layer = object.__new__",
             "a layer that knows the one above it is copied without end",
+        ),
+        ("    copies[OTHERS] = True\n", "", "layers in a set are left out"),
+        (
+            "np.random.Generator, object}",
+            "np.random.Generator}",
+            "a model that was trained is searched at every predict",
         ),
         ("Layer.__getstate__(value)", "value.__getstate__()", "a layer that can't pickle its lock predicts without it"),
     ],

@@ -31,6 +31,7 @@ from minnet import (
     evaluate,
     predict,
 )
+from minnet.training.predict import OTHERS, copied_layers
 
 X = np.array([[1, 2], [0, -1], [3, 1], [-2, 0.5], [1.5, -1]], np.float32)
 Y = np.array([0, 1, 2, 1, 0])
@@ -295,6 +296,28 @@ def test_a_model_whose_layers_would_not_be_found_is_refused_by_predict_as_by_fit
         evaluate(model, [(X, Y)])
     with pytest.raises(TypeError, match="held is a Holder"):
         predict(model, X)
+
+
+BUILT_IN = {
+    "images": lambda: Sequential(BatchNorm(2), ReLU(), MaxPool2d(2), Flatten(), Linear(2, 3)),
+    "sequences": lambda: Sequential(LSTM(2, 4), MultiHeadAttention(4, 2), LastStep()),
+    "branches": lambda: Sequential(Concatenate(Residual(Linear(2, 2), Dropout()), Linear(2, 1))),
+    "trained": lambda: trained(Sequential(Linear(2, 3), SoftmaxCrossEntropy())),
+}
+
+
+def trained(model):
+    model(X, Y)
+    model.backward()
+    return model
+
+
+@pytest.mark.rows("name", BUILT_IN)
+def test_built_in_layers_are_copied_without_a_search_for_others_in_them(name):
+    copies = {}
+    model = BUILT_IN[name]()
+    assert copied_layers(model, copies)[0] is not model[0]
+    assert OTHERS not in copies
 
 
 def test_layers_that_know_each_other_are_copied_together():
