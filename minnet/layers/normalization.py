@@ -176,9 +176,9 @@ class GroupNorm(Layer):
     def forward(self, x: Array) -> Array:
         gamma, beta = self.gamma.data, self.beta.data
         x = real_input(self, x, len(gamma), gamma.dtype)
-        if x.ndim < 2:
-            raise ValueError(f"{self!r}: expected x of shape (N, ..., {len(gamma)}), got {x.shape}")
-        samples = x.reshape(len(x), math.prod(x.shape[1:-1]), len(gamma))
+        if x.ndim < 2 or not (positions := math.prod(x.shape[1:-1])):
+            raise ValueError(f"{self!r}: expected x of shape (N, ..., {len(gamma)}) with positions, got {x.shape}")
+        samples = x.reshape(len(x), positions, len(gamma))
         y, xhat = np.empty(samples.shape, x.dtype), np.empty(samples.shape, x.dtype)
         r = np.empty((len(x), 1, len(gamma)), x.dtype)
         for x_b, y_b, xhat_b, r_b in blocks(samples, y, xhat, r):

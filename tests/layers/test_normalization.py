@@ -349,9 +349,11 @@ def test_another_last_axis_is_refused_by_name(code, shape):
     assert str(caught.value).startswith(f"{code}: expected x of shape (..., 3), got {shape}")
 
 
-def test_group_norm_needs_a_batch_axis():
-    with pytest.raises(ValueError, match=r"GroupNorm\(2, 4\): expected x of shape \(N, \.\.\., 4\), got \(4,\)"):
-        GroupNorm(2, 4)(np.ones(4))
+@pytest.mark.rows("shape", [(4,), (2, 0, 4)])
+def test_group_norm_needs_a_batch_axis_and_positions(shape):
+    with pytest.raises(ValueError) as caught:
+        GroupNorm(2, 4)(np.ones(shape))
+    assert str(caught.value) == f"GroupNorm(2, 4): expected x of shape (N, ..., 4) with positions, got {shape}"
 
 
 @pytest.mark.rows("norm", [BatchNorm, LayerNorm, RMSNorm, lambda features, eps: GroupNorm(1, features, eps)])
