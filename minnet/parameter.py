@@ -76,9 +76,10 @@ class Parameter(State):
         """Add to rows of the gradient: grad[i] += Σ dy where ids = i.
 
         ids: integers from 0 to below len(data), of any shape.  dy: (*ids.shape, *data.shape[1:]).
+        Raises TypeError for ids that are not integers, IndexError for some out of range, ValueError for another dy.
         """
         if ids.size:
-            rows, sums = _sums(ids.reshape(-1), dy.reshape(ids.size, *self.data.shape[1:]))
+            rows, sums = _sums(self, ids, dy)
             self.grad[rows] += sums
 
 
@@ -99,7 +100,7 @@ class SparseParameter(Parameter):
 
     _rows: Array
     _sums: Array
-    _read: bool
+    _touched: Array | None
 
     def __init__(self, data: ArrayLike, *, decay: bool = True) -> None:
         super().__init__(data, decay=decay)
@@ -108,50 +109,49 @@ class SparseParameter(Parameter):
         self.zero_grad()
 
     # The array is in vars(self)["grad"]. Until somebody reads it, it is zero, and the gradient of rows is in _rows and
-    # _sums. From then on the gradient is in the array, and _rows are those that add_rows added to.
+    # _sums. From then on the gradient is in the array, and _touched says of each row whether add_rows added to it.
     @property
     def grad(self) -> Array:
         """The gradient, as an array like data. Whoever reads it may write to any row of it."""
-        if not self._read:
+        if self._touched is None:
             vars(self)["grad"][self._rows] = self._sums
-            self._read = True
+            self._touched = np.zeros(len(self.data), bool)
+            self._touched[self._rows] = True
         return vars(self)["grad"]
 
     @grad.setter
     def grad(self, grad: Array) -> None:
-        if grad is not vars(self).get("grad"):  # as it is after `p.grad *= 0.5`
-            self._rows = np.zeros(0, np.intp)
-        vars(self)["grad"], self._read = grad, True
+        if grad is not vars(self).get("grad") or self._touched is None:  # `p.grad *= 0.5` leaves what is noted
+            self._touched = np.zeros(self.data.shape[:1], bool)
+        vars(self)["grad"] = grad
 
     def zero_grad(self) -> None:
         """Set the gradient to zero."""
-        if self._read:
+        if self._touched is not None:
             super().zero_grad()
-        self._rows, self._sums, self._read = np.zeros(0, np.intp), np.zeros_like(self.data[:0]), False
+        self._rows, self._sums, self._touched = np.zeros(0, np.int64), np.zeros_like(self.data[:0]), None
 
     def add_rows(self, ids: Array, dy: Array) -> None:
-        """Add to rows of the gradient as any Parameter does. Raises IndexError for ids that are out of range."""
+        """Add to rows of the gradient as any Parameter does, and raise what it does."""
         if not ids.size:
             return
-        if ids.min() < 0 or ids.max() >= len(self.data):
-            bad = ids.min() if ids.min() < 0 else ids.max()
-            raise IndexError(f"{self!r}: expected ids from 0 to {len(self.data) - 1}, got {bad}")
-        rows, sums = _sums(ids.reshape(-1), dy.reshape(ids.size, *self.data.shape[1:]))
-        if self._read:
+        rows, sums = _sums(self, ids, dy)
+        if self._touched is not None:
             vars(self)["grad"][rows] += sums
-            self._rows = np.union1d(self._rows, rows)
+            self._touched[rows] = True
         elif len(self._rows):
-            self._rows, self._sums = _sums(np.append(self._rows, rows), np.append(self._sums, sums, axis=0))
+            rows, sums = np.append(self._rows, rows), np.append(self._sums, sums, axis=0)
+            self._rows, self._sums = _sums(self, rows, sums)
         else:
-            self._rows, self._sums = rows, sums.astype(self.data.dtype, copy=False)
+            self._rows, self._sums = rows, sums
 
     def by_row(self) -> tuple[Array, Array]:
         """(rows, sums): the rows that got gradient since it was zero, be it 0, and the gradient of each."""
-        if not self._read:
+        if self._touched is None:
             return self._rows, self._sums
         grad = vars(self)["grad"]
         matrix = grad.reshape(len(grad), math.prod(grad.shape[1:]))
-        rows = np.union1d(self._rows, np.flatnonzero(matrix.any(axis=1)))
+        rows = np.flatnonzero(self._touched | matrix.any(axis=1))
         return rows, grad.take(rows, axis=0)
 
     def unread(self) -> Parameter:
@@ -163,19 +163,27 @@ class SparseParameter(Parameter):
 
 # Sorting brings equal ids together, as runs that reduceat sums. It takes 0.2 µs for a run, so where most ids come once
 # only, the first of each is copied, and what further ones add is summed as runs.
-def _sums(ids: Array, dy: Array) -> tuple[Array, Array]:
-    """(rows, sums): each id once, and the sum of dy over the places where it is."""
-    n = len(ids)
-    keys = ids.astype(np.intp) * n + np.arange(n)  # to sort ids alone, by a stable sort, takes ten times as long
+def _sums(parameter: Parameter, ids: Array, dy: Array) -> tuple[Array, Array]:
+    """(rows, sums): each id once, and the sum of dy over the places where it is, in the dtype of the parameter."""
+    n, (count, *entries) = ids.size, parameter.data.shape
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"{parameter!r}: expected integer ids, got {ids.dtype}")
+    if dy.shape != (*ids.shape, *entries):
+        raise ValueError(f"{parameter!r}: expected dy of shape {(*ids.shape, *entries)}, got {dy.shape}")
+    ids, dy = ids.reshape(-1).astype(np.int64), dy.reshape(n, *entries).astype(parameter.data.dtype, copy=False)
+    keys = ids * n + np.arange(n)  # to sort ids alone, by a stable sort, takes ten times as long
     keys.sort()
     in_order, is_first = keys // n, np.ones(n, bool)
+    if in_order[0] < 0 or in_order[-1] >= count:
+        bad = in_order[0] if in_order[0] < 0 else in_order[-1]
+        raise IndexError(f"{parameter!r}: expected ids from 0 to {count - 1}, got {bad}")
     np.not_equal(in_order[1:], in_order[:-1], out=is_first[1:])
     starts = np.flatnonzero(is_first)
     if len(starts) <= max(FEW, n // 2):
         return in_order[starts], np.add.reduceat(dy.take(keys % n, axis=0), starts)
     further = np.flatnonzero(~is_first)
     if not len(further):
-        return ids.copy(), dy.copy()
+        return ids, dy.copy()
     starts = np.flatnonzero(is_first[further - 1])
     again, first = keys[further] % n, keys[further[starts] - 1] % n
     once = np.ones(n, bool)

@@ -6,11 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from minnet import (
-    Buffer,
-    Parameter,
-)
-from minnet.parameter import SparseParameter
+from minnet import Buffer, Parameter, SparseParameter
 
 
 def p(*values):
@@ -219,12 +215,31 @@ def test_zeroing_a_gradient_that_nobody_has_read_does_not_touch_the_array():
     assert told(p) == {} and not array.any()
 
 
-@pytest.mark.rows("ids, bad", [([1, -1], -1), ([4, 0], 4)])
-def test_rows_out_of_range_are_refused_and_nothing_is_added(ids, bad):
-    p = sparse()
-    with pytest.raises(IndexError, match=f"expected ids from 0 to 3, got {bad}"):
-        p.add_rows(np.array(ids), np.ones((2, 1)))
-    assert told(p) == {}
+@pytest.mark.rows(
+    "ids, dy, error, told_of",
+    [
+        ([1, -1], (2, 1), IndexError, "expected ids from 0 to 3, got -1"),
+        ([4, 0], (2, 1), IndexError, "expected ids from 0 to 3, got 4"),
+        ([1.7, 2.2], (2, 1), TypeError, "expected integer ids, got float64"),
+        ([True, False], (2, 1), TypeError, "expected integer ids, got bool"),
+        ([1, 2], (1, 2), ValueError, r"expected dy of shape \(2, 1\), got \(1, 2\)"),
+        ([[1, 2]], (2, 1), ValueError, r"expected dy of shape \(1, 2, 1\), got \(2, 1\)"),
+    ],
+)
+@pytest.mark.rows("kind", [Parameter, SparseParameter])
+def test_other_rows_than_there_are_are_refused_and_nothing_is_added(kind, ids, dy, error, told_of):
+    p = kind(np.zeros((4, 1)))
+    with pytest.raises(error, match=told_of):
+        p.add_rows(np.array(ids), np.ones(dy))
+    assert not p.grad.any()
+
+
+def test_ids_and_gradients_of_any_dtype_add_up_in_that_of_the_parameter():
+    p, ids = SparseParameter(np.zeros((200, 1))), np.arange(100)
+    for dtype in (np.uint64, np.int8, np.int64):
+        p.add_rows(ids.astype(dtype), np.ones((100, 1)))
+    rows, sums = p.by_row()
+    assert rows.tolist() == ids.tolist() and (sums == 3).all() and sums.dtype == np.float32
 
 
 def test_a_single_number_has_no_rows_to_know():

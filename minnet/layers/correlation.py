@@ -24,7 +24,7 @@ FOLDED_DX = 1.4
 def correlate(x: Array, W: Array, strips: Strips) -> Array:
     """y[p, k] = Σ_q,c x[stride p + dilation q − before, c] W[q, c, k]: x (N, *positions, C), W (*kernel, c, K)."""
     if winograd.is_faster(x.shape, W.shape[-1], strips):
-        return winograd.correlate_and_gradient(x, None, W, strips)[0]
+        return winograd.correlate(x, W, strips)
     places = strips.places(x.shape[1:-1])
     strips = strips.with_best_t(places[-1], *W.shape[-2:])
     T, y = strips.matrix(W), np.empty((len(x), *places, W.shape[-1]), x.dtype)

@@ -1,6 +1,6 @@
 """Convolutions with fewer multiplications, after Winograd: some neighbouring places of y at a time.
 
-One function computes what correlate and correlate_and_gradient in correlation.py do, which ask is_faster first.
+correlate and correlate_and_gradient compute what those of correlation.py do, which ask is_faster first.
 Source: Winograd 1980; Lavin and Gray 2016.
 """
 
@@ -25,7 +25,8 @@ from .windows import COPY, RUN, Sizes, Strips, pad, runs
 # 144. Summed over channels, ⊙ is a matrix product of all tiles at each point.
 
 # Five points and infinity, where the value of a polynomial is its last coefficient. With these, float32 is off by 2e-6
-# of the largest result; with 0, ±1 and ±2 by twice as much, and by 0.7e-6 where windows are unfolded.
+# of the largest result in a tile; with 0, ±1 and ±2 by twice as much, and by 0.7e-6 where windows are unfolded. All
+# places of a tile depend on all of its x in their last digits, and altogether if one is NaN or infinite.
 POINTS, SIZE = (0.0, 0.75, -0.75, 1.5, -1.5), 6
 
 # Measured as the constants in windows.py: what the estimate in is_faster leaves out, as a factor; the multiply-adds
@@ -50,7 +51,10 @@ def transforms(kernel: Sizes, dtype: np.dtype) -> Transforms:
     """In this dtype; what a kernel of so many entries along each axis takes."""
     x = [np.linalg.inv(evaluation(SIZE)).T for _ in kernel]
     W, y = [evaluation(k) for k in kernel], [evaluation(SIZE + 1 - k) for k in kernel]
-    return Transforms(*(reduce(np.kron, along).astype(dtype) for along in (x, W, y)))
+    matrices = [reduce(np.kron, along).astype(dtype) for along in (x, W, y)]
+    for matrix in matrices:
+        matrix.flags.writeable = False  # all calls share them
+    return Transforms(*matrices)
 
 
 def evaluation(n: int) -> Array:
@@ -84,35 +88,45 @@ class Tiles:
 
     def write(self, rows: Array, y: Array) -> None:
         """The inverse of of_y: writes to y."""
-        whole = pad(y, (0,) * len(self.m), self.y_beyond)
+        whole = y
+        if any(self.y_beyond):
+            whole = np.empty((len(y), *(g * m for g, m in zip(self.grid, self.m)), y.shape[-1]), y.dtype)
         self._view(whole, self.m)[...] = runs(rows.reshape(*self.m, len(y), *self.grid, y.shape[-1]))
         if whole is not y:
             y[...] = whole[:, *(slice(p) for p in self.places)]
 
     def _rows(self, x: Array, size: Sizes) -> Array:
         rows = np.empty((*size, len(x), *self.grid, x.shape[-1]), x.dtype)
-        runs(rows)[...] = self._view(x, size)
+        runs(rows)[...] = self._view(np.ascontiguousarray(x), size)
         return rows.reshape(math.prod(size), -1)
 
     def _view(self, x: Array, size: Sizes) -> Array:
         """Tiles of this size, m apart: (*size, N, *grid) items of all channels."""
-        x = np.ascontiguousarray(x)
         batch, *along, channel = x.strides
         steps = (*along, batch, *(a * m for a, m in zip(along, self.m)), channel)
         return runs(as_strided(x, (*size, len(x), *self.grid, x.shape[-1]), steps))
 
 
-def correlate_and_gradient(x: Array, dy: Array | None, W: Array, strips: Strips) -> tuple[Array, Array]:
-    """y and dW as in correlation.py; without dy, dW is zero."""
-    (c, K), places = W.shape[-2:], strips.places(x.shape[1:-1])
+def correlate(x: Array, W: Array, strips: Strips) -> Array:
+    """y as in correlation.py."""
+    c, K = W.shape[-2:]
     tiles, T = Tiles(x.shape, strips), transforms(strips.kernel, W.dtype)
-    y = np.empty((len(x), *places, K), np.result_type(x, W))
-    U = at_points(T.W, W.reshape(-1, c * K), K)
+    y, U = np.empty((len(x), *tiles.places, K), np.result_type(x, W)), at_points(T.W, W.reshape(-1, c * K), K)
+    for part in blocks(x.shape, K, tiles):
+        V = at_points(T.x, tiles.of_x(x[part]), c)
+        tiles.write(from_points(T.y, V @ U), y[part])
+    return y
+
+
+def correlate_and_gradient(x: Array, dy: Array, W: Array, strips: Strips) -> tuple[Array, Array]:
+    """y and dW as in correlation.py."""
+    c, K = W.shape[-2:]
+    tiles, T = Tiles(x.shape, strips), transforms(strips.kernel, W.dtype)
+    y, U = np.empty(dy.shape, np.result_type(x, W)), at_points(T.W, W.reshape(-1, c * K), K)
     dU = np.zeros_like(U)
     for part in blocks(x.shape, K, tiles):
         V = at_points(T.x, tiles.of_x(x[part]), c)
-        if dy is not None:
-            dU += V.swapaxes(1, 2) @ at_points(T.y, tiles.of_y(dy[part]), K)
+        dU += V.swapaxes(1, 2) @ at_points(T.y, tiles.of_y(dy[part]), K)
         tiles.write(from_points(T.y, V @ U), y[part])
     return y, from_points(T.W, dU).reshape(W.shape)
 

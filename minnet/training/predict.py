@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 
 from ..arguments import plain_array, whole_number
 from ..layer import Buffer, Layer, Parameter, drop_cache, thread
+from ..parameter import SparseParameter
 from ..parts import sliceable_parts
 from ..tree import DATA, is_long_data
 from .inputs import check_model, prediction
 
 FUNCTIONS, OTHERS = -1, -2  # among copies, whether a layer holds functions, and whether what walk must look into
-SHARED = DATA | {Array, Parameter, Buffer, np.random.Generator, object}  # which hold no layers
+SHARED = DATA | {Parameter, SparseParameter, Buffer, np.random.Generator, object}  # which hold no layers
 
 
 def predict(model: Layer, x: ArrayLike, batch_size: int = 256) -> Array:
@@ -86,6 +87,8 @@ def copied_layers(value: Any, copies: dict[int, Any]) -> Any:
     """
     if id(value) in copies:
         return copies[id(value)]
+    if type(value) is Array and not value.dtype.hasobject:
+        return value
     if isinstance(value, Layer):
         layer = copies[id(value)] = object.__new__(type(value))  # copy.copy takes 1.5 µs more
         layer.__dict__ = own = Layer.__getstate__(value)  # that of a subclass may leave out a lock

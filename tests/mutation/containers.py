@@ -209,13 +209,13 @@ CONTAINERS = {
             "a second backward of a sparse parameter replaces the first",
         ),
         (
-            "rows = np.union1d(self._rows, np.flatnonzero(matrix.any(axis=1)))",
-            "rows = self._rows",
+            "rows = np.flatnonzero(self._touched | matrix.any(axis=1))",
+            "rows = np.flatnonzero(self._touched)",
             "what was added to the whole gradient is not applied",
         ),
         (
-            "rows = np.union1d(self._rows, np.flatnonzero(matrix.any(axis=1)))",
-            "rows = np.flatnonzero(matrix.any(axis=1))",
+            "        rows = np.flatnonzero(self._touched | matrix.any(axis=1))",
+            "        rows = np.flatnonzero(matrix.any(axis=1))",
             "a row whose gradient is 0 waits if somebody looks at it",
         ),
         (

@@ -18,6 +18,7 @@ from minnet import (
     Concatenate,
     Conv2d,
     Dropout,
+    Embedding,
     Flatten,
     LastStep,
     Layer,
@@ -291,15 +292,18 @@ def test_a_model_whose_layers_would_not_be_found_is_refused_by_predict_as_by_fit
         def __init__(self):
             self.layer = Dropout(0.5, rng=0)
 
-    model = Holding(Holder(), lambda held: [held.layer])
-    with pytest.raises(TypeError, match="held is a Holder"):
-        evaluate(model, [(X, Y)])
-    with pytest.raises(TypeError, match="held is a Holder"):
-        predict(model, X)
+    objects = np.array([Dropout(0.5, rng=0), None])
+    for held, told in [(Holder(), "held is a Holder"), (objects, "held is a nd"), ([objects], "held.0 is a nd")]:
+        model = Holding(held, lambda held: [])
+        with pytest.raises(TypeError, match=told):
+            evaluate(model, [(X, Y)])
+        with pytest.raises(TypeError, match=told):
+            predict(model, X)
 
 
 BUILT_IN = {
     "images": lambda: Sequential(BatchNorm(2), ReLU(), MaxPool2d(2), Flatten(), Linear(2, 3)),
+    "ids": lambda: Sequential(Embedding(5, 2, sparse=True), Embedding(5, 2), Linear(2, 3)),
     "sequences": lambda: Sequential(LSTM(2, 4), MultiHeadAttention(4, 2), LastStep()),
     "branches": lambda: Sequential(Concatenate(Residual(Linear(2, 2), Dropout()), Linear(2, 1))),
     "trained": lambda: trained(Sequential(Linear(2, 3), SoftmaxCrossEntropy())),
