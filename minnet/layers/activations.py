@@ -72,11 +72,11 @@ class LeakyReLU(_Activation):
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = signed_number("LeakyReLU", "negative_slope", negative_slope)
 
-    # For a ≤ 1, y is the larger of x and a x on both sides, else the smaller. Of ∞ and 0 · ∞ = NaN, fmax takes ∞.
+    # For a ≤ 1, y is the larger of x and a x on both sides, else the smaller. With a = 0, 0 · ∞ would be NaN.
     def forward(self, x: Array) -> Array:
         self.cache = x = real_input(self, x)
-        y = x * self.negative_slope
-        return (np.fmax if self.negative_slope <= 1 else np.fmin)(x, y, out=y)
+        y = x * self.negative_slope if self.negative_slope else _zeros(x)
+        return (np.maximum if self.negative_slope <= 1 else np.minimum)(x, y, out=y)
 
     def backward(self, dy: Array) -> Array:
         x = self.cache

@@ -290,6 +290,10 @@ def test_a_leaky_slope_is_that_below_zero_whether_it_is_more_or_less_than_that_a
     assert layer.backward(frozen([1, 1])).tolist() == [slope, 1]
 
 
+def test_a_leaky_slope_of_zero_gives_zero_for_minus_infinity():
+    assert LeakyReLU(0)(frozen([-np.inf, np.inf])).tolist() == [0, np.inf]
+
+
 def test_elu_has_a_slope_below_zero():
     layer = ELU()
     layer(np.log(frozen([0.5, 0.25])))

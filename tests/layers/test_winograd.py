@@ -93,6 +93,17 @@ def test_a_frozen_layer_has_the_same_dx(monkeypatch):
     np.testing.assert_allclose(layer.backward(dy), dx, rtol=1e-12, atol=1e-12)
 
 
+def test_a_value_that_is_not_finite_stays_in_the_tiles_of_its_windows(monkeypatch):
+    use_it_wherever_it_applies(monkeypatch)
+    x = random(2, 20, 20, 3)
+    x[0, 9, 13] = np.nan
+    y = Conv2d(3, 4, 3, padding=1, rng=0).astype(np.float64)(x)
+    places = np.argwhere(np.isnan(y).any(axis=-1))
+    assert (places[:, 0] == 0).all()
+    # The windows of rows 8 to 10 and columns 12 to 14 see it: tiles of 4, which begin at multiples of 4.
+    assert set(places[:, 1]) == set(range(8, 12)) and set(places[:, 2]) == set(range(12, 16))
+
+
 def test_channels_enough_for_it_are_told_from_few_and_from_small_batches():
     same = strips_of((3, 3), [(1, 1), (1, 1)])
     assert winograd.is_faster((64, 28, 28, 32), 64, same)

@@ -275,7 +275,11 @@ FEATURES = {
             "self.negative_slope = negative_slope",
             "a slope of NumPy's makes float32 float64",
         ),
-        ("np.fmax if self.negative_slope <= 1 else np.fmin", "np.fmax", "a slope above 1 is taken on both sides"),
+        (
+            "np.maximum if self.negative_slope <= 1 else np.minimum",
+            "np.maximum",
+            "a slope above 1 is taken on both sides",
+        ),
         ("np.minimum(x, _zeros(x), out=dx)", "dx[...] = x", "exp of a large x overflows in ELU"),
         ("if self.alpha != 1:", "if False:", "ELU's slope forgets an alpha other than 1"),
         ("self.a.grad += da if len(a) > 1 else da.sum()", "self.a.grad += da.sum()", "all slopes get one gradient"),
