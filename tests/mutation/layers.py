@@ -239,9 +239,9 @@ FEATURES = {
         ),
         ("dU += V.swapaxes(1, 2)", "dU[...] = V.swapaxes(1, 2)", "dW is that of the last block of samples"),
         (
-            "zip(lengths, self.before, positions)",
-            "zip(lengths, (0,) * len(lengths), positions)",
-            "tiles of x end behind its end where there are zeros before it",
+            "self.before, self.places = shape[1:-1], strips.before,",
+            "self.before, self.places = shape[1:-1], strips.after,",
+            "the zeros before x are as many as those behind it",
         ),
     ],
     "layers/resize": [
