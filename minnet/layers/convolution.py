@@ -119,8 +119,9 @@ class Conv2d(_Convolution):
     groups: how many parts the channels are split into; each part of K sees only its part of C.
     bias: whether b is learned.
     rng: what draws the initial W, glorot_uniform; b starts at zero and is not decayed.
-    With many channels, stride 1 and kernels of 2 to 5, all places of a tile of 7 − k along each axis are found at once,
-    after Winograd: in float32 their error is 2e-6 of the largest of them, and a NaN or ∞ that one sees is NaN in all.
+    Neighbouring places are found together, so a NaN or ∞ in x may be NaN beside those that see it. With many channels,
+    stride 1 and kernels of 2 to 5 that is done after Winograd, for 7 − k places along each axis: in float32 their error
+    is then 2e-6 of the largest of them.
     Raises ValueError for x of another rank or channel count or smaller than the kernel, and for groups that do not
     divide both C and K; TypeError for options that are not ints.
     Source: LeCun et al. 1989; Dumoulin and Visin 2016 for the arithmetic.

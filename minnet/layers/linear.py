@@ -70,7 +70,7 @@ class Embedding(Layer):
     padding_idx: an id for which y is zero, whatever W holds, and whose row is not trained; a negative one counts from
     the end.
     sparse: whether an optimizer updates those rows alone whose ids were in the batch; SparseParameter says what that is
-    with each. It is worth it where a batch uses a small part of the rows.
+    with each. It is worth it where a batch uses a small part of the rows. Read W.grad anew after each step then.
     rng: what draws the initial W, normal with standard deviation 0.02.
     Raises TypeError for ids that are not integers, ValueError for ids outside of 0 … num − 1, padding_idx too.
     Source: Bengio et al. 2003; Radford et al. 2019 for the initial scale.
