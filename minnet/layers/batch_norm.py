@@ -13,19 +13,24 @@ from ..initializers import zeros
 from ..layer import Buffer, Layer, Parameter, real_input
 from ..numerics import column_sum
 
-# An array that fits into BLOCK is centred once, and the cache keeps x − μ: NumPy's calls are what costs there. Of a
-# larger one it keeps x, and passes over memory are what costs: each computes x − μ again, in blocks that stay in the L2
-# cache. Rows are joined into lines as long as NumPy's buffer: before a vector is added to rows that are shorter, both
-# are copied into that buffer, which takes 1.5 times as long. Both constants count array entries.
-LINE, BLOCK = 2**13, 2**16
+# An array of few rows that fits into BLOCK is centred once, and the cache keeps x − μ: NumPy's calls are what costs
+# there. Of others it keeps x, and passes over memory are what costs: each computes x − μ again, in blocks that stay in
+# the L2 cache. Rows are joined into lines as long as NumPy's buffer: before a vector is added to rows that are shorter,
+# both are copied into that buffer, which takes 1.5 times as long. LINE and BLOCK count array entries.
+FEW, LINE, BLOCK = 2**9, 2**13, 2**16
 
 Centre = tuple[Array, Array]  # (pivot, shift) with the sum μ: x − pivot − shift keeps the digits that x − μ would lose
 
 
-def lines(x: Array) -> Array:
-    """x as a matrix of lines, each of which joins one or several rows (C,) of x."""
+def is_small(x: Array) -> bool:
+    """Whether x − μ is computed once. Of many rows the sums would lose digits, which lines of several rows keep."""
+    return x.size <= BLOCK and x.size <= FEW * x.shape[-1]
+
+
+def lines(x: Array, longest: int = LINE) -> Array:
+    """x as a matrix of lines, each of which joins 1, 2, 4, ... rows (C,) of x."""
     C, rows = x.shape[-1], x.size // x.shape[-1]
-    several = math.gcd(rows, 1 << (max(1, LINE // C).bit_length() - 1))
+    several = math.gcd(rows, 1 << (max(1, longest // C).bit_length() - 1))
     return x.reshape(rows // several, several * C)
 
 
@@ -37,8 +42,11 @@ def tiled(line: int, vector: Array) -> Array:
 
 
 def total(x: Array, C: int) -> Array:
-    """Σ over the lines, and over the rows (C,) that each of them joins."""
-    return column_sum(column_sum(x).reshape(-1, C))
+    """Σ over the lines, and over the rows (C,) that each of them joins, in steps: long sums would lose digits."""
+    several = x.shape[-1] // C
+    for joined in (several, 1 << several.bit_length() // 2, 1):
+        x = column_sum(x.reshape(-1, joined * C))
+    return x
 
 
 def differences(x: Array, pivot: Array) -> Iterator[tuple[slice, Array, Array]]:
@@ -88,15 +96,15 @@ def sums(x: Array, centre: Centre | None, u: Array) -> tuple[Array, Array]:
     for part, d, free in differences(x, pivot):
         first += column_sum(u[part])
         second += column_sum(np.multiply(u[part], d, out=free))
-    first, second = (column_sum(joined.reshape(-1, len(pivot))) for joined in (first, second))
+    first, second = total(first, len(pivot)), total(second, len(pivot))
     return first, second - shift * first
 
 
 def moments(x: Array) -> tuple[Array, Centre | None, Array, Array]:
     """x − μ and None if x is small, else x and its centre; then μ and σ². Over all axes but the last."""
     n, C = x.size // x.shape[-1], x.shape[-1]
-    if x.size <= BLOCK:
-        pivot = x.reshape(n, C)[0] if n <= 128 else pivot_of(x)  # the first row is at most √(n − 1) σ away
+    if is_small(x):
+        pivot = x.reshape(n, C)[0]  # which is at most √(n − 1) σ away from μ
         d = x - pivot
         shift = column_sum(d) / n
         d -= shift
@@ -106,17 +114,18 @@ def moments(x: Array) -> tuple[Array, Centre | None, Array, Array]:
     for _, d, free in differences(x_lines, pivot):
         first += column_sum(d)
         second += column_sum(np.multiply(d, d, out=free))
-    shift, square = (column_sum(joined.reshape(-1, C)) / n for joined in (first, second))
+    shift, square = total(first, C) / n, total(second, C) / n
     return x, (pivot, shift), pivot + shift, np.maximum(square - shift * shift, 0)
 
 
 def pivot_of(x: Array) -> Array:
-    """The mean of every eighth line, or 0 if that is at most 2 σ of these lines away; exact if all rows are equal.
+    """The mean of every eighth line, or 0 if that is at most 2 s, the s of these lines, away; exact for equal rows.
 
-    The mean costs less than a digit: if the means of these rows and of the rest differ by D, then σ² ≥ 1/8 · 7/8 · D²,
-    and the mean of all is at most 7/8 · D ≤ √7 σ away. So does 0, unless what makes the σ of these lines large is rare.
+    Both cost less than two digits: the lines hold 1/8 of the rows or more, and if their mean is D away from that of the
+    rest, then σ² ≥ 1/8 s² + 1/8 · 7/8 D². So the mean is at most 7/8 D ≤ √7 σ away from that of all rows, and 0 at most
+    2 s + 7/8 D ≤ √39 σ. The lines are 64 or more, or single rows, so that they come from all parts of the batch.
     """
-    first, some = x.reshape(-1, x.shape[-1])[0], lines(x)[::8]
+    first, some = x.reshape(-1, x.shape[-1])[0], lines(x, min(LINE, x.size // 64))[::8]
     d, n = some - tiled(some.shape[1], first), some.size // len(first)
     shift = total(d, len(first)) / n
     d -= tiled(some.shape[1], shift)
@@ -165,11 +174,11 @@ class BatchNorm(Layer):
                     f"{self!r}: expected at least two rows while training, to have a variance, got {x.shape}; "
                     "if the last batch has one row, choose another batch_size or Batches(drop_last=True)"
                 )
-            x, centre, mean, variance = moments(x)
+            x, centre, mean, variance = moments(np.ascontiguousarray(x))
             self.update_running_statistics(mean, variance * (n / (n - 1)))
         else:
             mean, variance = self.running_mean.data.copy(), self.running_var.data
-            x, centre = (x - mean, None) if x.size <= BLOCK else (x, centred_at(mean, variance))
+            x, centre = (x - mean, None) if is_small(x) else (x, centred_at(mean, variance))
         r = 1 / np.sqrt(variance + self.eps)
         self.cache = x, centre, r, training
         return affine(x, centre, gamma * r, self.beta.data)
@@ -178,7 +187,7 @@ class BatchNorm(Layer):
     def backward(self, dy: Array) -> Array:
         x, centre, r, used_batch_statistics = self.cache
         expect_gradient(self, dy, x.shape)
-        slope, n = self.gamma.data * r, x.size // len(r)
+        dy, slope, n = np.ascontiguousarray(dy, x.dtype), self.gamma.data * r, x.size // len(r)
         if self.frozen and not used_batch_statistics:
             return dy * slope
         dbeta, dgamma = sums(x, centre, dy)

@@ -292,6 +292,45 @@ def test_rows_far_from_all_others_cost_no_digits(rows, odd, away):
     np.testing.assert_allclose(layer.beta.grad, dbeta, rtol=1e-4, atol=1e-2)
 
 
+def noise(rows, features):
+    return np.random.default_rng(0).normal(size=(rows, features)).astype(np.float32)
+
+
+# Sums of so many rows one after the other would be off by 5e-7 to 2e-6 in y, by 5e-6 in dγ, which nearly cancels.
+@pytest.mark.rows(
+    "x",
+    [
+        noise(32768, 2),
+        noise(8192, 8) + np.linspace(1e4, 1e4 + 1, 8192, dtype=np.float32)[:, None],
+        noise(16384, 4) + np.where(np.arange(16384) == 0, np.float32(1e4), np.float32(0))[:, None],
+        noise(300, 64),
+    ],
+    ids=["plain", "sorted, far from 0", "an outlier in the first row", "some"],
+)
+def test_many_rows_of_few_features_cost_no_digits(x):
+    dy = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+    layer, exact = BatchNorm(x.shape[1]), BatchNorm(x.shape[1]).astype(np.float64)
+    got = layer(x), layer.backward(dy), layer.running_var.data, layer.gamma.grad, layer.beta.grad
+    expected = (
+        exact(x),
+        exact.backward(dy.astype(np.float64)),
+        exact.running_var.data,
+        exact.gamma.grad,
+        exact.beta.grad,
+    )
+    for array, other, near in zip(got, expected, (4.5e-7, 4.5e-7, 4.5e-7, 2e-6, 2e-6)):
+        assert abs(array - other).max() < near * abs(other).max()
+
+
+@pytest.mark.rows("rows", [10, 3000, 40000])
+@pytest.mark.rows("frozen", [False, True])
+def test_the_dtype_is_that_of_the_layer_whatever_the_size_and_dy(rows, frozen):
+    layer, x = BatchNorm(3), noise(rows, 3)
+    if frozen:
+        layer.freeze()
+    assert layer(x).dtype == layer.backward(x.astype(np.float64)).dtype == np.float32
+
+
 @pytest.mark.rows("shape", [(12, 20, 6), (40, 500, 6)], ids=str)
 def test_arrays_that_lie_in_memory_in_another_order_are_normalized_alike(shape):
     x, dy = normal(*shape).astype(np.float32), normal(*shape, seed=1).astype(np.float32)

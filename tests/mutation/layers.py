@@ -167,7 +167,11 @@ FEATURES = {
             "a large mean costs the digits of the variance",
         ),
         ("np.sqrt(variance)).all()", "np.sqrt(variance)).any()", "one feature near 0 takes the digits of another"),
-        ("if n <= 128 else pivot_of(x)", "", "a first row that is far from all others costs digits"),
+        (
+            "return x.size <= BLOCK and x.size <= FEW * x.shape[-1]",
+            "return x.size <= BLOCK",
+            "sums of many rows, and a first row that is far from all others, cost digits",
+        ),
         ("tiled(width, c - shift * a)", "tiled(width, c)", "large batches are not centred"),
         ("return first, second - shift * first", "return first, second", "dγ of large batches is of x − pivot"),
     ],
