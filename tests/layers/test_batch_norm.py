@@ -322,6 +322,20 @@ def test_many_rows_of_few_features_cost_no_digits(x):
         assert abs(array - other).max() < near * abs(other).max()
 
 
+@pytest.mark.rows("rows", [250, 512])
+def test_a_first_row_far_from_hundreds_of_others_costs_no_digits(rows):
+    x = noise(rows, 128)
+    x[0] += np.float32(1e4)
+    layer, exact = BatchNorm(128), BatchNorm(128).astype(np.float64)
+    for got, expected in (
+        (layer(x), exact(x)),
+        (layer.backward(x[::-1]), exact.backward(x[::-1].astype(np.float64))),
+        (layer.running_mean.data, exact.running_mean.data),
+        (layer.gamma.grad, exact.gamma.grad),
+    ):
+        assert abs(got - expected).max() < 5e-6 * abs(expected).max()
+
+
 @pytest.mark.rows("rows", [10, 3000, 40000])
 @pytest.mark.rows("frozen", [False, True])
 def test_the_dtype_is_that_of_the_layer_whatever_the_size_and_dy(rows, frozen):

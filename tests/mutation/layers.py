@@ -172,6 +172,7 @@ FEATURES = {
             "return x.size <= BLOCK",
             "sums of many rows, and a first row that is far from all others, cost digits",
         ),
+        ("if n > 128:", "if False:", "a first row that is far from hundreds of others costs digits"),
         ("tiled(width, c - shift * a)", "tiled(width, c)", "large batches are not centred"),
         ("return first, second - shift * first", "return first, second", "dγ of large batches is of x − pivot"),
     ],
