@@ -24,7 +24,7 @@ Centre = tuple[Array, Array]  # (pivot, shift) with the sum μ: x − pivot − 
 
 def is_small(x: Array) -> bool:
     """Whether x − μ is computed once. Of many rows the sums would lose digits, which lines of several rows keep."""
-    return x.size <= BLOCK and x.size <= FEW * x.shape[-1]
+    return x.size <= min(BLOCK, FEW * x.shape[-1])
 
 
 def lines(x: Array, longest: int = LINE) -> Array:

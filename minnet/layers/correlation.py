@@ -88,7 +88,7 @@ def flipped(W: Array, groups: int) -> Array:
     return W.swapaxes(-1, -3).reshape(*kernel, K // groups, groups * c)
 
 
-# Where it is, dW and dx of 64 images of 28×28 from 32 channels to 64 take 29 ms instead of 37.
+# Where it is, dW and dx of 64 images of 32×32 with 16 channels take 5.4 ms instead of 8.6.
 def unfolding_dy_is_faster(x: Sizes, dy: Sizes, strips: Strips) -> bool:
     """Whether it takes less time to unfold dy, for both dW and dx, than to unfold x and to fold dx."""
     if any(s != 1 for s in strips.stride):

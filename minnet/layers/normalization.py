@@ -160,7 +160,8 @@ class GroupNorm(Layer):
     Shapes      x, y (N, ..., C)   γ, β (C,)   sums over all axes but the last, means over the axes of μ
 
     groups: how many; each is of neighbouring channels.  features: C.  eps: ε, above 0.
-    Raises ValueError for groups that don't divide C, and for x without a batch axis or that does not end in C.
+    Raises ValueError for groups that don't divide C, and for x without a batch axis or positions, or that does not end
+    in C.
     Source: Wu and He 2018.
     """
 

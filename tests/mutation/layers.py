@@ -168,7 +168,7 @@ FEATURES = {
         ),
         ("np.sqrt(variance)).all()", "np.sqrt(variance)).any()", "one feature near 0 takes the digits of another"),
         (
-            "return x.size <= BLOCK and x.size <= FEW * x.shape[-1]",
+            "return x.size <= min(BLOCK, FEW * x.shape[-1])",
             "return x.size <= BLOCK",
             "sums of many rows, and a first row that is far from all others, cost digits",
         ),
